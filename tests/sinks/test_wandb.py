@@ -1,0 +1,136 @@
+"""Offline runs, read back by `wandb leet inspect`; and a W&B that breaks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import wandb
+
+from zfscale.records import Eval, Outcome, Step
+from zfscale.sinks.wandb import WandbSink, run_name
+
+CONFIG = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
+OUTCOME = Outcome("finished", 0.75, 0.5, 0.1, -0.1, seconds=1.5, forwards=6, peak_memory_bytes=9)
+SECRET = "5ec2e7" * 7
+
+
+def trial(root, outcome=OUTCOME, trial_id="t1", mode="offline"):
+    sink = WandbSink(root, "demo", trial_id, CONFIG, mode, "proj")
+    for task in (1, 2):
+        for step in range(3):
+            sink.step(Step(task, step, 1.0 / task, 0.1, 3 * (task - 1) + step, 0.1))
+        for seen in range(1, task + 1):
+            sink.eval(Eval(task, seen, "accuracy", seen / 10))
+        sink.eval(Eval(task, 0, "stage_accuracy", task / 10))
+    sink.close(outcome)
+
+
+def runs(root, trial_id="t1"):
+    return sorted((root / "wandb").glob(f"*run-*-{trial_id}*"))
+
+
+def inspect(run, *options):
+    command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", *options, run]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def history(run):
+    records = [json.loads(line) for line in inspect(run).splitlines()]
+    return [record["history"]["item"] for record in records if record["type"] == "history"]
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.name.startswith("zfscale")]
+
+
+def test_an_offline_run_holds_config_history_and_summary(tmp_path, capfd):
+    trial(tmp_path)
+    assert capfd.readouterr() == ("", "")
+    (run,) = runs(tmp_path)
+    assert run.name.startswith("offline-run-")
+
+    found = json.loads(inspect(run, "--summary"))
+    assert (found["config"], found["name"], found["project"]) == (CONFIG, "ease zo-sgd seed 0", "proj")
+    assert (found["run_id"], found["state"], found["exit_code"]) == ("t1", "finished", 0)
+    assert found["summary"]["avg_accuracy"] == 0.75
+    assert found["summary"]["peak_memory_bytes"] == 9
+    assert found["summary"]["status"] == "finished"
+    assert found["summary"]["accuracy_matrix"]["nrows"] == 3
+
+    rows = history(run)
+    assert [row["step"] for row in rows if "loss" in row] == [0, 1, 2, 3, 4, 5]
+    assert [row["loss"] for row in rows if "loss" in row] == [1.0] * 3 + [0.5] * 3
+    assert [row["stage_accuracy"] for row in rows if "stage" in row] == [0.1, 0.2]
+
+
+def test_the_matrix_is_a_table_kept_with_the_results(tmp_path):
+    trial(tmp_path)
+    (table,) = tmp_path.glob("wandb/offline-run-*/files/media/table/accuracy_matrix*.table.json")
+    found = json.loads(table.read_text())
+    assert found["columns"] == ["stage", "task", "accuracy"]
+    assert found["data"] == [[1, 1, 0.1], [2, 1, 0.1], [2, 2, 0.2]]
+    assert list((tmp_path / "wandb" / "artifacts" / "staging").iterdir())
+
+
+def test_the_run_is_grouped_by_sweep(tmp_path):
+    trial(tmp_path)
+    header = next(line for line in inspect(runs(tmp_path)[0]).splitlines() if '"type":"run"' in line)
+    assert {"run_group": "demo", "job_type": "trial"}.items() <= json.loads(header)["run"].items()
+
+
+def test_a_failed_trial_is_a_failed_run(tmp_path):
+    trial(tmp_path, Outcome("failed", error="boom"))
+    found = json.loads(inspect(runs(tmp_path)[0], "--summary"))
+    assert (found["state"], found["exit_code"], found["summary"]["status"]) == ("failed", 1, "failed")
+
+
+def test_a_retried_trial_shows_once(tmp_path):
+    WandbSink(tmp_path, "demo", "t10", CONFIG, "offline", "proj").close(OUTCOME)
+    for _ in range(3):
+        trial(tmp_path)
+    assert len(runs(tmp_path, "t1")) == 2  # t1 and the other trial, t10
+    assert len(runs(tmp_path, "t10")) == 1
+
+
+def test_nothing_of_the_machine_or_its_secrets_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    trial(tmp_path)
+    (run,) = runs(tmp_path)
+    assert {p.name for p in (run / "files").iterdir()} == {"media"}
+    assert '"host"' not in inspect(run)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
+
+
+def test_online_without_a_connection_goes_offline(tmp_path, monkeypatch, caplog):
+    def init(settings, **options):
+        if settings["mode"] == "online":
+            raise wandb.errors.CommError("no route to host\nmore")
+        return real(settings=settings, **options)
+
+    real = wandb.init
+    monkeypatch.setattr(wandb, "init", init)
+    trial(tmp_path, mode="online")
+    assert warnings(caplog) == ["W&B cannot connect, the run is kept offline instead: no route to host"]
+    assert len(history(runs(tmp_path)[0])) == 9
+
+
+@pytest.mark.parametrize("broken", ["init", "log"])
+def test_a_broken_wandb_warns_once_and_the_trial_goes_on(tmp_path, monkeypatch, caplog, broken):
+    def refuse(*_, **__):
+        raise RuntimeError("service died")
+
+    monkeypatch.setattr(*((wandb, "init") if broken == "init" else (wandb.Run, "log")), refuse)
+    trial(tmp_path)
+    assert warnings(caplog) == ["W&B stopped for this trial, which goes on: service died"]
+
+
+def test_importing_the_sinks_does_not_import_wandb():
+    code = "import sys, zfscale.sinks; assert 'wandb' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_run_name_says_what_it_can():
+    assert run_name({"method": {"name": "ease"}}) == "ease"
+    assert run_name({}) == ""

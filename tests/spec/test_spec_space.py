@@ -1,0 +1,180 @@
+"""Template + space -> trials: what varies, what stays as it was, and what an override fixes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zfscale.errors import SpecError
+from zfscale.spec import Sweep, TrialSpec, load
+from zfscale.spec.distributions import Choice, LogUniform, QUniform, RandInt, Uniform
+
+TEMPLATE: dict[str, Any] = {
+    "name": "s",
+    "model": {"name": "embedded/vit-nano"},
+    "stream": {"dataset": "mnist5k", "tasks": 5},
+    "method": {"name": "ease"},
+    "optimizer": {"name": "zo-sgd", "lr": 0.001, "eps": 0.01},
+    "train": {"epochs": 1, "batch_size": 8},
+}
+
+
+def sweep(tmp_path: Path, space: dict[str, Any], *overrides: str, **blocks: Any) -> Sweep:
+    file = tmp_path / "s.yaml"
+    file.write_text(yaml.safe_dump({**TEMPLATE, **blocks, "space": space}, sort_keys=False))
+    return load(file, overrides)
+
+
+def column(result: Sweep, *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(trial.leaves()[name] for name in names) for trial in result.trials]
+
+
+def test_grids_cross_with_the_first_path_outermost(tmp_path: Path) -> None:
+    result = sweep(tmp_path, {"method.name": {"grid": ["ease", "aper"]}, "seed": {"grid": [0, 1, 2]}})
+    assert column(result, "method.name", "seed") == [(m, s) for m in ("ease", "aper") for s in (0, 1, 2)]
+
+
+def test_a_block_is_merged_over_the_template_and_a_leaf_wins_over_its_block(tmp_path: Path) -> None:
+    space = {
+        "optimizer.lr": {"grid": [0.5]},
+        "optimizer": {"grid": [{"name": "fo-sgd", "lr": 0.05}, {"queries": 4}]},
+    }
+    names = ("optimizer.name", "optimizer.lr", "optimizer.eps", "optimizer.queries")
+    assert column(sweep(tmp_path, space), *names) == [("fo-sgd", 0.5, 0.01, 1), ("zo-sgd", 0.5, 0.01, 4)]
+
+
+def test_the_space_may_supply_what_the_template_lacks(tmp_path: Path) -> None:
+    space = {"optimizer": {"grid": [{"name": "fo-sgd"}]}, "optimizer.lr": {"grid": [0.1]}}
+    assert column(sweep(tmp_path, space, optimizer={}), "optimizer.lr") == [(0.1,)]
+    with pytest.raises(SpecError, match=r"optimizer\.grid\[0\]\.lr: missing"):
+        sweep(tmp_path, {"optimizer": {"grid": [{"name": "fo-sgd"}]}}, optimizer={})
+
+
+def test_a_scalar_for_a_block_is_refused_even_where_a_leaf_would_hide_it(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"space\.method\.grid\[0\]: expected a mapping .* got 'ease'"):
+        sweep(tmp_path, {"method": {"grid": ["ease"]}, "method.name": {"grid": ["aper"]}})
+
+
+def test_equal_trials_are_one_trial(tmp_path: Path) -> None:
+    result = sweep(tmp_path, {"optimizer.lr": {"grid": [0.001, 0.1, 1e-3]}}, search={"samples": 5})
+    assert column(result, "optimizer.lr") == [(0.001,), (0.1,)]
+
+
+def test_a_grid_that_grows_leaves_all_other_trials_as_they_were(tmp_path: Path) -> None:
+    space: dict[str, Any] = {
+        "method.name": {"grid": ["ease"]},
+        "optimizer.lr": {"loguniform": [1e-5, 0.1]},
+        "optimizer.eps": {"uniform": [0.1, 0.2]},
+        "seed": {"grid": [0, 1]},
+    }
+    before = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 3}).trials}
+    space["method.name"]["grid"] = ["aper", "ease"]
+    space["seed"]["grid"] = [7, 0, 1]
+    after = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 4}).trials}
+    assert len(before) == 6
+    assert len(after) == 24
+    assert before < after
+
+
+def test_seeds_share_their_draws_and_grid_points_do_not(tmp_path: Path) -> None:
+    space = {
+        "seed": {"grid": [0, 1, 2]},
+        "method.name": {"grid": ["ease", "aper"]},
+        "optimizer.lr": {"loguniform": [1e-5, 0.1]},
+    }
+    rows = column(sweep(tmp_path, space, search={"samples": 2}), "method.name", "optimizer.lr")
+    assert len(rows) == 12
+    assert len(set(rows)) == len({lr for _, lr in rows}) == 4
+
+
+def test_draws_are_the_same_on_every_machine(tmp_path: Path) -> None:
+    result = sweep(tmp_path, {"optimizer.lr": {"loguniform": [1e-5, 0.1]}}, search={"samples": 2})
+    assert column(result, "optimizer.lr") == [(1.31727e-05,), (0.000105155,)]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (Choice(choice=["a", "b", "c"]), {"a", "b", "c"}),
+        (RandInt(randint=[2, 5]), {2, 3, 4}),
+        (QUniform(quniform=[16, 64, 16]), {16, 32, 48, 64}),
+        (QUniform(quniform=[0.1, 0.35, 0.1]), {0.1, 0.2, 0.3}),
+    ],
+)
+def test_a_draw_covers_its_values_and_nothing_else(values: Any, expected: set[Any]) -> None:
+    drawn = {values.draw(i / 1000) for i in range(1000)}
+    assert drawn == expected
+    assert {type(value) for value in drawn} == {type(value) for value in expected}
+
+
+def test_continuous_draws_are_monotone_and_stay_inside() -> None:
+    us = [0.0, 0.25, 0.5, 0.75, 1 - 2**-53]
+    assert [Uniform(uniform=[0, 4]).draw(u) for u in us[:4]] == [0, 1, 2, 3]
+    logs = [math.log10(LogUniform(loguniform=[1e-4, 1]).draw(u)) for u in us]
+    assert logs == pytest.approx([-4, -3, -2, -1, 0], abs=1e-6)
+    assert LogUniform(loguniform=[1.23456789e-4, 1]).draw(0.0) >= 1.23456789e-4
+
+
+def test_a_space_that_nobody_means_to_run_is_refused(tmp_path: Path) -> None:
+    space = {path: {"grid": list(range(1, 101))} for path in ("train.epochs", "train.batch_size", "seed")}
+    with pytest.raises(SpecError, match="space: 1000000 combinations"):
+        sweep(tmp_path, space)
+
+
+def test_an_override_of_the_template_fixes_the_path(tmp_path: Path) -> None:
+    space = {"optimizer.lr": {"loguniform": [1e-5, 0.1]}, "method.name": {"grid": ["ease", "aper"]}}
+    result = sweep(tmp_path, space, "optimizer.lr=1e-2")
+    assert column(result, "method.name", "optimizer.lr") == [("ease", 0.01), ("aper", 0.01)]
+    assert "optimizer.lr" not in result.spec.space
+    whole = sweep(tmp_path, space, "optimizer={name: fo-adam, lr: 1}")
+    assert column(whole, "optimizer.name", "optimizer.lr", "optimizer.eps")[0] == ("fo-adam", 1.0, 0.001)
+    assert "optimizer.lr" not in whole.spec.space
+
+
+def test_an_override_reaches_inside_the_mappings_of_a_block_above_it(tmp_path: Path) -> None:
+    space = {"optimizer": {"grid": [{"name": "fo-sgd", "lr": 0.05}, {"name": "zo-sgd"}]}}
+    result = sweep(tmp_path, space, "optimizer.lr=3")
+    assert column(result, "optimizer.name", "optimizer.lr") == [("fo-sgd", 3.0), ("zo-sgd", 3.0)]
+
+
+def test_an_override_of_the_space_replaces_the_distribution(tmp_path: Path) -> None:
+    space = {"optimizer.lr": {"loguniform": [1e-5, 0.1]}}
+    result = sweep(tmp_path, space, "space.optimizer.lr.grid=[1, 2e0]", "space.seed.grid=[5]")
+    assert column(result, "optimizer.lr", "seed") == [(1.0, 5), (2.0, 5)]
+    assert len(sweep(tmp_path, space, "space={}", "output.wandb.mode=disabled").trials) == 1
+
+
+def test_later_overrides_win(tmp_path: Path) -> None:
+    result = sweep(tmp_path, {}, "search.samples=2", "optimizer.lr=1", "optimizer.lr=2", "output.dir=there")
+    assert column(result, "optimizer.lr") == [(2.0,)]
+    assert (result.spec.output.dir, result.spec.search.samples) == ("there", 2)
+
+
+def test_the_id_of_a_trial_never_changes(tmp_path: Path) -> None:
+    """A literal: a change here orphans the results of every sweep ever run."""
+    trial = sweep(tmp_path, {}).trials[0]
+    assert trial.trial_id == "77f74db7cabe"
+    assert sweep(tmp_path, {}, "optimizer.queries=1", "seed=0").trials[0].trial_id == trial.trial_id
+    assert sweep(tmp_path, {}, "optimizer.queries=2").trials[0].trial_id != trial.trial_id
+    assert sweep(tmp_path, {}, "output.dir=elsewhere", "name=other").trials[0].trial_id == trial.trial_id
+
+
+def test_a_trial_survives_json(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    override = f"stream={{dataset: {{path: {tmp_path}, format: imagefolder}}, tasks: 1}}"
+    for trial in (sweep(tmp_path, {}).trials[0], sweep(tmp_path, {}, override).trials[0]):
+        again = TrialSpec.from_json(trial.to_json())
+        assert again == trial
+        assert again.trial_id == trial.trial_id
+
+
+def test_leaves_name_every_field_and_are_scalars(tmp_path: Path) -> None:
+    leaves = sweep(tmp_path, {}).trials[0].leaves()
+    assert leaves["optimizer.beta2"] == 0.999
+    assert leaves["train.precision"] == "fp32"
+    assert len(leaves) == 27
+    assert all(isinstance(value, (str, int, float)) for value in leaves.values())

@@ -1,0 +1,41 @@
+"""APER with adapters (Zhou et al. 2023, arXiv 2303.07338): adapt once, on the first task, then SimpleCIL.
+
+Feature = [f_pretrained ; f_adapted], so the pretrained model's generality is kept beside the adaptation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from zfscale.methods.base import ADAPTER, HEAD
+from zfscale.methods.fit import Journal
+from zfscale.methods.simplecil import SimpleCil
+from zfscale.models.heads import CosineHead
+from zfscale.streams.class_incremental import Task
+
+
+class Aper(SimpleCil):
+    """SimpleCIL on concatenated features, after an adapter trained with a cosine head on task 1."""
+
+    has_adapters = True
+
+    def learn(self, task: Task, journal: Journal) -> None:
+        if task.index == 1:
+            self._adapt(task, journal)
+        super().learn(task, journal)
+
+    def _adapt(self, task: Task, journal: Journal) -> None:
+        assert self.network.adapters is not None
+        self.freeze()
+        self.network.adapters.add(self.seed(ADAPTER, task))
+        self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
+        self.fit(task, journal, offset=task.labels.start)
+        self.network.head = None
+        self.freeze()
+
+    def embed(self, images: np.ndarray) -> torch.Tensor:
+        return torch.cat([self.features(images, None), self.features(images, 0)], 1)
+
+    def embed_test(self, task: Task) -> torch.Tensor:
+        return torch.cat([self.frozen_test_features(task, None), self.frozen_test_features(task, 0)], 1)

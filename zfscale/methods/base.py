@@ -1,0 +1,85 @@
+"""What every method shares: a network behind an engine, features in batches, and the contract a trial relies on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from zfscale.methods.fit import Journal, fit
+from zfscale.models.adapters import Adapters
+from zfscale.models.engine import Engine
+from zfscale.models.network import Network
+from zfscale.models.vit import BaseModel, build
+from zfscale.streams.class_incremental import Task
+from zfscale.zo.noise import derive
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+INFERENCE_BATCH = 64  # images a forward outside training, at least
+HEAD, ADAPTER = 1, 2  # purposes of the seeds derived for initialisation
+
+
+class Method(ABC):
+    """Learns tasks in order; predicts, at any time, among all classes seen so far."""
+
+    has_adapters = False
+
+    def __init__(self, spec: TrialSpec, base: BaseModel) -> None:
+        self.spec = spec
+        # Forward-mode AD has no rule for the fused attention kernels.
+        encoder = build(base, "eager" if spec.optimizer.name == "forward-grad" else "sdpa")
+        m = spec.method
+        adapters = Adapters(encoder.backbone, m.bottleneck, m.adapter_scale, m.adapter_dropout) if self.has_adapters else None
+        self.network = Network(encoder, adapters)
+        self.width = encoder.width
+        self.engine = Engine(self.network, spec.train.batch_size)
+        self._test_features: dict[tuple[int, int | None], torch.Tensor] = {}
+
+    @abstractmethod
+    def learn(self, task: Task, journal: Journal) -> None:
+        """Learn `task`, the next in order, writing every step to `journal`."""
+
+    @abstractmethod
+    def predict(self, task: Task) -> np.ndarray:
+        """Labels int64 [N] for the test images of `task`, already learned, among all classes seen so far."""
+
+    def fit(self, task: Task, journal: Journal, offset: int = 0) -> None:
+        """Train what requires a gradient on the task's images; labels count from `offset`."""
+        fit(self.network, self.engine, task, offset, self.spec, journal)
+
+    def seed(self, purpose: int, task: Task) -> int:
+        """A seed for initialising something for `task`."""
+        return derive(self.spec.seed, task.index, purpose)
+
+    def features(self, images: np.ndarray, adapter_set: int | None = None) -> torch.Tensor:
+        """Features [N, D] of uint8 images in the subspace of an adapter set; None is the pretrained model's."""
+        if self.network.adapters is not None:
+            self.network.adapters.active = adapter_set
+        self.engine.train(False)
+        batch = max(self.spec.train.batch_size, INFERENCE_BATCH)
+        with torch.no_grad():
+            parts = [
+                self.engine(to_tensor(images[i : i + batch], self.engine.device), features=True)
+                for i in range(0, len(images), batch)
+            ]
+        return torch.cat(parts).float()
+
+    def frozen_test_features(self, task: Task, adapter_set: int | None = None) -> torch.Tensor:
+        """Features of the task's test images in a subspace that no longer changes; computed once."""
+        key = (task.index, adapter_set)
+        if key not in self._test_features:
+            self._test_features[key] = self.features(task.test_x, adapter_set)
+        return self._test_features[key]
+
+    def freeze(self) -> None:
+        """From here on nothing present is trainable; what is added later is."""
+        self.network.requires_grad_(False)
+
+
+def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """A copy on the device: the arrays may live in a shared, read-only object store."""
+    return torch.tensor(images, device=device)

@@ -1,0 +1,96 @@
+"""EASE (Zhou et al., CVPR 2024, arXiv 2403.12030): an adapter, hence a feature subspace, a task; prototypes in all.
+
+Shapes: T tasks and subspaces, K classes so far, D features of one subspace, N images.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from zfscale.methods.base import ADAPTER, HEAD, Method
+from zfscale.methods.fit import Journal
+from zfscale.methods.prototypes import class_means, cosine
+from zfscale.models.heads import CosineHead
+from zfscale.models.vit import BaseModel
+from zfscale.streams.class_incremental import Task
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+
+class Ease(Method):
+    """Old classes get the prototypes they lack in newer subspaces by semantic similarity (eq. 6-8 of the paper)."""
+
+    has_adapters = True
+
+    def __init__(self, spec: TrialSpec, base: BaseModel) -> None:
+        super().__init__(spec, base)
+        self.freeze()
+        self._labels: list[range] = []
+        self._measured: list[list[torch.Tensor]] = []  # [task i][subspace j <= i]: prototypes [classes of i, D]
+        self._pretrained: list[torch.Tensor] = []  # [task i]: prototypes in the pretrained space, if beta > 0
+        self._prototypes: list[torch.Tensor] = []  # [subspace j]: [K, D], measured or completed
+
+    def learn(self, task: Task, journal: Journal) -> None:
+        assert self.network.adapters is not None
+        newest = self.network.adapters.add(self.seed(ADAPTER, task))
+        self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
+        self.fit(task, journal, offset=task.labels.start)
+        self.network.head = None
+        self.freeze()
+        self._labels.append(task.labels)
+        self._measured.append([self._means(task, j) for j in range(newest + 1)])
+        if self.spec.method.beta:
+            self._pretrained.append(self._means(task, None))
+        self._prototypes = complete(self._measured)
+
+    def predict(self, task: Task) -> np.ndarray:
+        features = [self.frozen_test_features(task, j) for j in range(len(self._prototypes))]
+        scores = torch.stack([cosine(f, p) for f, p in zip(features, self._prototypes, strict=True)])
+        logits = ensemble(scores, [len(r) for r in self._labels], self.spec.method.alpha)
+        if self.spec.method.beta:
+            plain = cosine(self.frozen_test_features(task, None), torch.cat(self._pretrained))
+            logits = logits + self.spec.method.beta * plain
+        return logits.argmax(1).cpu().numpy()
+
+    def _means(self, task: Task, subspace: int | None) -> torch.Tensor:
+        return class_means(self.features(task.train_x, subspace), task.train_y, task.labels)
+
+
+def complete(measured: list[list[torch.Tensor]]) -> list[torch.Tensor]:
+    """Prototypes of all classes in every subspace: [T] of [K, D].
+
+    For old task i and subspace j > i: S = softmax_k cos(P[c, i], P[k, i]) over the classes k of tasks >= j, and
+    P^[c, j] = sum_k S_ck P[k, j]. measured[i][j] holds the [classes of i, D] seen when task i was learned (j <= i).
+    """
+    tasks = len(measured)
+    full = []
+    for j in range(tasks):
+        rows = []
+        for i in range(tasks):
+            if j <= i:
+                rows.append(measured[i][j])
+            else:
+                in_old = torch.cat([measured[k][i] for k in range(j, tasks)])
+                in_new = torch.cat([measured[k][j] for k in range(j, tasks)])
+                rows.append(F.softmax(cosine(measured[i][i], in_old), 1) @ in_new)
+        full.append(torch.cat(rows))
+    return full
+
+
+def ensemble(scores: torch.Tensor, classes: list[int], alpha: float) -> torch.Tensor:
+    """Logits [N, K] from scores [T, N, K], the cosine of class c in subspace j (eq. 9 of the paper).
+
+    A class of task i scores its own subspace i in full and the others together by alpha / (T - 1).
+    """
+    tasks = len(classes)
+    own = torch.repeat_interleave(torch.arange(tasks), torch.tensor(classes)).to(scores.device)  # [K]
+    index = own.expand(1, scores.shape[1], -1)
+    own_score = scores.gather(0, index)[0]
+    if tasks == 1:
+        return own_score
+    return own_score + alpha / (tasks - 1) * (scores.sum(0) - own_score)

@@ -1,0 +1,35 @@
+"""Sequential finetuning: the whole encoder and a linear head that grows with the classes. The lower bound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from zfscale.methods.base import HEAD, Method
+from zfscale.methods.fit import Journal
+from zfscale.models.heads import LinearHead
+from zfscale.models.vit import BaseModel
+from zfscale.streams.class_incremental import Task
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+
+class Finetune(Method):
+    """Cross-entropy over all classes seen so far, on the new task's images only."""
+
+    def __init__(self, spec: TrialSpec, base: BaseModel) -> None:
+        super().__init__(spec, base)
+        self._head = LinearHead(self.width)
+        self.network.head = self._head
+
+    def learn(self, task: Task, journal: Journal) -> None:
+        self._head.grow(len(task.labels), self.seed(HEAD, task))
+        self._head.to(self.engine.device)
+        self.fit(task, journal)
+
+    def predict(self, task: Task) -> np.ndarray:
+        with torch.no_grad():
+            return self._head(self.features(task.test_x)).argmax(1).cpu().numpy()

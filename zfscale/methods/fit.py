@@ -1,0 +1,179 @@
+"""The training loop of one task, for forward-only and first-order optimizers alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from zfscale.errors import ZfscaleError
+from zfscale.models.engine import Engine
+from zfscale.models.network import Network
+from zfscale.records import Query, Sink, Step
+from zfscale.streams.class_incremental import Task
+from zfscale.zo.estimate import Problem
+from zfscale.zo.leaves import trainable
+from zfscale.zo.noise import Noise, derive
+from zfscale.zo.perturb import Perturbation
+from zfscale.zo.step import Stepper, StepResult, make_optimizer
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+QUERY, DROPOUT = 3, 4  # purposes of derived seeds
+FIRST_ORDER = ("fo-sgd", "fo-adam")
+
+
+class Diverged(ZfscaleError):
+    """Training left the numbers: a loss that is not finite."""
+
+
+@dataclass
+class Journal:
+    """Writes a trial's steps to its sink, with running totals of forwards and seconds."""
+
+    sink: Sink
+    forwards: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Since the trial began."""
+        return time.perf_counter() - self.started
+
+    def record(self, task: int, step: int, lr: float, result: StepResult) -> None:
+        """One step and its queries."""
+        self.forwards += result.forwards
+        self.sink.step(Step(task, step, result.loss, lr, self.forwards, self.seconds))
+        for i, (seed, c) in enumerate(zip(result.seeds, result.coefficients, strict=True)):
+            self.sink.query(Query(task, step, i, seed, c, result.accepted))
+
+
+class Trainer(Protocol):
+    """Takes one optimizer step on the batch of `loss`."""
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """`seed` is the step's own: whatever is random in it derives from it."""
+        ...
+
+    def close(self) -> None:
+        """Leave the network as it was found, but for its weights."""
+        ...
+
+
+class Batch:
+    """The current batch and its mean cross-entropy: one forward of the engine a call."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.x = self.y = torch.empty(0)
+
+    def load(self, x: np.ndarray, y: np.ndarray) -> None:
+        """uint8 images [B, C, H, W] and labels [B] onto the device."""
+        self.x = torch.tensor(x, device=self.engine.device)
+        self.y = torch.tensor(y, device=self.engine.device)
+
+    def loss(self) -> torch.Tensor:
+        """Scalar, float32."""
+        return F.cross_entropy(self.engine(self.x).float(), self.y)
+
+
+class ForwardOnly:
+    """A zeroth-order or forward-gradient optimizer; the network runs in eval mode, so that L is a function."""
+
+    def __init__(self, network: Network, batch: Batch, spec: TrialSpec) -> None:
+        leaves = trainable(network)
+        batch.engine.train(False)
+        self._perturbation = Perturbation(network, leaves)
+        noise = Noise(spec.optimizer.noise, leaves.device)
+        problem = Problem(batch.loss, leaves, self._perturbation, noise)
+        self._stepper = Stepper(make_optimizer(spec.optimizer), problem)
+        self._queries = spec.optimizer.queries
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """Algorithm 1, with seeds derived from the step's."""
+        return self._stepper.step([derive(seed, QUERY, i) for i in range(self._queries)], lr)
+
+    def close(self) -> None:
+        """Take the perturbation's hooks off."""
+        self._perturbation.remove()
+
+
+class FirstOrder:
+    """Backpropagation through the engine; the network runs in train mode, its dropout drawn from the step's seed."""
+
+    def __init__(self, network: Network, batch: Batch, spec: TrialSpec) -> None:
+        o = spec.optimizer
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        if o.name == "fo-sgd":
+            optimizer: torch.optim.Optimizer = torch.optim.SGD(
+                parameters, o.lr, momentum=o.momentum, weight_decay=o.weight_decay
+            )
+        else:
+            optimizer = torch.optim.Adam(parameters, o.lr, betas=(o.beta1, o.beta2), weight_decay=o.weight_decay)
+        self._optimizer = optimizer
+        self._inference = batch.engine
+        self._batch = batch
+        batch.engine = Engine(network, spec.train.batch_size, optimizer)
+        batch.engine.train(True)
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """One backward and one step of torch.optim's rule."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        with torch.random.fork_rng():
+            torch.manual_seed(derive(seed, DROPOUT))
+            loss = self._batch.loss()
+            self._batch.engine.backward_and_step(loss)
+        return StepResult(float(loss.detach()), (), (), 1, forwards=1)
+
+    def close(self) -> None:
+        """Back to the engine that only runs forward."""
+        self._batch.engine = self._inference
+        self._inference.train(False)
+
+
+def fit(network: Network, engine: Engine, task: Task, offset: int, spec: TrialSpec, journal: Journal) -> None:
+    """Train the network's trainable parameters on `task`; class c of the stream is logit c - offset.
+
+    Errors: Diverged if a loss is not finite.
+    """
+    batch = Batch(engine)
+    kind = FirstOrder if spec.optimizer.name in FIRST_ORDER else ForwardOnly
+    trainer: Trainer = kind(network, batch, spec)
+    seed = derive(spec.seed, task.index)
+    total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
+    try:
+        for step, rows in enumerate(batches(len(task.train_y), spec.train.batch_size, spec.train.epochs, seed)):
+            batch.load(task.train_x[rows], task.train_y[rows] - offset)
+            lr = spec.optimizer.lr * schedule(spec.optimizer.schedule, step, total)
+            result = trainer.step(derive(seed, step), lr)
+            journal.record(task.index, step, lr, result)
+            if not math.isfinite(result.loss):
+                raise Diverged(f"task {task.index}, step {step}: the loss is {result.loss}; a smaller optimizer.lr may help")
+    finally:
+        trainer.close()
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """The last batch of an epoch may be smaller; it is not dropped."""
+    return -(-images // batch_size)
+
+
+def batches(images: int, batch_size: int, epochs: int, seed: int) -> Iterator[np.ndarray]:
+    """Row numbers of each batch: every epoch a new permutation, a function of (seed, epoch) alone."""
+    for epoch in range(epochs):
+        order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images)
+        for start in range(0, images, batch_size):
+            yield order[start : start + batch_size]
+
+
+def schedule(name: str, step: int, total: int) -> float:
+    """Factor on the learning rate: constant 1, or cosine from 1 to 0 over the task."""
+    return 1.0 if name == "constant" else 0.5 * (1 + math.cos(math.pi * step / total))

@@ -1,0 +1,40 @@
+"""SimpleCIL (Zhou et al. 2023, arXiv 2303.07338): no training; the nearest class mean of the pretrained features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from zfscale.methods.base import Method
+from zfscale.methods.fit import Journal
+from zfscale.methods.prototypes import class_means, cosine
+from zfscale.models.vit import BaseModel
+from zfscale.streams.class_incremental import Task
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+
+class SimpleCil(Method):
+    """argmax_c cos(f, p_c), p_c the mean feature of class c's training images under the test transform."""
+
+    def __init__(self, spec: TrialSpec, base: BaseModel) -> None:
+        super().__init__(spec, base)
+        self._prototypes: list[torch.Tensor] = []  # one [classes of the task, D] a task
+
+    def learn(self, task: Task, journal: Journal) -> None:
+        f = self.embed(task.train_x)
+        self._prototypes.append(class_means(f, task.train_y, task.labels))
+
+    def predict(self, task: Task) -> np.ndarray:
+        return cosine(self.embed_test(task), torch.cat(self._prototypes)).argmax(1).cpu().numpy()
+
+    def embed(self, images: np.ndarray) -> torch.Tensor:
+        """Features [N, D] in which classes are compared."""
+        return self.features(images)
+
+    def embed_test(self, task: Task) -> torch.Tensor:
+        """The same of the task's test images, computed once."""
+        return self.frozen_test_features(task)

@@ -1,0 +1,44 @@
+"""Classifier heads on features [B, D]: linear (grows with the classes) and cosine."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class LinearHead(nn.Module):
+    """logits = W f + b [B, classes]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(0, width))
+        self.bias = nn.Parameter(torch.empty(0))
+
+    def grow(self, classes: int, seed: int) -> None:
+        """Rows for `classes` more classes, Kaiming-uniform (a = sqrt 5) from `seed`; the old rows stay."""
+        width = self.weight.shape[1]
+        bound = 1 / math.sqrt(width)
+        generator = torch.Generator().manual_seed(seed)
+        rows = torch.empty(classes, width).uniform_(-bound, bound, generator=generator)
+        self.weight = nn.Parameter(torch.cat([self.weight.data, rows.to(self.weight)]))
+        self.bias = nn.Parameter(torch.cat([self.bias.data, self.bias.new_zeros(classes)]))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return F.linear(features, self.weight, self.bias)
+
+
+class CosineHead(nn.Module):
+    """logits = sigma cos(f, w_c) [B, classes]; sigma learnable, 1 at the start."""
+
+    def __init__(self, width: int, classes: int, seed: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(width)
+        generator = torch.Generator().manual_seed(seed)
+        self.weight = nn.Parameter(torch.empty(classes, width).uniform_(-bound, bound, generator=generator))
+        self.sigma = nn.Parameter(torch.ones(1))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.sigma * F.linear(F.normalize(features), F.normalize(self.weight))

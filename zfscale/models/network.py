@@ -1,0 +1,26 @@
+"""The one module a trial trains: encoder, adapters and head together, so that one engine runs them all."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from zfscale.models.adapters import Adapters
+from zfscale.models.vit import Encoder
+
+
+class Network(nn.Module):
+    """uint8 images [B, C, H, W] -> logits [B, classes], or features [B, D] on request."""
+
+    def __init__(self, encoder: Encoder, adapters: Adapters | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.adapters = adapters
+        self.head: nn.Module | None = None
+
+    def forward(self, images: torch.Tensor, features: bool = False) -> torch.Tensor:
+        f = self.encoder(images)
+        if features:
+            return f
+        assert self.head is not None
+        return self.head(f)

@@ -1,0 +1,42 @@
+"""From uint8 images in memory to what a model takes, in batches, on the device.
+
+Shapes: B batch, C channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A model's input contract: side, channels, and its image processor's statistics (per channel)."""
+
+    size: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """uint8 [B, C, H, W] of any size and 1 or 3 channels -> normalised [B, channels, size, size]."""
+        x = images.to(dtype) / 255
+        x = self._to_channels(x)
+        if x.shape[-2:] != (self.size, self.size):
+            x = F.interpolate(x, (self.size, self.size), mode="bicubic", antialias=True).clamp_(0, 1)
+        mean = x.new_tensor(self.mean).view(1, -1, 1, 1)
+        std = x.new_tensor(self.std).view(1, -1, 1, 1)
+        return (x - mean) / std
+
+    def _to_channels(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[1] == self.channels:
+            return x
+        if x.shape[1] == 1:
+            return x.expand(-1, self.channels, -1, -1)
+        assert x.shape[1] == 3
+        assert self.channels == 1
+        return (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)

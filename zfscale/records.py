@@ -1,0 +1,73 @@
+"""What a trial says while it runs: the rows of the four tables, before any sink has seen them.
+
+Tasks and stages count from 1, as in the papers: stage k is the state after learning task k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step. `forwards` and `seconds` are totals since the trial began."""
+
+    task: int
+    step: int  # within the task, from 0
+    loss: float
+    lr: float
+    forwards: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query of a zeroth-order step: (seed, coefficient) is enough to rebuild its update."""
+
+    task: int
+    step: int
+    query: int
+    seed: int  # 64-bit, stored as a signed integer
+    coefficient: float
+    accepted: int  # 1: theta - step; -1: theta + step (conserve); 0: theta kept
+
+
+@dataclass(frozen=True)
+class Eval:
+    """A metric after stage `stage` on task `task`; task 0 means all tasks seen so far."""
+
+    stage: int
+    task: int
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: the row of the `trials` table that is not its spec."""
+
+    status: str  # "finished" | "failed"
+    avg_accuracy: float | None = None
+    last_accuracy: float | None = None
+    forgetting: float | None = None
+    bwt: float | None = None
+    fwt: float | None = None
+    seconds: float = 0.0
+    forwards: int = 0
+    peak_memory_bytes: int = 0
+    attempts: int = 1
+    error: str | None = None
+    versions: str = ""  # JSON object: package -> version
+
+
+class Sink(Protocol):
+    """Where records go. `close` is called once, last, with the outcome."""
+
+    def step(self, record: Step) -> None: ...
+
+    def query(self, record: Query) -> None: ...
+
+    def eval(self, record: Eval) -> None: ...
+
+    def close(self, outcome: Outcome) -> None: ...

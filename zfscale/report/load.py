@@ -1,0 +1,86 @@
+"""The trials of a results directory as plain Python; the spec is read from its JSON, so any leaf may vary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from zfscale.errors import DataError
+from zfscale.sinks import read
+
+MEASURES = ("avg_accuracy", "last_accuracy", "forgetting", "forwards", "seconds", "peak_memory_bytes")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of `trials/`. `spec` is flat: dotted path -> scalar, a list as JSON text."""
+
+    trial_id: str
+    status: str
+    spec: dict[str, Any]
+    measures: dict[str, float | None]
+    error: str | None
+
+    @property
+    def method(self) -> str:
+        """The name of the method, or "-"."""
+        return str(self.spec.get("method.name", "-"))
+
+    @property
+    def optimizer(self) -> str:
+        """The name of the optimizer, or "-"."""
+        return str(self.spec.get("optimizer.name", "-"))
+
+
+def trials(root: Path) -> list[Trial]:
+    """Every trial that ended, by id.
+
+    Raises:
+        DataError: `root` holds no trials.
+    """
+    if not (Path(root) / "trials").is_dir():
+        raise DataError(f"{root} is not a results directory: it has no folder `trials`")
+    columns = ["trial_id", "status", "spec", *MEASURES, "error"]
+    table = read.rows(root, "trials", columns).sort_by("trial_id").to_pylist()
+    if not table:
+        raise DataError(f"{root} has no results yet: no trial has finished or failed")
+    return [_trial(row) for row in table]
+
+
+def stage_accuracies(root: Path) -> dict[str, dict[int, float]]:
+    """Trial id -> stage -> accuracy over all classes seen, of every trial in `evals/`."""
+    table = read.rows(
+        root,
+        "evals",
+        ["trial_id", "stage", "value"],
+        (pc.field("metric") == "stage_accuracy") & (pc.field("task") == 0),
+    )
+    found: dict[str, dict[int, float]] = {}
+    for trial_id, stage, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        found.setdefault(trial_id, {})[stage] = value
+    return found
+
+
+def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested spec as dotted paths.
+
+    >>> flatten({"optimizer": {"lr": 0.1}, "seed": 0, "domains": [1, 2]})
+    {'optimizer.lr': 0.1, 'seed': 0, 'domains': '[1, 2]'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in spec.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def _trial(row: dict[str, Any]) -> Trial:
+    measures = {name: row[name] for name in MEASURES}
+    return Trial(row["trial_id"], row["status"], flatten(json.loads(row["spec"])), measures, row["error"])

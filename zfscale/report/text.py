@@ -1,0 +1,152 @@
+"""The report as Markdown and as plain text: the same cells, laid out twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from zfscale.report.load import Trial
+from zfscale.report.rows import Row, Stat
+
+# measure -> title, factor to its unit, decimals
+COLUMNS: dict[str, tuple[str, float, int]] = {
+    "avg_accuracy": ("Avg %", 100, 2),
+    "last_accuracy": ("Last %", 100, 2),
+    "forgetting": ("Fgt %", 100, 2),
+    "forwards": ("forwards", 1, 0),
+    "seconds": ("seconds", 1, 1),
+    "peak_memory_bytes": ("peak MiB", 2**-20, 1),
+}
+BOLD = ("avg_accuracy", "last_accuracy")
+LEGEND = """\
+Mean ± sample standard deviation over seeds. **Avg**: mean of the stage accuracies; **Last**: accuracy over
+all classes after the last task; **Fgt**: forgetting, less is better. Bold: the best of its method.
+"""
+CAPTION = """\
+Accuracy over all classes seen so far, after each task: mean over seeds, band ± one standard deviation. Where
+a method and optimizer ran with several settings, the one with the best Avg is drawn.
+"""
+Cells = list[list[str]]
+
+
+def markdown(title: str, trials: Sequence[Trial], table: Sequence[Row], plot: str | None) -> str:
+    """The whole report; `plot` is the image's file name, None when there was nothing to draw."""
+    parts = [f"# {title}", counts(trials)]
+    if table:
+        parts += [_pipes(cells(table, bold="**"), _words(table)), LEGEND.strip(), "## Accuracy per stage"]
+        parts += [f"![Accuracy per stage]({plot})", CAPTION.strip()] if plot else ["No stage accuracies."]
+    if failed := failures(trials):
+        parts += ["## Failed trials", _pipes([[_escape(cell) for cell in row] for row in failed], 99)]
+    return "\n\n".join(parts) + "\n"
+
+
+def plain(title: str, trials: Sequence[Trial], table: Sequence[Row]) -> str:
+    """The report for a console: counts, table, failures."""
+    parts = [f"{title}: {counts(trials)}"]
+    if table:
+        parts.append(_aligned(cells(table), _words(table)))
+    if failed := failures(trials):
+        parts.append("failed trials\n" + _aligned(failed, 99))
+    return "\n\n".join(parts)
+
+
+def counts(trials: Sequence[Trial]) -> str:
+    """How many trials ended, and how: "3 trials finished, 1 failed"."""
+    done = sum(trial.status == "finished" for trial in trials)
+    return f"{done} trial{'s' * (done != 1)} finished, {len(trials) - done} failed."
+
+
+def cells(table: Sequence[Row], bold: str = "") -> Cells:
+    """Header and one line per row, as text; `bold` goes around the best Avg and Last of each method."""
+    header = ["method", "optimizer", *_labels(list(table[0].settings)), "seeds"]
+    lines = [header + [title for title, _, _ in COLUMNS.values()]]
+    leaders = _leaders(table)
+    for row in table:
+        line = [row.method, row.optimizer, *(_value(value) for value in row.settings.values())]
+        line.append(str(len(row.trial_ids)))
+        for name in COLUMNS:
+            mark = bold if _shown(row, name) == leaders.get((row.method, name)) else ""
+            line.append(f"{mark}{_stat(row.stats[name], name)}{mark}")
+        lines.append(line)
+    return lines
+
+
+def failures(trials: Sequence[Trial]) -> Cells:
+    """Header and one line per failed trial; empty when none failed."""
+    failed = [trial for trial in trials if trial.status != "finished"]
+    header = ["trial", "method", "optimizer", "seed", "error"]
+    return [header] * bool(failed) + [
+        [t.trial_id, t.method, t.optimizer, _value(t.spec.get("seed")), _first_line(t.error)] for t in failed
+    ]
+
+
+def _leaders(table: Sequence[Row]) -> dict[tuple[str, str], float]:
+    """(method, measure) -> the best mean as shown; absent where all rows of the method show the same."""
+    shown: dict[tuple[str, str], list[float]] = {}
+    for row in table:
+        for name in BOLD:
+            if row.stats[name].mean is not None:
+                shown.setdefault((row.method, name), []).append(_shown(row, name))
+    return {key: max(values) for key, values in shown.items() if max(values) > min(values)}
+
+
+def _shown(row: Row, name: str) -> float:
+    _, factor, decimals = COLUMNS[name]
+    mean = row.stats[name].mean
+    return math.nan if mean is None else round(mean * factor, decimals)
+
+
+def _stat(stat: Stat, name: str) -> str:
+    _, factor, decimals = COLUMNS[name]
+    if stat.mean is None:
+        return "-"
+    std = stat.std
+    spread = "" if std is None or (std == 0 and decimals == 0) else f" ± {std * factor:,.{decimals}f}"
+    return f"{stat.mean * factor:,.{decimals}f}{spread}"
+
+
+def _value(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _labels(leaves: Sequence[str]) -> list[str]:
+    """The last word of each dotted path, or the whole path where the word is not enough."""
+    words = [leaf.rpartition(".")[2] for leaf in leaves]
+    return [word if words.count(word) == 1 else leaf for leaf, word in zip(leaves, words, strict=True)]
+
+
+def _words(table: Sequence[Row]) -> int:
+    """How many columns, from the left, hold words rather than numbers."""
+    return 2 + len(table[0].settings)
+
+
+def _first_line(error: str | None) -> str:
+    return next(iter((error or "").strip().splitlines()), "-")
+
+
+def _escape(cell: str) -> str:
+    return cell.replace("|", "\\|")
+
+
+def _pad(lines: Cells, left: int) -> Cells:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return [
+        [
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        for line in lines
+    ]
+
+
+def _pipes(lines: Cells, left: int) -> str:
+    padded = _pad(lines, left)
+    rule = ["-" * len(cell) if i < left else "-" * (len(cell) - 1) + ":" for i, cell in enumerate(padded[0])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [padded[0], rule, *padded[1:]])
+
+
+def _aligned(lines: Cells, left: int) -> str:
+    padded = _pad(lines, left)
+    rule = ["-" * len(cell) for cell in padded[0]]
+    return "\n".join("  ".join(line).rstrip() for line in [padded[0], rule, *padded[1:]])

@@ -1,0 +1,177 @@
+"""Parquet, the truth: four tables, one file per trial and table, each whole or absent.
+
+    <root>/evals/<trial_id>.parquet    accuracy after each stage
+    <root>/steps/<trial_id>.parquet    training steps
+    <root>/ledger/<trial_id>.parquet   zeroth-order queries
+    <root>/trials/<trial_id>.parquet   spec and outcome; written last, so it commits the other three
+    <root>/.tmp/                       files being written; outside the tables, so no reader sees them
+
+A file is written aside, fsynced and renamed. A trial that runs again writes the same names, so it never shows
+twice. Each table is a plain dataset: `pandas.read_parquet(dir)`, `polars.read_parquet(dir)` and DuckDB's
+`from 'dir/*.parquet'` read it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zfscale.records import Eval, Outcome, Query, Step
+
+Scalar: TypeAlias = "bool | int | float | str | None"
+
+RECORDS: dict[str, pa.Schema] = {
+    "evals": pa.schema(
+        {
+            "trial_id": pa.string(),
+            "stage": pa.int64(),
+            "task": pa.int64(),
+            "metric": pa.string(),
+            "value": pa.float64(),
+        }
+    ),
+    "steps": pa.schema(
+        {
+            "trial_id": pa.string(),
+            "task": pa.int64(),
+            "step": pa.int64(),
+            "loss": pa.float64(),
+            "lr": pa.float64(),
+            "forwards": pa.int64(),
+            "seconds": pa.float64(),
+        }
+    ),
+    "ledger": pa.schema(
+        {
+            "trial_id": pa.string(),
+            "task": pa.int64(),
+            "step": pa.int64(),
+            "query": pa.int64(),
+            "seed": pa.int64(),
+            "coefficient": pa.float64(),
+            "accepted": pa.int8(),
+        }
+    ),
+}
+HEAD = pa.schema({"trial_id": pa.string(), "status": pa.string(), "spec": pa.string()})
+TAIL = pa.schema(
+    {
+        "avg_accuracy": pa.float64(),
+        "last_accuracy": pa.float64(),
+        "forgetting": pa.float64(),
+        "bwt": pa.float64(),
+        "fwt": pa.float64(),
+        "seconds": pa.float64(),
+        "forwards": pa.int64(),
+        "peak_memory_bytes": pa.int64(),
+        "attempts": pa.int64(),
+        "error": pa.string(),
+        "versions": pa.string(),
+    }
+)
+ARROW: dict[type, pa.DataType] = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+
+
+class ParquetSink:
+    """Collects a trial's records and writes them when it closes; until then the disk does not change.
+
+    Args:
+        root: The sweep's results directory, made when absent.
+        trial_id: Names the files.
+        spec_json: The resolved spec, kept verbatim in `trials.spec`.
+        leaves: The spec flattened: dotted path -> scalar, one column each.
+        types: Leaf -> Python type for leaves that may be None; a None leaf not named here is a text column.
+
+    Raises:
+        ValueError: A leaf has the name of another column, or a type outside bool, int, float, str.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        trial_id: str,
+        spec_json: str,
+        leaves: Mapping[str, Scalar],
+        types: Mapping[str, type] | None = None,
+    ) -> None:
+        self.root, self.trial_id, self.spec_json = Path(root), trial_id, spec_json
+        self.leaves = dict(leaves)
+        self.schema = _trials_schema(self.leaves, types or {})
+        self._rows: dict[str, list[Any]] = {"evals": [], "steps": [], "ledger": []}
+
+    def step(self, record: Step) -> None:
+        """Keeps one training step."""
+        self._rows["steps"].append(record)
+
+    def query(self, record: Query) -> None:
+        """Keeps one query; an unsigned 64-bit seed is stored as the signed integer of the same bits."""
+        self._rows["ledger"].append(record)
+
+    def eval(self, record: Eval) -> None:
+        """Keeps one metric."""
+        self._rows["evals"].append(record)
+
+    def close(self, outcome: Outcome) -> None:
+        """Writes the tables, `trials` last; a failed trial leaves its `trials` row only.
+
+        Raises:
+            OSError: The disk refused; no file is then half written.
+        """
+        row = {"trial_id": self.trial_id, "spec": self.spec_json, **self.leaves, **asdict(outcome)}
+        if outcome.status == "finished":
+            for table, rows in self._rows.items():
+                self._write(table, _columns(self.trial_id, rows, RECORDS[table]))
+        self._write("trials", pa.Table.from_pylist([row], schema=self.schema))
+        if outcome.status != "finished":
+            for table in RECORDS:
+                self._path(table).unlink(missing_ok=True)
+        for stale in (self.root / ".tmp").glob(f"{self.trial_id}.*"):  # of an attempt that was killed
+            stale.unlink(missing_ok=True)
+
+    def _path(self, table: str) -> Path:
+        return self.root / table / f"{self.trial_id}.parquet"
+
+    def _write(self, table: str, data: pa.Table) -> None:
+        aside = self.root / ".tmp" / f"{self.trial_id}.{table}.{uuid4().hex}"
+        final = self._path(table)
+        for directory in (aside.parent, final.parent):
+            directory.mkdir(parents=True, exist_ok=True)
+        pq.write_table(data, aside, compression="zstd")
+        _fsync(aside)
+        os.replace(aside, final)
+        _fsync(final.parent)
+
+
+def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> pa.Schema:
+    taken = sorted(set(leaves) & {*HEAD.names, *TAIL.names})
+    if taken:
+        raise ValueError(
+            f"a spec leaf must not have the name of a column of `trials`, got {', '.join(taken)}"
+        )
+    kinds = {k: types.get(k, str) if v is None else types.get(k, type(v)) for k, v in leaves.items()}
+    odd = {name: kind.__name__ for name, kind in kinds.items() if kind not in ARROW}
+    if odd:
+        raise ValueError(f"a spec leaf must be bool, int, float, str or None, got {odd}")
+    return pa.schema([*HEAD, *((name, ARROW[kind]) for name, kind in kinds.items()), *TAIL])
+
+
+def _columns(trial_id: str, rows: Sequence[Any], schema: pa.Schema) -> pa.Table:
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in schema.names[1:]}
+    if "seed" in columns:
+        columns["seed"] = [(seed + 2**63) % 2**64 - 2**63 for seed in columns["seed"]]
+    return pa.table({"trial_id": [trial_id] * len(rows), **columns}, schema=schema)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

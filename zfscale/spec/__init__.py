@@ -1,0 +1,91 @@
+"""The sweep file: read, validated, resolved, expanded to trial specs, before anything starts.
+
+    text --yaml--> data + lines --overrides--> data --schema--> SweepSpec --space--> trials
+
+Every mistake is a `SpecError` of one line: file, line, dotted path, what was given, what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from zfscale.spec.document import Document
+from zfscale.spec.overrides import override
+from zfscale.spec.problems import explain
+from zfscale.spec.schema import (
+    DatasetPath,
+    MethodSpec,
+    ModelSpec,
+    OptimizerSpec,
+    OutputSpec,
+    ResourcesSpec,
+    SearchSpec,
+    StreamSpec,
+    SweepSpec,
+    TrainSpec,
+    TrialSpec,
+    WandbSpec,
+    json_schema,
+)
+from zfscale.spec.space import expand, misspelt
+from zfscale.spec.yaml import Place
+
+__all__ = [
+    "DatasetPath",
+    "MethodSpec",
+    "ModelSpec",
+    "OptimizerSpec",
+    "OutputSpec",
+    "ResourcesSpec",
+    "SearchSpec",
+    "StreamSpec",
+    "Sweep",
+    "SweepSpec",
+    "TrainSpec",
+    "TrialSpec",
+    "WandbSpec",
+    "json_schema",
+    "load",
+]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A valid sweep file and its trials: distinct, in a stable order, first path of the space outermost."""
+
+    spec: SweepSpec
+    trials: tuple[TrialSpec, ...]
+    path: Path
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
+    """Read a sweep file, apply `path=value` overrides, and expand it; raises SpecError on any mistake."""
+    file = Path(path).expanduser()
+    document = Document.load(file)
+    for text in overrides:
+        override(document, text)
+    spec = _validate(document)
+    return Sweep(spec, tuple(expand(document, spec)), file)
+
+
+def _validate(document: Document) -> SweepSpec:
+    """The file as a SweepSpec; its template blocks are checked too, but for keys the space may supply."""
+    template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
+    spec, problems = _check(SweepSpec, document.data)
+    problems |= _check(TrialSpec, template, partial=True)[1]
+    problems |= misspelt(document.data.get("space"))
+    if spec is None or problems:
+        raise document.error(problems)
+    return spec
+
+
+def _check(model: Any, data: dict[str, Any], *, partial: bool = False) -> tuple[Any, dict[Place, str]]:
+    try:
+        return model.model_validate(data), {}
+    except ValidationError as error:
+        return None, explain(model, error, partial=partial)

@@ -1,0 +1,152 @@
+"""How a value of the space varies: a grid takes every value, the others turn a uniform u in [0, 1) into one.
+
+A draw is a pure function of u, rounded where libm differs between machines, so that ids do not.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+
+
+def _ordered(bounds: list[float]) -> list[float]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError(f"the first bound must be below the second, got {bounds[:2]}")
+    return bounds
+
+
+def _ordered_ints(bounds: list[int]) -> list[int]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError(f"the first bound must be below the second, which is excluded, got {bounds}")
+    return bounds
+
+
+def _positive(bounds: list[float]) -> list[float]:
+    if bounds[0] <= 0:
+        raise ValueError(f"both bounds must be > 0, got {bounds}")
+    return bounds
+
+
+def _steps(bounds: list[float]) -> list[float]:
+    low, high, step = bounds
+    if step <= 0:
+        raise ValueError(f"the step must be > 0, got {step}")
+    if not all(math.isfinite(value / step) for value in (low, high, high - low)):
+        raise ValueError(f"a step of {step} is too small for [{low}, {high}]")
+    if math.ceil(low / step) > math.floor(high / step):
+        raise ValueError(f"no multiple of {step} lies in [{low}, {high}]")
+    return bounds
+
+
+Integer = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what a 53-bit draw can tell apart
+PAIR = Field(min_length=2, max_length=2)
+TRIPLE = Field(min_length=3, max_length=3)
+
+
+class _Values(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def draw(self, u: float) -> Any:
+        raise NotImplementedError
+
+
+class Grid(_Values):
+    """Every value, crossed with every other grid."""
+
+    grid: list[Any] = Field(min_length=1, description="the values; each is crossed with every other grid")
+
+
+class Choice(_Values):
+    """One of the values, all equally likely."""
+
+    choice: list[Any] = Field(min_length=1, description="the values; one is drawn per sample")
+
+    def draw(self, u: float) -> Any:
+        """The value at u."""
+        return self.choice[int(u * len(self.choice))]
+
+
+class Uniform(_Values):
+    """A number of [low, high)."""
+
+    uniform: Annotated[list[float], PAIR, AfterValidator(_ordered)] = Field(description="[low, high]")
+
+    def draw(self, u: float) -> float:
+        """The number at u."""
+        low, high = self.uniform
+        return low + u * (high - low)
+
+
+class LogUniform(_Values):
+    """A positive number whose logarithm is uniform, to 6 digits."""
+
+    loguniform: Annotated[list[float], PAIR, AfterValidator(_positive), AfterValidator(_ordered)] = Field(
+        description="[low, high], both > 0"
+    )
+
+    def draw(self, u: float) -> float:
+        """The number at u."""
+        low, high = self.loguniform
+        value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+        return min(max(float(f"{value:.6g}"), low), high)
+
+
+class RandInt(_Values):
+    """An integer of [low, high)."""
+
+    randint: Annotated[list[Integer], PAIR, AfterValidator(_ordered_ints)] = Field(
+        description="[low, high]; high is excluded"
+    )
+
+    def draw(self, u: float) -> int:
+        """The integer at u."""
+        low, high = self.randint
+        return low + int(u * (high - low))
+
+
+class QUniform(_Values):
+    """A multiple of step in [low, high]; an integer if all three are."""
+
+    quniform: Annotated[list[float], TRIPLE, AfterValidator(_ordered), AfterValidator(_steps)] = Field(
+        description="[low, high, step]"
+    )
+
+    def draw(self, u: float) -> float:
+        """The nearest multiple at u."""
+        low, high, step = self.quniform
+        count = round((low + u * (high - low)) / step)
+        count = min(max(count, math.ceil(low / step)), math.floor(high / step))
+        if all(value.is_integer() for value in self.quniform):
+            return count * int(step)
+        return float(f"{count * step:.12g}")
+
+
+KINDS = {
+    "grid": Grid,
+    "choice": Choice,
+    "uniform": Uniform,
+    "loguniform": LogUniform,
+    "randint": RandInt,
+    "quniform": QUniform,
+}
+
+
+def _kind(value: Any) -> str | None:
+    """The tag of the one model whose key this mapping has, else None."""
+    if not isinstance(value, dict):
+        return f"<{type(value).__name__}>" if isinstance(value, _Values) else None
+    known = [KINDS[key].__name__ for key in value if key in KINDS]
+    return f"<{known[0]}>" if len(known) == 1 == len(value) else None
+
+
+Distribution = Annotated[
+    Annotated[Grid, Tag("<Grid>")]
+    | Annotated[Choice, Tag("<Choice>")]
+    | Annotated[Uniform, Tag("<Uniform>")]
+    | Annotated[LogUniform, Tag("<LogUniform>")]
+    | Annotated[RandInt, Tag("<RandInt>")]
+    | Annotated[QUniform, Tag("<QUniform>")],
+    Discriminator(_kind, custom_error_type="distribution", custom_error_message="not one distribution"),
+]

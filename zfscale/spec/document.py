@@ -1,0 +1,64 @@
+"""A sweep file as it was read: its data, where each value came from, and the error that cites the place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zfscale.errors import SpecError
+from zfscale.spec import yaml
+from zfscale.spec.yaml import Place, dotted
+
+Problems = Mapping[Place, str]  # where -> what was given and what is allowed
+
+
+@dataclass
+class Document:
+    """The data of a sweep file; `origins` maps a path to its line, or to the `--set` that put it there."""
+
+    file: str
+    data: dict[str, Any]
+    origins: dict[Place, int | str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, file: Path) -> Document:
+        """Read and parse a file whose top level is a mapping."""
+        data, lines = yaml.parse(yaml.read(file), lambda line: f"{file}:{line}")
+        if data is None:
+            raise SpecError(
+                f"{file}:1: the file is empty; expected a sweep: name, model, stream, method, ..."
+            )
+        if not isinstance(data, dict):
+            kind = "a list" if isinstance(data, list) else f"{str(data)[:40]!r}"
+            raise SpecError(f"{file}:{lines[()]}: expected a mapping of keys at the top level, got {kind}")
+        return cls(str(file), data, dict(lines))
+
+    def error(self, problems: Problems) -> SpecError:
+        """One message: the first problem in file order, overrides before all, and how many more there are."""
+        place = min(problems, key=self._rank)
+        origin = self._origin(place)
+        head = origin if isinstance(origin, str) else f"{self.file}:{origin}"
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return SpecError(f"{head}: {dotted(place)}: {problems[place]}{more}")
+
+    def has(self, place: Place) -> bool:
+        """Whether the data says anything at this path."""
+        tree: Any = self.data
+        for key in place:
+            try:
+                tree = tree[key]
+            except (KeyError, IndexError, TypeError):
+                return False
+        return True
+
+    def _origin(self, place: Place) -> int | str:
+        """Where a path was written; for one that is missing, where the block around it was."""
+        while place and place not in self.origins:
+            place = place[:-1]
+        return self.origins.get(place, 1)
+
+    def _rank(self, place: Place) -> int:
+        origin = self._origin(place)
+        return 0 if isinstance(origin, str) else origin

@@ -1,0 +1,98 @@
+"""`--set path=value`: a value that wins over the file.
+
+A path starts at the root of the file. Setting a path of the template fixes it: the space no longer varies it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from zfscale.errors import SpecError, nearest
+from zfscale.spec import yaml
+from zfscale.spec.distributions import KINDS
+from zfscale.spec.document import Document
+from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec, paths
+from zfscale.spec.space import unknown_path
+from zfscale.spec.yaml import Place
+
+ROOT_PATHS = tuple(dict.fromkeys([*paths(SweepSpec), *TEMPLATE_PATHS]))
+LEAVES = {path for path in TEMPLATE_PATHS if "." in path} | {"seed"}
+
+
+def override(document: Document, text: str) -> None:
+    """Apply one `path=value` to the document; what it sets cites `--set path=value` from then on."""
+    cite = f"--set {' '.join(text.split())}"
+    path, equals, value_text = text.partition("=")
+    path = path.strip()
+    if not equals or not path:
+        raise SpecError(f"{cite}: expected path=value, such as optimizer.lr=1e-3")
+    place = _place(path, cite)
+    value, _ = yaml.parse(value_text, lambda line: cite)
+    if path in TEMPLATE_PATHS:
+        _fix(document, path, value, cite)
+    if path in TEMPLATE_PATHS or place[0] != "space" or len(place) == 1:
+        _set(document, place, value, cite)
+    else:  # a path of the space has one distribution: the new one replaces the old
+        _set(document, place[:2], {place[2]: value} if len(place) == 3 else value, cite)
+
+
+def _place(path: str, cite: str) -> Place:
+    """The place in the file that a dotted path names; the keys of the space have dots themselves."""
+    if path in ROOT_PATHS:
+        return tuple(path.split("."))
+    if not path.startswith("space."):
+        raise SpecError(f"{cite}: {path}: unknown path; {_hint(path)}")
+    target = path.removeprefix("space.")
+    if target in TEMPLATE_PATHS:
+        return ("space", target)
+    parent, _, kind = target.rpartition(".")
+    if parent in TEMPLATE_PATHS and kind in KINDS:
+        return ("space", parent, kind)
+    if parent in LEAVES:
+        raise SpecError(f"{cite}: {path}: unknown distribution; {nearest(kind, KINDS)}")
+    raise SpecError(f"{cite}: {path}: {unknown_path(parent if parent and kind in KINDS else target)}")
+
+
+def _hint(path: str) -> str:
+    """The valid paths worth naming: those of the same block, else the blocks."""
+    block = path.split(".")[0]
+    inside = [known for known in ROOT_PATHS if known.startswith(f"{block}.")]
+    return nearest(path, inside) if inside else nearest(block, SweepSpec.model_fields)
+
+
+def _fix(document: Document, path: str, value: Any, cite: str) -> None:
+    """Stop the space from varying a path: drop what is at or below it, rewrite what is above it."""
+    space = document.data.get("space")
+    if not isinstance(space, dict):
+        return
+    for key in [key for key in space if key == path or key.startswith(f"{path}.")]:
+        del space[key]
+    for key, values in space.items():
+        if path.startswith(f"{key}.") and isinstance(values, dict):
+            inner = tuple(path.removeprefix(f"{key}.").split("."))
+            _rewrite(document, ("space", key), values, inner, value, cite)
+
+
+def _rewrite(
+    document: Document, place: Place, values: dict[str, Any], inner: Place, value: Any, cite: str
+) -> None:
+    for kind in ("grid", "choice"):
+        entries = values.get(kind)
+        for i, entry in enumerate(entries if isinstance(entries, list) else []):
+            if isinstance(entry, dict):
+                _set(document, (*place, kind, i, *inner), value, cite)
+
+
+def _set(document: Document, place: Place, value: Any, cite: str) -> None:
+    """Put a value into the data, making the blocks around it, and note where it came from."""
+    tree: Any = document.data
+    for key, inner in itertools.pairwise(place):
+        if isinstance(tree, dict) and isinstance(inner, str) and not isinstance(tree.get(key), dict):
+            tree[key] = {}
+        tree = tree[key]
+    tree[place[-1]] = value
+    stale = [known for known in document.origins if known[: len(place)] == place]
+    for known in stale:
+        del document.origins[known]
+    document.origins[place] = cite

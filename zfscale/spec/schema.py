@@ -1,0 +1,254 @@
+"""What a sweep file may say: one frozen pydantic model per block; a field's description is its documentation.
+
+`TrialSpec` is one resolved trial. `SweepSpec` is the file: its template blocks stay plain mappings, because
+the space may complete them; only the trials that come out of the expansion are whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from zfscale.spec.distributions import Distribution
+
+MAX_SEED = 2**32 - 1  # the widest seed that every random generator below us accepts
+
+Text = Annotated[str, Field(min_length=1)]
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]  # "~/x" -> "/home/me/x"
+
+
+class Block(BaseModel):
+    """No unknown keys, no coercion ("1" is not 1, true is not 1), no NaN, no mutation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ModelSpec(Block):
+    """The pretrained base model."""
+
+    name: UserPath = Field(description="embedded/<name>, a Hugging Face id, or a local directory (./, /, ~)")
+    input_range: Literal["processor", "unit"] = Field(
+        default="processor",
+        description="pixel values: as the model's processor makes them, or plain [0, 1]",
+    )
+
+
+class DatasetPath(Block):
+    """A dataset in a local directory."""
+
+    path: UserPath = Field(description="directory; relative to the working directory")
+    format: Literal["imagefolder"] = Field(description="imagefolder: one subdirectory per class")
+
+
+def _dataset_tag(value: Any) -> str:
+    return "<DatasetPath>" if isinstance(value, (dict, DatasetPath)) else "<text>"
+
+
+Dataset = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[DatasetPath, Tag("<DatasetPath>")], Discriminator(_dataset_tag)
+]
+
+
+class StreamSpec(Block):
+    """The tasks, in the order they are learnt."""
+
+    kind: Literal["class_incremental"] = Field(
+        default="class_incremental", description="class_incremental: every task brings new classes"
+    )
+    dataset: Dataset = Field(
+        description="a name (mnist5k, digits, fashion_mnist), a hub id, or {path: DIR, format: imagefolder}"
+    )
+    tasks: int = Field(ge=1, description="number of tasks; divides the number of classes")
+    class_order_seed: int = Field(
+        default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes"
+    )
+
+
+class MethodSpec(Block):
+    """The continual-learning method."""
+
+    name: Literal["finetune", "simplecil", "aper", "ease"] = Field(description="the method")
+    bottleneck: int = Field(default=64, ge=1, description="width of an adapter's bottleneck")
+    adapter_scale: float = Field(default=0.1, description="factor on an adapter's output")
+    adapter_dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="dropout inside an adapter while it trains"
+    )
+    alpha: float = Field(default=0.1, description="ease: weight of the other tasks' subspaces in the logits")
+    beta: float = Field(default=0.0, description="ease: moderation of the logits of old classes")
+
+
+class OptimizerSpec(Block):
+    """The optimizer: first order (fo-), zeroth order (zo-), or forward gradient."""
+
+    name: Literal[
+        "fo-sgd",
+        "fo-adam",
+        "zo-sgd",
+        "zo-sgd-sign",
+        "zo-sgd-conserve",
+        "zo-adam",
+        "zo-adam-sign",
+        "zo-adam-conserve",
+        "forward-grad",
+    ] = Field(description="the optimizer")
+    lr: float = Field(ge=0, description="learning rate")
+    eps: float = Field(default=1e-3, gt=0, description="zo: size of the perturbation")
+    queries: int = Field(default=1, ge=1, le=32, description="zo and forward-grad: directions per step")
+    noise: Literal["rademacher", "gaussian"] = Field(
+        default="rademacher", description="distribution of a direction"
+    )
+    sides: int = Field(
+        default=2, ge=1, le=2, description="zo: 1 for a one-sided difference, 2 for a two-sided one"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd: momentum")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="adam: decay of the second moment")
+    weight_decay: float = Field(default=0.0, ge=0, description="weight decay")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="learning rate within a task"
+    )
+
+
+class TrainSpec(Block):
+    """How long a task is trained."""
+
+    epochs: int = Field(ge=1, description="passes over the data of a task")
+    batch_size: int = Field(ge=1, description="examples per step")
+    precision: Literal["fp32"] = Field(default="fp32", description="number format of weights and forwards")
+
+
+class TrialSpec(Block):
+    """One resolved trial: everything that decides its outcome, and nothing else."""
+
+    model: ModelSpec = Field(description="the pretrained base model")
+    stream: StreamSpec = Field(description="the tasks, in order")
+    method: MethodSpec = Field(description="the continual-learning method")
+    optimizer: OptimizerSpec = Field(description="the optimizer")
+    train: TrainSpec = Field(description="how long a task is trained")
+    seed: int = Field(
+        default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order"
+    )
+
+    @property
+    def trial_id(self) -> str:
+        """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
+        canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def to_json(self) -> str:
+        """The whole spec, defaults included, as one line of JSON."""
+        return json.dumps(self.model_dump(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialSpec:
+        """The inverse of `to_json`."""
+        return cls.model_validate_json(text)
+
+    def leaves(self) -> dict[str, str | int | float]:
+        """Dotted path -> scalar for every leaf, defaults included; a dataset directory is its path."""
+        flat: dict[str, str | int | float] = {"seed": self.seed}
+        for block, values in self.model_dump(exclude={"seed"}).items():
+            flat |= {f"{block}.{key}": value for key, value in values.items()}
+        if isinstance(self.stream.dataset, DatasetPath):
+            flat["stream.dataset"] = self.stream.dataset.path
+        return flat
+
+
+class SearchSpec(Block):
+    """How the space is sampled, and which trial counts as the best."""
+
+    samples: int = Field(default=1, ge=1, description="draws from the non-grid distributions per grid point")
+    algorithm: Literal["random"] = Field(default="random", description="how the draws are made")
+    metric: Literal["avg_accuracy", "last_accuracy", "forgetting", "bwt"] = Field(
+        default="avg_accuracy", description="what the best trial is best at"
+    )
+    mode: Literal["max", "min"] = Field(
+        default="max", description="whether a larger or a smaller metric is better"
+    )
+    scheduler: Literal["none"] = Field(default="none", description="early stopping of trials")
+
+
+class ResourcesSpec(Block):
+    """What one trial occupies."""
+
+    cpus: int = Field(default=1, ge=1, description="CPU cores of a trial")
+    gpus: float = Field(default=0.0, ge=0, description="GPUs of a trial; may be a fraction")
+    workers: int = Field(default=1, ge=1, le=1, description="processes of a trial; only 1 for now")
+    max_concurrent: int | None = Field(
+        default=None, ge=1, description="trials at a time; null: as many as fit"
+    )
+
+
+class WandbSpec(Block):
+    """Where Weights & Biases runs go."""
+
+    mode: Literal["offline", "online", "disabled"] = Field(default="offline", description="what W&B does")
+    project: Text = Field(default="zfscale", description="W&B project")
+
+
+class OutputSpec(Block):
+    """Where the results go."""
+
+    dir: UserPath = Field(default="results", description="tables go to <dir>/<name of the sweep>/")
+    wandb: WandbSpec = Field(default=WandbSpec(), description="Weights & Biases")
+
+
+class SweepSpec(Block):
+    """A sweep file: a trial template, and a space of dotted paths that vary."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="name of the sweep and of its directory"
+    )
+    model: dict[str, Any] = Field(default={}, description="template of the model block")
+    stream: dict[str, Any] = Field(default={}, description="template of the stream block")
+    method: dict[str, Any] = Field(default={}, description="template of the method block")
+    optimizer: dict[str, Any] = Field(default={}, description="template of the optimizer block")
+    train: dict[str, Any] = Field(default={}, description="template of the train block")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="template of the seed")
+    space: dict[str, Distribution] = Field(
+        default={}, description="dotted path of a leaf or block of the template -> the values it takes"
+    )
+    search: SearchSpec = Field(default=SearchSpec(), description="how the space is sampled")
+    resources: ResourcesSpec = Field(default=ResourcesSpec(), description="what one trial occupies")
+    output: OutputSpec = Field(default=OutputSpec(), description="where the results go")
+
+
+def paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every dotted path of a model, blocks before their leaves."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        for block in _blocks(field.annotation):
+            yield from paths(block, f"{prefix}{name}.")
+
+
+def _blocks(annotation: Any) -> list[type[Block]]:
+    if isinstance(annotation, type) and issubclass(annotation, Block):
+        return [annotation]
+    return [block for part in get_args(annotation) for block in _blocks(part)]
+
+
+TEMPLATE_PATHS = tuple(paths(TrialSpec))
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a sweep file, for editors; only `name` is required, as the space may supply the rest."""
+    sweep, trial = SweepSpec.model_json_schema(), TrialSpec.model_json_schema()
+    for block in ("ModelSpec", "StreamSpec", "MethodSpec", "OptimizerSpec", "TrainSpec"):
+        trial["$defs"][block].pop("required")
+    values = sweep["properties"]["space"].pop("additionalProperties")
+    sweep["properties"]["space"] |= {
+        "properties": dict.fromkeys(TEMPLATE_PATHS, values),
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **sweep,
+        "title": "zfscale sweep file",
+        "properties": sweep["properties"] | trial["properties"],
+        "$defs": sweep["$defs"] | trial["$defs"],
+    }

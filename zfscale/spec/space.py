@@ -1,0 +1,152 @@
+"""Template + space -> trials.
+
+A combination is a point of the grids' product plus one draw of every other distribution. A draw depends only
+on its own path and distribution, the sample's index, and the grid point without `seed`: a grid that grows
+leaves all other trials as they were, and replicas that differ only in `seed` share their draws.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from zfscale.errors import nearest
+from zfscale.spec.checks import findings
+from zfscale.spec.distributions import Distribution, Grid
+from zfscale.spec.document import Document
+from zfscale.spec.problems import explain, show
+from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec, TrialSpec
+from zfscale.spec.yaml import Place
+
+MAX_COMBINATIONS = 100_000
+
+
+class Assignment(NamedTuple):
+    """One value for one path of the template, and the place in the file that says so."""
+
+    target: tuple[str, ...]
+    value: Any
+    source: Place
+
+
+def expand(document: Document, spec: SweepSpec) -> list[TrialSpec]:
+    """Every distinct trial, first path of the space outermost; a SpecError if any combination is invalid."""
+    problems = too_many(spec) or scalar_blocks(spec)
+    if problems:
+        raise document.error(problems)
+    template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
+    check = functools.cache(findings)  # for this call only: directories may change before the next one
+    trials: dict[str, TrialSpec] = {}
+    for assignments in combinations(spec):
+        try:
+            trial = TrialSpec.model_validate(_apply(template, assignments))
+            found = dict(check(trial.model, trial.stream))
+            trials.setdefault(trial.trial_id, trial)
+        except ValidationError as error:
+            found = explain(TrialSpec, error)
+        for place, message in found.items():
+            problems.setdefault(_source(document, assignments, place), message)
+    if problems:
+        raise document.error(problems)
+    return list(trials.values())
+
+
+def misspelt(space: Any) -> dict[Place, str]:
+    """The paths of a space, valid or not, that the template does not have."""
+    keys = space if isinstance(space, dict) else ()
+    return {("space", path): unknown_path(path) for path in keys if path not in TEMPLATE_PATHS}
+
+
+def unknown_path(path: str) -> str:
+    """The message for a path that the template does not have."""
+    block = path.split(".")[0]
+    inside = [known for known in TEMPLATE_PATHS if known.startswith(f"{block}.")]
+    if inside:
+        return f"not a path of the template; {nearest(path, inside)}"
+    close = difflib.get_close_matches(path, TEMPLATE_PATHS, n=1)
+    blocks = ", ".join(TrialSpec.model_fields)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"not a path of the template; {hint}allowed: {blocks}, and the keys inside them"
+
+
+def too_many(spec: SweepSpec) -> dict[Place, str]:
+    """A space that nobody means to run."""
+    grids, draws = _split(spec)
+    count = math.prod(len(values.grid) for values in grids.values()) * (spec.search.samples if draws else 1)
+    message = f"{count} combinations of grids and samples; allowed: at most {MAX_COMBINATIONS}"
+    return {("space",): message} if count > MAX_COMBINATIONS else {}
+
+
+def scalar_blocks(spec: SweepSpec) -> dict[Place, str]:
+    """Values for a whole block that are no mapping, which a deeper path would silently replace."""
+    return {
+        ("space", path, kind, i): f"expected a mapping with keys of {path}, got {show(value)}"
+        for path, distribution in spec.space.items()
+        if "." not in path and path != "seed"
+        for kind, values in distribution.model_dump().items()
+        for i, value in enumerate(values)
+        if not isinstance(value, dict)
+    }
+
+
+def combinations(spec: SweepSpec) -> Iterator[list[Assignment]]:
+    """The assignments of every combination, shallow paths first, so that a leaf wins over its block."""
+    grids, draws = _split(spec)
+    samples = range(spec.search.samples if draws else 1)
+    for indices in itertools.product(*(range(len(values.grid)) for values in grids.values())):
+        chosen = list(zip(grids.items(), indices, strict=True))
+        point = {path: values.grid[i] for (path, values), i in chosen if path != "seed"}
+        fixed = [
+            Assignment(tuple(path.split(".")), values.grid[i], ("space", path, "grid", i))
+            for (path, values), i in chosen
+        ]
+        for sample in samples:
+            drawn = [_draw(path, values, point, sample) for path, values in draws.items()]
+            yield sorted(fixed + drawn, key=lambda assignment: len(assignment.target))
+
+
+def _split(spec: SweepSpec) -> tuple[dict[str, Grid], dict[str, Distribution]]:
+    grids = {path: values for path, values in spec.space.items() if isinstance(values, Grid)}
+    return grids, {path: values for path, values in spec.space.items() if path not in grids}
+
+
+def _draw(path: str, values: Distribution, point: dict[str, Any], sample: int) -> Assignment:
+    described = values.model_dump()
+    key = json.dumps([path, described, point, sample], sort_keys=True)
+    u = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 11) / 2**53
+    return Assignment(tuple(path.split(".")), values.draw(u), ("space", path, *described))
+
+
+def _apply(template: dict[str, Any], assignments: list[Assignment]) -> dict[str, Any]:
+    for assignment in assignments:
+        template = _put(template, assignment.target, assignment.value)
+    return template
+
+
+def _put(tree: Any, target: tuple[str, ...], value: Any) -> Any:
+    """A copy of the tree with the value at the target; a mapping is merged over a mapping."""
+    if target:
+        base = tree if isinstance(tree, dict) else {}
+        return {**base, target[0]: _put(base.get(target[0]), target[1:], value)}
+    if isinstance(tree, dict) and isinstance(value, dict):
+        return {**tree, **{key: _put(tree.get(key), (), inner) for key, inner in value.items()}}
+    return value
+
+
+def _source(document: Document, assignments: list[Assignment], place: Place) -> Place:
+    """Where the file says what a trial has at `place`: in the space, else in the template."""
+    candidates = [
+        assignment.source + place[len(assignment.target) :]
+        for assignment in reversed(assignments)
+        if place[: len(assignment.target)] == assignment.target
+    ]
+    written = [source for source in (*candidates, place) if document.has(source)]
+    return (written or candidates or [place])[0]

@@ -1,0 +1,74 @@
+"""One trial, one screen: a stream x a method x an optimizer -> records."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from zfscale import memory, metrics
+from zfscale.methods import METHODS
+from zfscale.methods.fit import Journal
+from zfscale.models.vit import BaseModel
+from zfscale.records import Eval, Outcome, Sink
+from zfscale.streams import STREAMS
+from zfscale.streams.class_incremental import Task
+from zfscale.streams.datasets import ImageData
+
+if TYPE_CHECKING:
+    from zfscale.methods.base import Method
+    from zfscale.spec import TrialSpec
+
+RECORDED = ("zfscale", "torch", "deepspeed", "transformers", "ray", "pyarrow")
+
+
+def run(spec: TrialSpec, base: BaseModel, data: ImageData, sink: Sink, attempt: int = 1) -> Outcome:
+    """Learn the stream task by task, evaluate after each on all tasks seen, and close the sink with the outcome."""
+    memory.reset_peak()
+    stream = STREAMS[spec.stream.kind](data, spec.stream.tasks, spec.stream.class_order_seed)
+    method = METHODS[spec.method.name](spec, base)
+    journal = Journal(sink)
+    accuracy: list[list[float]] = []
+    sizes = [len(task.test_y) for task in stream]
+    for task in stream:
+        method.learn(task, journal)
+        accuracy.append([task_accuracy(method, seen) for seen in list(stream)[: task.index]])
+        for j, value in enumerate(accuracy[-1], start=1):
+            sink.eval(Eval(task.index, j, "accuracy", value))
+        sink.eval(Eval(task.index, 0, "stage_accuracy", metrics.stage_accuracy(accuracy, sizes, task.index - 1)))
+    outcome = summary(accuracy, sizes, journal, attempt)
+    sink.close(outcome)
+    return outcome
+
+
+def task_accuracy(method: Method, task: Task) -> float:
+    """Share of the task's test images that are given their label, among all classes seen so far."""
+    return float((method.predict(task) == task.test_y).mean())
+
+
+def summary(accuracy: list[list[float]], sizes: list[int], journal: Journal, attempt: int) -> Outcome:
+    """The finished trial's row. fwt stays empty: it needs each task learned alone by a randomly initialised model."""
+    return Outcome(
+        status="finished",
+        avg_accuracy=metrics.average(accuracy, sizes),
+        last_accuracy=metrics.last(accuracy, sizes),
+        forgetting=metrics.forgetting(accuracy),
+        bwt=metrics.bwt(accuracy),
+        seconds=journal.seconds,
+        forwards=journal.forwards,
+        peak_memory_bytes=memory.peak(),
+        attempts=attempt,
+        versions=versions(),
+    )
+
+
+def versions() -> str:
+    """JSON object of the packages that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return json.dumps(found)

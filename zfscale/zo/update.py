@@ -1,0 +1,74 @@
+"""Stage 3 of Algorithm 1: the parameter update as a pure pair, `init` and `apply`.
+
+`apply` never writes: it returns the step (theta is to become theta - step) and the state that belongs to it, so that
+conserve can look at a step before it is taken. Rules and defaults are those of `torch.optim`, weight decay coupled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+State = dict[str, torch.Tensor]  # of one leaf
+
+
+class Update(Protocol):
+    """An update rule."""
+
+    def init(self, theta: torch.Tensor) -> State:
+        """The state before the first step."""
+        ...
+
+    def apply(self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int) -> tuple[torch.Tensor, State]:
+        """(step, state after it); t counts the steps taken, from 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class SGD:
+    """v <- momentum v + h + weight_decay theta; step = lr v. The first v is its d, as in torch.optim.SGD."""
+
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+    def init(self, theta: torch.Tensor) -> State:
+        """No state without momentum: then SGD costs no memory."""
+        return {"v": torch.zeros_like(theta, dtype=torch.float32)} if self.momentum else {}
+
+    def apply(self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int) -> tuple[torch.Tensor, State]:
+        """See the class."""
+        d = _decayed(theta, h, self.weight_decay)
+        if not self.momentum:
+            return lr * d, state
+        v = torch.add(d, state["v"], alpha=self.momentum)
+        return lr * v, {"v": v}
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma & Ba 2015): m, v moving means of d and d^2, d = h + weight_decay theta; step = lr m^ / (sqrt v^ + eps)."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+    eps: float = 1e-8
+
+    def init(self, theta: torch.Tensor) -> State:
+        """Both moments zero."""
+        zero = torch.zeros_like(theta, dtype=torch.float32)
+        return {"m": zero, "v": zero.clone()}
+
+    def apply(self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int) -> tuple[torch.Tensor, State]:
+        """See the class."""
+        d = _decayed(theta, h, self.weight_decay)
+        m = torch.lerp(state["m"], d, 1 - self.beta1)
+        v = self.beta2 * state["v"] + (1 - self.beta2) * d * d
+        scale = lr / (1 - self.beta1**t)
+        step = scale * m / ((v / (1 - self.beta2**t)).sqrt_() + self.eps)
+        return step, {"m": m, "v": v}
+
+
+def _decayed(theta: torch.Tensor, h: torch.Tensor, weight_decay: float) -> torch.Tensor:
+    return torch.add(h, theta.to(torch.float32), alpha=weight_decay) if weight_decay else h
