@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from zfscale import __version__
-from zfscale.errors import ZfscaleError
+from zfscale.errors import ZfscaleError, nearest
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -25,6 +26,52 @@ def schema(args: argparse.Namespace) -> int:
     from zfscale import spec
 
     print(json.dumps(spec.json_schema(), indent=2))
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Finish every trial of the file that is not finished, then print and write the report."""
+    from zfscale import spec
+
+    sweep = spec.load(args.file, args.overrides)
+    if args.dry_run:
+        from zfscale.sweep.dry_run import describe
+
+        print(describe(sweep, args.retry_failed))
+        return 0
+    from zfscale.sweep.runner import run as run_sweep
+
+    left = run_sweep(sweep, args.retry_failed)
+    if left:
+        print(
+            f"interrupted: {len(left)} of {len(sweep.trials)} trials left; run the same command to go on",
+            file=sys.stderr,
+        )
+        return 130
+    return _report(str(Path(sweep.spec.output.dir) / sweep.spec.name))
+
+
+def report(args: argparse.Namespace) -> int:
+    """Make the table, report.md and the plot again, from the Parquet files of a results directory."""
+    return _report(args.directory)
+
+
+def base(args: argparse.Namespace) -> int:
+    """Pretrain an embedded base model and write it into the package (or --out)."""
+    from zfscale.models.base import BUILDERS
+
+    if args.name not in BUILDERS:
+        raise ZfscaleError(f"base model {args.name!r}: unknown; {nearest(args.name, BUILDERS)}")
+    for fact, value in BUILDERS[args.name](**({"out": Path(args.out)} if args.out else {})).items():
+        print(f"{fact}: {value:.4f}")
+    return 0
+
+
+def _report(directory: str) -> int:
+    from zfscale.report import table, write
+
+    print(table(Path(directory)))
+    print(f"report: {write(Path(directory))}")
     return 0
 
 
@@ -48,6 +95,22 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("validate", help="check a sweep file", description=validate.__doc__)
     _add_sweep_file(command)
     command.set_defaults(command=validate)
+
+    command = commands.add_parser("run", help="run a sweep, or what is left of it", description=run.__doc__)
+    _add_sweep_file(command)
+    command.add_argument("--dry-run", action="store_true", help="print trials, forwards and memory; start nothing")
+    command.add_argument("--retry-failed", action="store_true", help="run failed trials again as well")
+    command.set_defaults(command=run)
+
+    command = commands.add_parser("report", help="remake a report from Parquet", description=report.__doc__)
+    command.add_argument("directory", metavar="DIR", help="a sweep's results, e.g. results/vit_classil")
+    command.set_defaults(command=report)
+
+    command = commands.add_parser("base", help="pretrain an embedded model", description=base.__doc__)
+    command.add_argument("action", choices=["build"])
+    command.add_argument("name", metavar="NAME", help="e.g. vit-nano")
+    command.add_argument("--out", metavar="DIR", help="where to write it; the package's own directory by default")
+    command.set_defaults(command=base)
 
     command = commands.add_parser("schema", help="print the JSON Schema", description=schema.__doc__)
     command.set_defaults(command=schema)

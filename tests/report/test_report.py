@@ -32,9 +32,7 @@ def add(root, given, outcome, stages=()):
 
 
 def done(average, last=0.4, forgetting=0.1):
-    return Outcome(
-        "finished", average, last, forgetting, seconds=10.0, forwards=1200, peak_memory_bytes=3 * 2**20
-    )
+    return Outcome("finished", average, last, forgetting, seconds=10.0, forwards=1200, peak_memory_bytes=3 * 2**20)
 
 
 @pytest.fixture
@@ -55,9 +53,7 @@ def root(tmp_path):
 
 def cells(text):
     """The first Markdown table of a text, a dict per line."""
-    lines = [
-        [c.strip() for c in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"
-    ]
+    lines = [[c.strip() for c in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
     header = [cell.strip() for cell in lines[0]]
     return [dict(zip(header, line, strict=False)) for line in lines[2:]]
 

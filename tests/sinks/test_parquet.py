@@ -22,9 +22,7 @@ from zfscale.sinks.parquet import RECORDS, ParquetSink
 
 TABLES = ("trials", "evals", "steps", "ledger")
 LEAVES = {"method.name": "ease", "optimizer.lr": 0.1, "seed": 3, "train.amp": False, "optimizer.beta": None}
-FINISHED = Outcome(
-    "finished", 0.5, 0.4, 0.1, -0.1, seconds=1.5, forwards=8, peak_memory_bytes=9, versions="{}"
-)
+FINISHED = Outcome("finished", 0.5, 0.4, 0.1, -0.1, seconds=1.5, forwards=8, peak_memory_bytes=9, versions="{}")
 
 
 def write(root, trial_id="t1", outcome=FINISHED, leaves=LEAVES, steps=3, types=None):

@@ -55,9 +55,7 @@ VALUES = [  # what to replace, by what, where the error is, what it says
 
 
 @pytest.mark.parametrize(("old", "new", "where", "says"), VALUES)
-def test_a_bad_value_is_located_and_explained(
-    tmp_path: Path, old: str, new: str, where: str, says: str
-) -> None:
+def test_a_bad_value_is_located_and_explained(tmp_path: Path, old: str, new: str, where: str, says: str) -> None:
     assert old in GOOD
     error = message(tmp_path, GOOD.replace(old, new, 1))
     assert error.startswith(where)
@@ -100,8 +98,7 @@ def test_an_invalid_combination_cites_the_line_of_the_grid_entry(tmp_path: Path)
     space = "space:\n  stream.tasks:\n    grid:\n    - 5\n    - 3\n"
     error = message(tmp_path, GOOD + space)
     assert error == (
-        "x.yaml:13: space.stream.tasks.grid[1]: "
-        "3 does not divide the 10 classes of mnist5k; allowed: 1, 2, 5, 10"
+        "x.yaml:13: space.stream.tasks.grid[1]: 3 does not divide the 10 classes of mnist5k; allowed: 1, 2, 5, 10"
     )
 
 

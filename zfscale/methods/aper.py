@@ -20,8 +20,12 @@ class Aper(SimpleCil):
 
     has_adapters = True
 
+    @staticmethod
+    def trains(task_index: int) -> bool:
+        return task_index == 1
+
     def learn(self, task: Task, journal: Journal) -> None:
-        if task.index == 1:
+        if self.trains(task.index):
             self._adapt(task, journal)
         super().learn(task, journal)
 

@@ -33,7 +33,9 @@ class Method(ABC):
         # Forward-mode AD has no rule for the fused attention kernels.
         encoder = build(base, "eager" if spec.optimizer.name == "forward-grad" else "sdpa")
         m = spec.method
-        adapters = Adapters(encoder.backbone, m.bottleneck, m.adapter_scale, m.adapter_dropout) if self.has_adapters else None
+        adapters = (
+            Adapters(encoder.backbone, m.bottleneck, m.adapter_scale, m.adapter_dropout) if self.has_adapters else None
+        )
         self.network = Network(encoder, adapters)
         self.width = encoder.width
         self.engine = Engine(self.network, spec.train.batch_size)
@@ -46,6 +48,11 @@ class Method(ABC):
     @abstractmethod
     def predict(self, task: Task) -> np.ndarray:
         """Labels int64 [N] for the test images of `task`, already learned, among all classes seen so far."""
+
+    @staticmethod
+    def trains(task_index: int) -> bool:
+        """Whether task 1..K is trained on (or only embedded)."""
+        return True
 
     def fit(self, task: Task, journal: Journal, offset: int = 0) -> None:
         """Train what requires a gradient on the task's images; labels count from `offset`."""

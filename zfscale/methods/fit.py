@@ -156,7 +156,9 @@ def fit(network: Network, engine: Engine, task: Task, offset: int, spec: TrialSp
             result = trainer.step(derive(seed, step), lr)
             journal.record(task.index, step, lr, result)
             if not math.isfinite(result.loss):
-                raise Diverged(f"task {task.index}, step {step}: the loss is {result.loss}; a smaller optimizer.lr may help")
+                raise Diverged(
+                    f"task {task.index}, step {step}: the loss is {result.loss}; a smaller optimizer.lr may help"
+                )
     finally:
         trainer.close()
 

@@ -24,6 +24,10 @@ class SimpleCil(Method):
         super().__init__(spec, base)
         self._prototypes: list[torch.Tensor] = []  # one [classes of the task, D] a task
 
+    @staticmethod
+    def trains(task_index: int) -> bool:
+        return False
+
     def learn(self, task: Task, journal: Journal) -> None:
         f = self.embed(task.train_x)
         self._prototypes.append(class_means(f, task.train_y, task.labels))

@@ -17,7 +17,11 @@ from torch import nn
 
 from zfscale.errors import ModelError
 
-FFN_NORMS = ("layernorm_after", "layer_norm2", "norm2")  # the norm before the FFN: ViT/BEiT/DeiT, CLIP/SigLIP, DINO
+FFN_NORMS = (
+    "layernorm_after",
+    "layer_norm2",
+    "norm2",
+)  # the norm before the FFN: ViT/BEiT/DeiT, CLIP/SigLIP, DINO
 
 
 class Adapter(nn.Module):

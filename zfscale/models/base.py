@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from zfscale.models.vit import EMBEDDED, Encoder
 from zfscale.streams.datasets import ImageData, load
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))
-NANO = {
+NANO: dict[str, Any] = {
     "hidden_size": 48,
     "num_hidden_layers": 4,
     "num_attention_heads": 2,
@@ -80,7 +81,10 @@ def _train(encoder: Encoder, head: nn.Linear, data: ImageData, epochs: int, batc
             optimizer.step()
             schedule.step()
             total += loss.item()
-        print(f"epoch {epoch + 1}/{epochs}: loss {total / per_epoch:.3f}, {time.perf_counter() - start:.0f} s", flush=True)
+        print(
+            f"epoch {epoch + 1}/{epochs}: loss {total / per_epoch:.3f}, {time.perf_counter() - start:.0f} s",
+            flush=True,
+        )
     encoder.eval()
 
 
@@ -119,7 +123,7 @@ def _map(f: Callable[[torch.Tensor], torch.Tensor], x: np.ndarray, batch: int = 
 
 
 def _classifier_accuracy(encoder: Encoder, head: nn.Linear, data: ImageData) -> float:
-    logits = _map(lambda x: head(encoder(x))[:, ::ROTATIONS], data.test_x)  # the labels of rotation 0
+    logits: torch.Tensor = _map(lambda x: head(encoder(x))[:, ::ROTATIONS], data.test_x)  # the labels of rotation 0
     return float((logits.argmax(1).numpy() == data.test_y).mean())
 
 
@@ -135,7 +139,12 @@ def prototype_accuracy(encoder: Encoder, data: ImageData) -> float:
 
 def _save(encoder: Encoder, out: Path, facts: dict[str, float]) -> None:
     encoder.backbone.save_pretrained(out)
-    stats = {"do_normalize": True, "image_mean": list(PIXELS.mean), "image_std": list(PIXELS.std), "size": PIXELS.size}
+    stats = {
+        "do_normalize": True,
+        "image_mean": list(PIXELS.mean),
+        "image_std": list(PIXELS.std),
+        "size": PIXELS.size,
+    }
     (out / "preprocessor_config.json").write_text(json.dumps(stats, indent=2) + "\n")
     (out / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""The DeepSpeed engine that runs every forward, and a first-order baseline's backward. The only importer of deepspeed."""
+"""The DeepSpeed engine that runs every forward, and a baseline's backward. The only importer of deepspeed."""
 
 from __future__ import annotations
 

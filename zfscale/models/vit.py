@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,8 @@ def load_base(name: str, input_range: str = "processor") -> BaseModel:
 
     where = resolve(name)
     try:
-        model = AutoModel.from_pretrained(where, use_safetensors=True, trust_remote_code=False)
+        with _quiet():  # transformers reports the pooler that we do not use as missing
+            model = AutoModel.from_pretrained(where, use_safetensors=True, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from error
     tower = getattr(model, "vision_model", model)
@@ -101,6 +104,21 @@ def build(base: BaseModel, attention: str = "sdpa") -> Encoder:
         backbone.pooler = None  # never part of the feature, so it must not be trainable either
     backbone.load_state_dict({k: torch.tensor(v) for k, v in base.weights.items()})
     return Encoder(backbone, base.pixels).eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    from transformers.utils import logging as hf
+
+    level, bar = hf.get_verbosity(), hf.is_progress_bar_enabled()
+    hf.set_verbosity_error()
+    hf.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf.set_verbosity(level)
+        if bar:
+            hf.enable_progress_bar()
 
 
 def _pixels(name: str, where: str, config: Any, input_range: str) -> Pixels:

@@ -100,9 +100,7 @@ def _legend(figure: Figure, names: Sequence[str]) -> None:
     for name in names:
         families.setdefault(_style(name, names)[0], []).append(name)
     tall = max(len(members) for members in families.values())
-    handles = [
-        _handle(name, names) for own in families.values() for name in [*own, *[""] * (tall - len(own))]
-    ]
+    handles = [_handle(name, names) for own in families.values() for name in [*own, *[""] * (tall - len(own))]]
     columns = len(families)
     figure.legend(
         handles=handles,

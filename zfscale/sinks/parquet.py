@@ -152,9 +152,7 @@ class ParquetSink:
 def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> pa.Schema:
     taken = sorted(set(leaves) & {*HEAD.names, *TAIL.names})
     if taken:
-        raise ValueError(
-            f"a spec leaf must not have the name of a column of `trials`, got {', '.join(taken)}"
-        )
+        raise ValueError(f"a spec leaf must not have the name of a column of `trials`, got {', '.join(taken)}")
     kinds = {k: types.get(k, str) if v is None else types.get(k, type(v)) for k, v in leaves.items()}
     odd = {name: kind.__name__ for name, kind in kinds.items() if kind not in ARROW}
     if odd:

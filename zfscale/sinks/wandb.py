@@ -127,9 +127,7 @@ class WandbSink:
                 table = wandb.Table(columns=["stage", "task", "accuracy"], data=self._matrix)
                 self._run.log({"accuracy_matrix": table})
         values = asdict(outcome)
-        self._run.summary.update(
-            {name: values[name] for name in ("status", *SUMMARY) if values[name] is not None}
-        )
+        self._run.summary.update({name: values[name] for name in ("status", *SUMMARY) if values[name] is not None})
         self._run.finish(exit_code=0 if outcome.status == "finished" else 1)
 
     def _log(self, row: dict[str, float]) -> None:

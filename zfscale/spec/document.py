@@ -27,9 +27,7 @@ class Document:
         """Read and parse a file whose top level is a mapping."""
         data, lines = yaml.parse(yaml.read(file), lambda line: f"{file}:{line}")
         if data is None:
-            raise SpecError(
-                f"{file}:1: the file is empty; expected a sweep: name, model, stream, method, ..."
-            )
+            raise SpecError(f"{file}:1: the file is empty; expected a sweep: name, model, stream, method, ...")
         if not isinstance(data, dict):
             kind = "a list" if isinstance(data, list) else f"{str(data)[:40]!r}"
             raise SpecError(f"{file}:{lines[()]}: expected a mapping of keys at the top level, got {kind}")

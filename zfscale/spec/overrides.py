@@ -74,9 +74,7 @@ def _fix(document: Document, path: str, value: Any, cite: str) -> None:
             _rewrite(document, ("space", key), values, inner, value, cite)
 
 
-def _rewrite(
-    document: Document, place: Place, values: dict[str, Any], inner: Place, value: Any, cite: str
-) -> None:
+def _rewrite(document: Document, place: Place, values: dict[str, Any], inner: Place, value: Any, cite: str) -> None:
     for kind in ("grid", "choice"):
         entries = values.get(kind)
         for i, entry in enumerate(entries if isinstance(entries, list) else []):

@@ -64,9 +64,7 @@ class StreamSpec(Block):
         description="a name (mnist5k, digits, fashion_mnist), a hub id, or {path: DIR, format: imagefolder}"
     )
     tasks: int = Field(ge=1, description="number of tasks; divides the number of classes")
-    class_order_seed: int = Field(
-        default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes"
-    )
+    class_order_seed: int = Field(default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes")
 
 
 class MethodSpec(Block):
@@ -75,9 +73,7 @@ class MethodSpec(Block):
     name: Literal["finetune", "simplecil", "aper", "ease"] = Field(description="the method")
     bottleneck: int = Field(default=64, ge=1, description="width of an adapter's bottleneck")
     adapter_scale: float = Field(default=0.1, description="factor on an adapter's output")
-    adapter_dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="dropout inside an adapter while it trains"
-    )
+    adapter_dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout inside an adapter while it trains")
     alpha: float = Field(default=0.1, description="ease: weight of the other tasks' subspaces in the logits")
     beta: float = Field(default=0.0, description="ease: moderation of the logits of old classes")
 
@@ -99,19 +95,13 @@ class OptimizerSpec(Block):
     lr: float = Field(ge=0, description="learning rate")
     eps: float = Field(default=1e-3, gt=0, description="zo: size of the perturbation")
     queries: int = Field(default=1, ge=1, le=32, description="zo and forward-grad: directions per step")
-    noise: Literal["rademacher", "gaussian"] = Field(
-        default="rademacher", description="distribution of a direction"
-    )
-    sides: int = Field(
-        default=2, ge=1, le=2, description="zo: 1 for a one-sided difference, 2 for a two-sided one"
-    )
+    noise: Literal["rademacher", "gaussian"] = Field(default="rademacher", description="distribution of a direction")
+    sides: int = Field(default=2, ge=1, le=2, description="zo: 1 for a one-sided difference, 2 for a two-sided one")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd: momentum")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="adam: decay of the second moment")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay")
-    schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="learning rate within a task"
-    )
+    schedule: Literal["constant", "cosine"] = Field(default="constant", description="learning rate within a task")
 
 
 class TrainSpec(Block):
@@ -130,9 +120,7 @@ class TrialSpec(Block):
     method: MethodSpec = Field(description="the continual-learning method")
     optimizer: OptimizerSpec = Field(description="the optimizer")
     train: TrainSpec = Field(description="how long a task is trained")
-    seed: int = Field(
-        default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order"
-    )
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order")
 
     @property
     def trial_id(self) -> str:
@@ -167,9 +155,7 @@ class SearchSpec(Block):
     metric: Literal["avg_accuracy", "last_accuracy", "forgetting", "bwt"] = Field(
         default="avg_accuracy", description="what the best trial is best at"
     )
-    mode: Literal["max", "min"] = Field(
-        default="max", description="whether a larger or a smaller metric is better"
-    )
+    mode: Literal["max", "min"] = Field(default="max", description="whether a larger or a smaller metric is better")
     scheduler: Literal["none"] = Field(default="none", description="early stopping of trials")
 
 
@@ -179,9 +165,7 @@ class ResourcesSpec(Block):
     cpus: int = Field(default=1, ge=1, description="CPU cores of a trial")
     gpus: float = Field(default=0.0, ge=0, description="GPUs of a trial; may be a fraction")
     workers: int = Field(default=1, ge=1, le=1, description="processes of a trial; only 1 for now")
-    max_concurrent: int | None = Field(
-        default=None, ge=1, description="trials at a time; null: as many as fit"
-    )
+    max_concurrent: int | None = Field(default=None, ge=1, description="trials at a time; null: as many as fit")
 
 
 class WandbSpec(Block):
@@ -201,9 +185,7 @@ class OutputSpec(Block):
 class SweepSpec(Block):
     """A sweep file: a trial template, and a space of dotted paths that vary."""
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="name of the sweep and of its directory"
-    )
+    name: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="name of the sweep and of its directory")
     model: dict[str, Any] = Field(default={}, description="template of the model block")
     stream: dict[str, Any] = Field(default={}, description="template of the stream block")
     method: dict[str, Any] = Field(default={}, description="template of the method block")

@@ -82,10 +82,14 @@ def fashion_mnist() -> ImageData:
                 f"fashion_mnist: neither {FASHION_MNIST_DIR} (apt-get install dataset-fashion-mnist) "
                 f"nor the hub's {FASHION_MNIST_HUB} can be read: {error}"
             ) from error
-    names = "t-shirt trouser pullover dress coat sandal shirt sneaker bag ankle-boot".split()
+    names = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"]
     parts = [_idx(FASHION_MNIST_DIR / f"{p}.gz") for p in _FASHION_FILES]
     return ImageData(
-        parts[0][:, None], parts[1].astype(np.int64), parts[2][:, None], parts[3].astype(np.int64), tuple(names)
+        parts[0][:, None],
+        parts[1].astype(np.int64),
+        parts[2][:, None],
+        parts[3].astype(np.int64),
+        tuple(names),
     )
 
 

@@ -13,10 +13,10 @@ Direct = Callable[[torch.Tensor], torch.Tensor]
 
 
 def identity(g: torch.Tensor) -> torch.Tensor:
-    """h = g."""
+    """H = g."""
     return g
 
 
 def sign(g: torch.Tensor) -> torch.Tensor:
-    """h = sign(g), element-wise (ZO-signSGD, Liu et al. 2019)."""
+    """H = sign(g), element-wise (ZO-signSGD, Liu et al. 2019)."""
     return torch.sign(g)

@@ -88,7 +88,7 @@ def spsa(problem: Problem, seeds: Sequence[int], eps: float, sides: int) -> Esti
 def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
     """Forward gradient (Baydin et al. 2022): c = d/dt L(theta + t z) at t = 0, by forward-mode AD; q forwards.
 
-    NOTE: needs operations with a forward derivative; fused attention has none, so models are built with eager attention.
+    NOTE: fused attention has no forward derivative, so models are built with eager attention for this.
     """
     coefficients, losses = [], []
     for seed in seeds:

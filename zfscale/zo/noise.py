@@ -113,7 +113,7 @@ def _log(x: torch.Tensor) -> torch.Tensor:
 
 
 def _cos_sin(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """cos and sin of 2 pi v / 2^32 for a 32-bit word v: top two bits choose the quadrant, Taylor does the rest.
+    """Cos and sin of 2 pi v / 2^32 for a 32-bit word v: top two bits choose the quadrant, Taylor does the rest.
 
     The angle within the quadrant is centred, |a| <= pi/4, so degree 9 leaves errors below 3e-7.
     """

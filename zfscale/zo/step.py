@@ -1,9 +1,9 @@
 """Algorithm 1 of ZeroFlow (arXiv 2501.01045): estimate -> direct -> update, and the optimizers composed from it.
 
-    for each step:
-        g = estimate(theta, batch)          # 1. losses of a few forwards, never a backward
-        h = direct(g)                       # 2. as it is, its sign, or checked against the batch (conserve)
-        theta <- theta - update(h)          # 3. SGD or Adam
+for each step:
+    g = estimate(theta, batch)          # 1. losses of a few forwards, never a backward
+    h = direct(g)                       # 2. as it is, its sign, or checked against the batch (conserve)
+    theta <- theta - update(h)          # 3. SGD or Adam
 """
 
 from __future__ import annotations

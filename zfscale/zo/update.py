@@ -21,7 +21,9 @@ class Update(Protocol):
         """The state before the first step."""
         ...
 
-    def apply(self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int) -> tuple[torch.Tensor, State]:
+    def apply(
+        self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int
+    ) -> tuple[torch.Tensor, State]:
         """(step, state after it); t counts the steps taken, from 1."""
         ...
 
@@ -37,7 +39,9 @@ class SGD:
         """No state without momentum: then SGD costs no memory."""
         return {"v": torch.zeros_like(theta, dtype=torch.float32)} if self.momentum else {}
 
-    def apply(self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int) -> tuple[torch.Tensor, State]:
+    def apply(
+        self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int
+    ) -> tuple[torch.Tensor, State]:
         """See the class."""
         d = _decayed(theta, h, self.weight_decay)
         if not self.momentum:
@@ -48,7 +52,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba 2015): m, v moving means of d and d^2, d = h + weight_decay theta; step = lr m^ / (sqrt v^ + eps)."""
+    """Adam (Kingma & Ba 2015): d = h + weight_decay theta; m, v moving means of d, d^2; step = lr m^ / (sqrt v^ + eps)."""
 
     beta1: float = 0.9
     beta2: float = 0.999
@@ -60,7 +64,9 @@ class Adam:
         zero = torch.zeros_like(theta, dtype=torch.float32)
         return {"m": zero, "v": zero.clone()}
 
-    def apply(self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int) -> tuple[torch.Tensor, State]:
+    def apply(
+        self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int
+    ) -> tuple[torch.Tensor, State]:
         """See the class."""
         d = _decayed(theta, h, self.weight_decay)
         m = torch.lerp(state["m"], d, 1 - self.beta1)

@@ -1,0 +1,59 @@
+# zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
+.DEFAULT_GOAL := help
+.PHONY: help sweep dry-run report test test-slow lint format lock base clean
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SWEEP  ?= sweeps/vit_classil.yaml
+ARGS   ?=
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
+
+help:  ## print the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+sweep: $(VENV)/.run  ## run SWEEP=FILE, or what is left of it (ARGS="--set a.b=c" are passed on)
+	$(BIN)/zfscale run $(SWEEP) $(ARGS)
+
+dry-run: $(VENV)/.run  ## print the trials of SWEEP=FILE and what they would cost
+	$(BIN)/zfscale run $(SWEEP) --dry-run $(ARGS)
+
+report: $(VENV)/.run  ## remake table and plot of RESULTS=DIR from its Parquet files
+	$(BIN)/zfscale report $(RESULTS)
+
+test: $(VENV)/.dev  ## run the tests
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev  ## run the tests that take minutes each
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	$(BIN)/ruff check zfscale tests
+	$(BIN)/ruff format --check zfscale tests
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## let ruff rewrite the code
+	$(BIN)/ruff check --fix zfscale tests
+	$(BIN)/ruff format zfscale tests
+
+base: $(VENV)/.run  ## pretrain the embedded base model NAME again (default vit-nano)
+	$(BIN)/zfscale base build $(or $(NAME),vit-nano)
+
+lock:  ## resolve the pinned versions again (needs uv)
+	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \
+		-c /dev/stdin --no-header --no-annotate --upgrade -o requirements.lock
+
+clean:  ## remove the environment and caches, never results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
+
+# The lock file constrains versions and never adds packages, so one file serves CPU and CUDA builds of torch alike.
+$(VENV)/.run: pyproject.toml requirements.lock
+	@echo "installing zfscale into $(VENV) (a few minutes, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -c requirements.lock -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "installing what the tests need"
+	@$(PIP) -c requirements.lock -e '.[dev]'
+	@touch $@

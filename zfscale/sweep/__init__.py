@@ -1,0 +1,1 @@
+"""The sweep: which trials are missing, what they will cost, and running them on a Ray cluster."""

@@ -1,0 +1,93 @@
+"""The live display of a sweep: done, running, failed, time left, best so far."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ray import tune
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from zfscale.spec import SearchSpec, TrialSpec
+
+LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
+
+
+class Progress(tune.Callback):
+    """A line that redraws itself on a terminal; a plain line now and then in a log."""
+
+    def __init__(self, total: int, already: int, search: SearchSpec) -> None:
+        self.total, self.already, self.search = total, already, search
+        self.done = self.failed = 0
+        self.running: set[str] = set()
+        self.best: tuple[float, str] | None = None
+        self.started = time.monotonic()
+        self._printed = 0.0
+        self._console = Console(stderr=True)
+        self._live = Live(get_renderable=lambda: Text(self.line()), console=self._console, transient=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks for a restore that we never ask for; a terminal cannot be pickled."""
+        return {}
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+        self._console.print(self.line(), highlight=False, soft_wrap=True)
+
+    def line(self) -> str:
+        """The state in one line."""
+        parts = [
+            f"{self.already + self.done}/{self.total} done",
+            f"{len(self.running)} running",
+            f"{self.failed} failed",
+        ]
+        left = self.total - self.already - self.done
+        if self.done and left:
+            parts.append(f"ETA {_clock((time.monotonic() - self.started) / self.done * left)}")
+        if self.best:
+            parts.append(f"best {self.search.metric} {self.best[0]:.4f} ({self.best[1]})")
+        return ", ".join(parts)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has a worker."""
+        self.running.add(trial.trial_id)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial has ended, well or not."""
+        value = result.get(self.search.metric)
+        sign = 1 if self.search.mode == "max" else -1
+        if value is not None and (self.best is None or sign * value > sign * self.best[0]):
+            self.best = (value, label(TrialSpec.from_json(trial.config["spec"])))
+        self._end(trial, failed=result.get("status") == "failed")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A worker died for good."""
+        self._end(trial, failed=True)
+
+    def _end(self, trial: Any, failed: bool) -> None:
+        self.running.discard(trial.trial_id)
+        self.done += 1
+        self.failed += failed
+        if not self._console.is_terminal and time.monotonic() - self._printed > LINE_EVERY:
+            self._printed = time.monotonic()
+            self._console.print(self.line(), highlight=False, soft_wrap=True)
+
+
+def label(spec: TrialSpec) -> str:
+    """A trial in a few words."""
+    return f"{spec.method.name} {spec.optimizer.name} lr {spec.optimizer.lr:g} seed {spec.seed}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{rest:02d}s"

@@ -1,0 +1,99 @@
+"""Runs the missing trials of a sweep with Ray Tune. Parquet is the truth: Tune's own state is thrown away."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from zfscale.records import Outcome
+from zfscale.spec import Sweep, TrialSpec
+from zfscale.sweep import plan
+from zfscale.sweep.inputs import Inputs
+from zfscale.sweep.progress import Progress
+from zfscale.sweep.worker import Worker, open_sinks
+
+RETRIES = 1  # of a trial whose worker died (killed, out of memory), within one run
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+class RecordDeaths(tune.Callback):
+    """A worker that died cannot write its trial's row: the driver does."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tune has given the trial up."""
+        spec = TrialSpec.from_json(trial.config["spec"])
+        root, output = plan.root(self.sweep), self.sweep.spec.output
+        attempts = (
+            (root / ".attempts" / spec.trial_id).stat().st_size if (root / ".attempts" / spec.trial_id).exists() else 1
+        )
+        error = f"the worker died: {trial.error_file and Path(trial.error_file).read_text()}"
+        open_sinks(root, self.sweep.spec.name, spec, output).close(Outcome("failed", attempts=attempts, error=error))
+
+
+def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
+    """Finish every trial of the sweep that is not finished; the trials still missing (after Ctrl-C) come back.
+
+    Errors: ModelError, DataError, SpecError before anything starts. A failing trial is a row, not an error.
+    """
+    todo = plan.missing(sweep, retry_failed)
+    if not todo:
+        return []
+    inputs = Inputs(todo)
+    for spec in {t.stream.model_dump_json() + t.model.name: t for t in todo}.values():
+        plan.stream_of(spec, inputs.of(spec)[1])
+    root = plan.root(sweep).absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    scratch = root / ".tmp" / f"tune-{os.getpid()}"
+    try:
+        with Progress(len(sweep.trials), len(sweep.trials) - len(todo), sweep.spec.search) as progress:
+            _tuner(sweep, todo, inputs, [RecordDeaths(sweep), progress], scratch).fit()
+    finally:
+        ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
+    return plan.missing(sweep)
+
+
+def _tuner(sweep: Sweep, todo: list[TrialSpec], inputs: Inputs, callbacks: list[Any], scratch: Path) -> tune.Tuner:
+    r = sweep.spec.resources
+    output = sweep.spec.output.model_copy(update={"dir": str(Path(sweep.spec.output.dir).absolute())})
+    worker = tune.with_parameters(Worker, shared=inputs.put(ray.put), output=output, name=sweep.spec.name, cpus=r.cpus)
+    return tune.Tuner(
+        tune.with_resources(worker, {"CPU": r.cpus, "GPU": r.gpus}),
+        param_space={"spec": tune.grid_search([t.to_json() for t in todo])},
+        tune_config=tune.TuneConfig(
+            reuse_actors=True,
+            max_concurrent_trials=r.max_concurrent,
+            trial_name_creator=_trial_id,
+            trial_dirname_creator=_trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            callbacks=callbacks,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+
+
+def _trial_id(trial: Any) -> str:
+    return TrialSpec.from_json(trial.config["spec"]).trial_id

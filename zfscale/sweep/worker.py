@@ -1,0 +1,86 @@
+"""A warm worker: one Ray actor that runs trial after trial, with torch and DeepSpeed imported once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+
+from zfscale.records import Outcome
+from zfscale.spec import TrialSpec
+from zfscale.sweep.inputs import data_key, model_key
+
+if TYPE_CHECKING:
+    from zfscale.spec import OutputSpec
+
+
+class Worker(tune.Trainable):
+    """Tune's class API: `setup` once an actor, then `reset_config` and `step` once a trial."""
+
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], shared: dict[str, Any], output: OutputSpec, name: str, cpus: int
+    ) -> None:
+        """Import what is slow; `shared` maps keys of inputs to references in the object store."""
+        import torch
+
+        import zfscale.trial  # noqa: F401
+
+        # Reductions depend on the number of threads: it belongs to the file, not to the machine.
+        torch.set_num_threads(cpus)
+        logging.getLogger("transformers").setLevel(logging.ERROR)
+        self.shared, self.output, self.name = shared, output, name
+        self.fetched: dict[str, Any] = {}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Every trial starts from its spec alone, so nothing is to be reset."""
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run one whole trial; a failure is recorded, never raised."""
+        from zfscale import trial
+
+        spec = TrialSpec.from_json(self.config["spec"])
+        root = Path(self.output.dir) / self.name
+        attempt = start_attempt(root, spec.trial_id)
+        sink = open_sinks(root, self.name, spec, self.output)
+        try:
+            outcome = trial.run(spec, self._get(model_key(spec)), self._get(data_key(spec)), sink, attempt)
+        except Exception:
+            outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
+            sink.close(outcome)
+        return {"done": True, **summary(outcome)}
+
+    def _get(self, key: str) -> Any:
+        if key not in self.fetched:
+            self.fetched[key] = ray.get(self.shared[key])
+        return self.fetched[key]
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """What the driver's display needs of an outcome."""
+    keys = ("status", "avg_accuracy", "last_accuracy", "forgetting", "bwt", "seconds")
+    return {key: getattr(outcome, key) for key in keys}
+
+
+def open_sinks(root: Path, name: str, spec: TrialSpec, output: OutputSpec) -> Any:
+    """The trial's sinks, as the file's `output` block asks."""
+    from zfscale.sinks import make_sinks
+
+    w = output.wandb
+    return make_sinks(root, name, spec.trial_id, spec.to_json(), spec.leaves(), wandb_mode=w.mode, project=w.project)
+
+
+def start_attempt(root: Path, trial_id: str) -> int:
+    """Count a start of the trial, durably (a byte a start, so that a killed attempt counts too); which one it is."""
+    marks = root / ".attempts"
+    marks.mkdir(parents=True, exist_ok=True)
+    with open(marks / trial_id, "ab") as file:
+        file.write(b".")
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()
