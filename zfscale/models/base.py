@@ -138,7 +138,7 @@ def prototype_accuracy(encoder: Encoder, data: ImageData) -> float:
 
 
 def _save(encoder: Encoder, out: Path, facts: dict[str, float]) -> None:
-    encoder.backbone.save_pretrained(out)
+    encoder.backbone.save_pretrained(out)  # type: ignore[operator]
     stats = {
         "do_normalize": True,
         "image_mean": list(PIXELS.mean),

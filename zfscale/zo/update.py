@@ -52,7 +52,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba 2015): d = h + weight_decay theta; m, v moving means of d, d^2; step = lr m^ / (sqrt v^ + eps)."""
+    """Adam (Kingma, Ba 2015): d = h + weight_decay theta; m, v means of d, d^2; step = lr m^ / (sqrt v^ + eps)."""
 
     beta1: float = 0.9
     beta2: float = 0.999
