@@ -39,16 +39,20 @@ def run(args: argparse.Namespace) -> int:
 
         print(describe(sweep, args.retry_failed))
         return 0
-    from zfscale.sweep.runner import run as run_sweep
+    from zfscale.sweep.todo import missing, root
 
-    left = run_sweep(sweep, args.retry_failed)
-    if left:
+    todo = missing(sweep, args.retry_failed)
+    if todo:
+        from zfscale.sweep.runner import run as run_sweep
+
+        todo = run_sweep(sweep, todo)
+    if todo:
         print(
-            f"interrupted: {len(left)} of {len(sweep.trials)} trials left; run the same command to go on",
+            f"interrupted: {len(todo)} of {len(sweep.trials)} trials left; run the same command to go on",
             file=sys.stderr,
         )
         return 130
-    return _report(str(Path(sweep.spec.output.dir) / sweep.spec.name))
+    return _report(str(root(sweep)))
 
 
 def report(args: argparse.Namespace) -> int:

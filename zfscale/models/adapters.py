@@ -58,7 +58,8 @@ class Adapters(nn.Module):
     def add(self, seed: int) -> int:
         """Append a fresh set, initialised from `seed`, and activate it; returns its index."""
         generator = torch.Generator().manual_seed(seed)
-        self.sets.append(nn.ModuleList(Adapter(*self._shape, generator) for _ in self._blocks))
+        fresh = nn.ModuleList(Adapter(*self._shape, generator) for _ in self._blocks)
+        self.sets.append(fresh.to(next(self._blocks[0][0].parameters()).device))
         self.active = len(self.sets) - 1
         return self.active
 

@@ -24,13 +24,13 @@ class Pixels:
 
     def __call__(self, images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """uint8 [B, C, H, W] of any size and 1 or 3 channels -> normalised [B, channels, size, size]."""
-        x = images.to(dtype) / 255
+        x = images.to(torch.float32) / 255
         x = self._to_channels(x)
         if x.shape[-2:] != (self.size, self.size):
             x = F.interpolate(x, (self.size, self.size), mode="bicubic", antialias=True).clamp_(0, 1)
         mean = x.new_tensor(self.mean).view(1, -1, 1, 1)
         std = x.new_tensor(self.std).view(1, -1, 1, 1)
-        return (x - mean) / std
+        return ((x - mean) / std).to(dtype)
 
     def _to_channels(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[1] == self.channels:

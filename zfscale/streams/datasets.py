@@ -104,7 +104,7 @@ def hub(dataset: str, size: int) -> ImageData:
         splits = datasets.load_dataset(dataset)
     except Exception as error:  # the hub client has no common base class for "cannot be had"
         raise DataError(
-            f"dataset {dataset!r} cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}; "
+            f"dataset {dataset!r} cannot be loaded: {type(error).__name__}: {first_line(error)}; "
             f"{nearest(dataset, DATASETS)}, an id of the Hugging Face hub, or {{path: DIR, format: imagefolder}}"
         ) from error
     train = splits["train"] if "train" in splits else splits[next(iter(splits))]
@@ -140,14 +140,21 @@ def class_directories(root: Path) -> tuple[str, ...]:
 
 def to_uint8(images: Iterable[Image], size: int) -> np.ndarray:
     """PIL images to one uint8 array [N, C, H, W]; C is 1 only if every image is grey."""
-    pictures = list(images)
-    grey = all(im.mode in ("1", "L", "I;16") for im in pictures)
+    pictures = [_eight_bits(im) for im in images]
+    grey = all(im.mode in ("1", "L") for im in pictures)
     pictures = [im.convert("L" if grey else "RGB") for im in pictures]
     shapes = {im.size for im in pictures}
     if len(shapes) > 1 or max(max(s) for s in shapes) > size:
         pictures = [_resize_and_crop(im, size) for im in pictures]
     stack = np.stack([np.asarray(im, dtype=np.uint8) for im in pictures])
     return stack[:, None] if grey else np.ascontiguousarray(stack.transpose(0, 3, 1, 2))
+
+
+def _eight_bits(image: Image) -> Image:
+    """16-bit greys to 8 bits by their high byte: Pillow's own conversion would clip them at 255."""
+    from PIL import Image as pil
+
+    return pil.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I") else image
 
 
 def _resize_and_crop(image: Image, size: int) -> Image:
@@ -163,7 +170,6 @@ def _resize_and_crop(image: Image, size: int) -> Image:
 
 def _read_folder(root: Path, names: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
     from PIL import Image as pil
-    from PIL import UnidentifiedImageError
 
     pictures, labels = [], []
     for label, name in enumerate(names):
@@ -173,10 +179,11 @@ def _read_folder(root: Path, names: Sequence[str], size: int) -> tuple[np.ndarra
         for file in files:
             try:
                 with pil.open(file) as image:
-                    # brought to size at once, so that a folder of large photographs is never whole in memory
-                    pictures.append(_resize_and_crop(image.convert("RGB"), size))
-            except (UnidentifiedImageError, OSError) as error:
+                    picture = _eight_bits(image).convert("RGB")
+            except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:  # all that Pillow raises
                 raise DataError(f"{file}: not a readable image: {error}") from error
+            # cut at once, so that a folder of large photographs is never whole in memory
+            pictures.append(_resize_and_crop(picture, size) if max(picture.size) > size else picture)
         labels += [label] * len(files)
     return to_uint8(pictures, size), np.asarray(labels, dtype=np.int64)
 

@@ -6,11 +6,12 @@ from zfscale.spec import Sweep
 from zfscale.sweep import plan
 from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.progress import label
+from zfscale.sweep.todo import missing
 
 
 def describe(sweep: Sweep, retry_failed: bool = False) -> str:
     """One line a trial: id, what it is, expected training forwards and peak memory; then the totals."""
-    todo = {t.trial_id for t in plan.missing(sweep, retry_failed)}
+    todo = {t.trial_id for t in missing(sweep, retry_failed)}
     inputs = Inputs(sweep.trials)
     lines, least, most = [], 0, 0
     for spec in sweep.trials:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from zfscale.models.vit import BaseModel, load_base
-from zfscale.spec import TrialSpec
+from zfscale.spec import StreamSpec, TrialSpec
+from zfscale.streams import STREAMS
+from zfscale.streams.class_incremental import ClassIncremental
 from zfscale.streams.datasets import ImageData, load
 
 
@@ -24,22 +26,31 @@ def data_key(spec: TrialSpec) -> str:
 class Inputs:
     """The distinct models and datasets of a set of trials, in memory.
 
-    Errors: ModelError or DataError, before any trial starts.
+    Errors: ModelError, DataError, or SpecError where tasks do not divide classes, before any trial starts.
     """
 
     def __init__(self, specs: Iterable[TrialSpec]) -> None:
         self._models: dict[str, BaseModel] = {}
         self._data: dict[str, ImageData] = {}
+        self._streams: dict[tuple[str, StreamSpec], ClassIncremental] = {}
         for spec in specs:
             if model_key(spec) not in self._models:
                 self._models[model_key(spec)] = load_base(spec.model.name, spec.model.input_range)
             if data_key(spec) not in self._data:
                 size = self._models[model_key(spec)].pixels.size
                 self._data[data_key(spec)] = load(spec.stream.dataset, size)
+            key = (data_key(spec), spec.stream)
+            if key not in self._streams:
+                order = spec.stream.class_order_seed
+                self._streams[key] = STREAMS[spec.stream.kind](self._data[key[0]], spec.stream.tasks, order)
 
     def of(self, spec: TrialSpec) -> tuple[BaseModel, ImageData]:
         """The trial's model and data."""
         return self._models[model_key(spec)], self._data[data_key(spec)]
+
+    def stream(self, spec: TrialSpec) -> ClassIncremental:
+        """The trial's stream."""
+        return self._streams[data_key(spec), spec.stream]
 
     def put(self, put: Callable[[Any], Any]) -> dict[str, Any]:
         """Key -> reference of everything, after `put` has stored it."""

@@ -1,10 +1,9 @@
-"""What a sweep still has to do, and what that will cost: the base of `run` and of `run --dry-run`."""
+"""What a trial will cost: forwards, which follow from the file, and an estimate of memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,7 @@ import numpy as np
 from zfscale.methods import METHODS
 from zfscale.methods.fit import steps_per_epoch
 from zfscale.models.vit import BaseModel
-from zfscale.sinks.read import statuses
-from zfscale.spec import Sweep, TrialSpec
-from zfscale.streams import STREAMS
-from zfscale.streams.class_incremental import ClassIncremental
+from zfscale.spec import TrialSpec
 from zfscale.streams.datasets import ImageData
 from zfscale.sweep.inputs import Inputs
 
@@ -32,28 +28,11 @@ class Cost:
     memory_bytes: int
 
 
-def root(sweep: Sweep) -> Path:
-    """Where the sweep's tables are."""
-    return Path(sweep.spec.output.dir) / sweep.spec.name
-
-
-def missing(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
-    """The trials of the file that have no result yet; with `retry_failed`, those that failed as well."""
-    status = statuses(root(sweep))
-    done = {"finished"} if retry_failed else {"finished", "failed"}
-    return [t for t in sweep.trials if status.get(t.trial_id) not in done]
-
-
-def stream_of(spec: TrialSpec, data: ImageData) -> ClassIncremental:
-    """The trial's stream; SpecError if the tasks do not divide the classes."""
-    return STREAMS[spec.stream.kind](data, spec.stream.tasks, spec.stream.class_order_seed)
-
-
 def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
     """Forwards follow from the file exactly; memory is an estimate (weights + optimizer state + activations + data)."""
     base, data = inputs.of(spec)
     method = METHODS[spec.method.name]
-    sizes = [len(task.train_y) for task in stream_of(spec, data) if method.trains(task.index)]
+    sizes = [len(task.train_y) for task in inputs.stream(spec) if method.trains(task.index)]
     steps = sum(spec.train.epochs * steps_per_epoch(n, spec.train.batch_size) for n in sizes)
     least, most = forwards_per_step(spec.optimizer)
     return Cost(steps * least, steps * most, _memory(spec, base, data))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from zfscale.errors import ZfscaleError
 from zfscale.records import Outcome
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.sweep import plan
 from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.progress import Progress
-from zfscale.sweep.worker import Worker, open_sinks
+from zfscale.sweep.todo import missing
+from zfscale.sweep.todo import root as results
+from zfscale.sweep.worker import Worker, attempts_of, open_sinks
 
 RETRIES = 1  # of a trial whose worker died (killed, out of memory), within one run
 QUIET = {
@@ -38,37 +43,43 @@ class RecordDeaths(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune has given the trial up."""
         spec = TrialSpec.from_json(trial.config["spec"])
-        root, output = plan.root(self.sweep), self.sweep.spec.output
-        attempts = (
-            (root / ".attempts" / spec.trial_id).stat().st_size if (root / ".attempts" / spec.trial_id).exists() else 1
-        )
+        root, output = results(self.sweep), self.sweep.spec.output
+        attempts = attempts_of(root, spec.trial_id)
         error = f"the worker died: {trial.error_file and Path(trial.error_file).read_text()}"
         open_sinks(root, self.sweep.spec.name, spec, output).close(Outcome("failed", attempts=attempts, error=error))
 
 
-def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
-    """Finish every trial of the sweep that is not finished; the trials still missing (after Ctrl-C) come back.
+def run(sweep: Sweep, todo: list[TrialSpec]) -> list[TrialSpec]:
+    """Run the trials `todo` of the sweep; those still without a result (after Ctrl-C) come back.
 
     Errors: ModelError, DataError, SpecError before anything starts. A failing trial is a row, not an error.
     """
-    todo = plan.missing(sweep, retry_failed)
-    if not todo:
-        return []
     inputs = Inputs(todo)
-    for spec in {t.stream.model_dump_json() + t.model.name: t for t in todo}.values():
-        plan.stream_of(spec, inputs.of(spec)[1])
-    root = plan.root(sweep).absolute()
+    root = results(sweep).absolute()
+    with _alone(root):
+        shutil.rmtree(root / ".tmp", ignore_errors=True)  # what a killed run left
+        os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            with Progress(len(sweep.trials), len(sweep.trials) - len(todo), sweep.spec.search) as progress:
+                _tuner(sweep, todo, inputs, [RecordDeaths(sweep), progress], root / ".tmp" / "tune").fit()
+        finally:
+            ray.shutdown()
+            shutil.rmtree(root / ".tmp", ignore_errors=True)
+    left = {t.trial_id for t in missing(sweep)}
+    return [t for t in todo if t.trial_id in left]
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the results directory; the kernel lets go of it when the process ends, however it ends."""
     root.mkdir(parents=True, exist_ok=True)
-    os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    scratch = root / ".tmp" / f"tune-{os.getpid()}"
-    try:
-        with Progress(len(sweep.trials), len(sweep.trials) - len(todo), sweep.spec.search) as progress:
-            _tuner(sweep, todo, inputs, [RecordDeaths(sweep), progress], scratch).fit()
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
-    return plan.missing(sweep)
+    with open(root / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ZfscaleError(f"{root}: another run of this sweep is writing here; wait for it or stop it") from error
+        yield
 
 
 def _tuner(sweep: Sweep, todo: list[TrialSpec], inputs: Inputs, callbacks: list[Any], scratch: Path) -> tune.Tuner:

@@ -84,3 +84,9 @@ def start_attempt(root: Path, trial_id: str) -> int:
         file.flush()
         os.fsync(file.fileno())
         return file.tell()
+
+
+def attempts_of(root: Path, trial_id: str) -> int:
+    """How often the trial was started."""
+    mark = root / ".attempts" / trial_id
+    return mark.stat().st_size if mark.exists() else 0

@@ -44,7 +44,9 @@ class Problem:
 
     def loss_along(self, seed: int, scale: float) -> float:
         """L(theta + scale z(seed)): one forward."""
-        return self.loss_at(lambda leaf: torch.add(leaf.parameter, self.z(seed, leaf), alpha=scale))
+        return self.loss_at(
+            lambda leaf: torch.add(leaf.parameter, self.z(seed, leaf), alpha=scale).to(leaf.parameter.dtype)
+        )
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ class Noise:
 
     def slice(self, seed: int, start: int, count: int, total: int) -> torch.Tensor:
         """float32 [count]: z of elements start .. start + count - 1 of a flat vector of `total` elements."""
-        first, last = start // CHUNK, (start + count - 1) // CHUNK
+        first, last = start // CHUNK, max(start, start + count - 1) // CHUNK
         parts = []
         for index in range(first, last + 1):
             base = index * CHUNK

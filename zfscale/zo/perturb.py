@@ -1,6 +1,6 @@
 """Exact perturbation: a forward at other weights than the model's, which are never written.
 
-While `Perturbation.at(value)` is open, every trainable leaf is replaced, for the forward of the module that owns it
+While `Perturbation.at(value)` is open, every trainable leaf is replaced, for the forward of the module that reads it
 and no longer, by the tensor `value(leaf)`. So there is nothing to restore, no rounding drift in any dtype, and only
 the leaves of the modules in progress exist twice.
 """
@@ -17,6 +17,7 @@ from torch import nn
 from zfscale.zo.leaves import Leaf, Leaves
 
 Value = Callable[[Leaf], torch.Tensor]
+Slot = tuple[nn.Module, str, Leaf]  # the attribute of a module that holds the leaf
 
 
 class Perturbation:
@@ -24,11 +25,11 @@ class Perturbation:
 
     def __init__(self, module: nn.Module, leaves: Leaves) -> None:
         self._value: Value | None = None
-        self._owned = _owners(module, leaves)
+        self._slots = _slots(module, leaves)
         self._handles: list[Any] = []
-        for owner in self._owned:
-            self._handles.append(owner.register_forward_pre_hook(self._replace))
-            self._handles.append(owner.register_forward_hook(self._put_back))
+        for reader in self._slots:
+            self._handles.append(reader.register_forward_pre_hook(self._replace))
+            self._handles.append(reader.register_forward_hook(self._put_back))
 
     @contextmanager
     def at(self, value: Value) -> Iterator[None]:
@@ -39,34 +40,38 @@ class Perturbation:
             yield
         finally:
             self._value = None
-            for owner in self._owned:  # a forward that raised has not run its put-back hook
-                self._restore(owner)
+            for reader in self._slots:  # a forward that raised has not run its put-back hook
+                self._restore(reader)
 
     def remove(self) -> None:
         """Take the hooks off."""
         for handle in self._handles:
             handle.remove()
 
-    def _replace(self, owner: nn.Module, _inputs: Any) -> None:
+    def _replace(self, reader: nn.Module, _inputs: Any) -> None:
         if self._value is not None:
-            for attribute, leaf in self._owned[owner]:
+            for owner, attribute, leaf in self._slots[reader]:
                 owner._parameters[attribute] = self._value(leaf)  # type: ignore[assignment]
 
-    def _put_back(self, owner: nn.Module, _inputs: Any, _output: Any) -> None:
+    def _put_back(self, reader: nn.Module, _inputs: Any, _output: Any) -> None:
         if self._value is not None:
-            self._restore(owner)
+            self._restore(reader)
 
-    def _restore(self, owner: nn.Module) -> None:
-        for attribute, leaf in self._owned[owner]:
+    def _restore(self, reader: nn.Module) -> None:
+        for owner, attribute, leaf in self._slots[reader]:
             owner._parameters[attribute] = leaf.parameter
 
 
-def _owners(module: nn.Module, leaves: Leaves) -> dict[nn.Module, list[tuple[str, Leaf]]]:
-    """Module -> its own attributes that are leaves; a tied parameter is listed under every owner."""
+def _slots(module: nn.Module, leaves: Leaves) -> dict[nn.Module, list[Slot]]:
+    """Reader -> the slots it reads in its forward: its own attributes; a tied parameter is listed under every owner.
+
+    NOTE: nn.MultiheadAttention reads the weights of its `out_proj`, whose forward, and so whose hooks, never run.
+    """
     by_id = {id(leaf.parameter): leaf for leaf in leaves}
-    owned: dict[nn.Module, list[tuple[str, Leaf]]] = {}
+    slots: dict[nn.Module, list[Slot]] = {}
+    readers = {m.out_proj: m for m in module.modules() if isinstance(m, nn.MultiheadAttention)}
     for owner in module.modules():
-        mine = [(a, by_id[id(p)]) for a, p in owner._parameters.items() if id(p) in by_id]
+        mine = [(owner, a, by_id[id(p)]) for a, p in owner._parameters.items() if id(p) in by_id]
         if mine:
-            owned[owner] = mine
-    return owned
+            slots.setdefault(readers.get(owner, owner), []).extend(mine)  # type: ignore[call-overload]
+    return slots

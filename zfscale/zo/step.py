@@ -94,7 +94,7 @@ class Stepper:
     def _loss_after(self, estimate: Estimate, lr: float, accepted: int) -> float:
         def moved(leaf: Leaf) -> torch.Tensor:
             step, _ = self._step(estimate, leaf, lr, self.taken + 1)
-            return leaf.parameter.sub(step, alpha=accepted)
+            return leaf.parameter.sub(step, alpha=accepted).to(leaf.parameter.dtype)
 
         return self.problem.loss_at(moved)
 

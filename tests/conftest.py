@@ -1,0 +1,107 @@
+"""Shared by all tests: a tiny random ViT on disk, a tiny dataset, a sink that keeps everything, a sweep file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zfscale.records import Eval, Outcome, Query, Step
+
+OPTIMIZERS = {
+    "fo-sgd": 0.1,
+    "fo-adam": 0.01,
+    "zo-sgd": 1e-3,
+    "zo-sgd-sign": 1e-3,
+    "zo-sgd-conserve": 1e-3,
+    "zo-adam": 1e-3,
+    "zo-adam-sign": 1e-3,
+    "zo-adam-conserve": 1e-3,
+    "forward-grad": 1e-3,
+}
+
+
+@dataclass
+class Memory:
+    """A sink that keeps its records."""
+
+    steps: list[Step] = field(default_factory=list)
+    queries: list[Query] = field(default_factory=list)
+    evals: list[Eval] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+    def step(self, record: Step) -> None:
+        self.steps.append(record)
+
+    def query(self, record: Query) -> None:
+        self.queries.append(record)
+
+    def eval(self, record: Eval) -> None:
+        self.evals.append(record)
+
+    def close(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture(scope="session")
+def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A randomly initialised ViT (12 px grey, 2 blocks of 16) as a user's local directory."""
+    import torch
+    from transformers import ViTConfig, ViTModel
+
+    path = tmp_path_factory.mktemp("models") / "tiny-vit"
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=12,
+        patch_size=4,
+        num_channels=1,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ViTModel(config, add_pooling_layer=False).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six classes of ten RGB images of mixed sizes, each class of its own colour."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("data") / "colours"
+    rng = np.random.default_rng(0)
+    for c in range(6):
+        (root / f"class{c}").mkdir(parents=True)
+        for i in range(10):
+            size = (int(rng.integers(12, 40)), int(rng.integers(12, 40)))
+            noise = rng.integers(0, 60, (size[1], size[0], 3)) + np.array([30 * c, 180 - 30 * c, 90])
+            Image.fromarray(noise.astype(np.uint8)).save(root / f"class{c}" / f"{i}.png")
+    return root
+
+
+def sweep_file(path: Path, tiny_vit: Path, image_folder: Path, **blocks: Any) -> Path:
+    """Write a small sweep file: 6 classes in 3 tasks; `blocks` replace or add top-level keys."""
+    import yaml
+
+    content: dict[str, Any] = {
+        "name": "small",
+        "model": {"name": str(tiny_vit)},
+        "stream": {"dataset": {"path": str(image_folder), "format": "imagefolder"}, "tasks": 3},
+        "method": {"name": "ease", "bottleneck": 4},
+        "optimizer": {"name": "zo-sgd", "lr": 1e-3},
+        "train": {"epochs": 1, "batch_size": 8},
+        "space": {"seed": {"grid": [0, 1]}},
+        "output": {"dir": str(path.parent / "results"), "wandb": {"mode": "disabled"}},
+    }
+    path.write_text(yaml.safe_dump(content | blocks))
+    return path

@@ -1,0 +1,73 @@
+"""Dependencies point one way, and the heavy packages have one importer each."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "zfscale"
+# importer -> what it may not import (prefixes)
+FORBIDDEN = {
+    "zo": ["streams", "methods", "models", "sinks", "sweep", "trial", "spec", "report"],
+    "streams": ["methods", "models", "sinks", "sweep", "trial", "report", "zo"],
+    "models": ["methods", "sinks", "sweep", "trial", "report"],
+    "methods": ["sinks", "sweep", "trial", "report"],
+    "sinks": ["streams", "methods", "models", "sweep", "trial", "report", "zo"],
+    "spec": ["streams", "methods", "models", "sinks", "sweep", "trial", "report", "zo", "records"],
+    "report": ["streams", "methods", "models", "sweep", "trial", "zo"],
+    "trial.py": ["sweep", "report"],
+    "metrics.py": ["zo", "torch"],
+}
+ONLY = {"ray": "sweep", "deepspeed": "models/engine.py", "wandb": "sinks/wandb.py"}
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+@pytest.mark.parametrize("part", FORBIDDEN)
+def test_dependencies_point_one_way(part):
+    files = [PACKAGE / part] if part.endswith(".py") else sorted((PACKAGE / part).rglob("*.py"))
+    assert files
+    for file in files:
+        for name in imports(file):
+            for other in FORBIDDEN[part]:
+                target = other if other == "torch" else f"zfscale.{other}"
+                assert name != target, f"{file} imports {name}"
+                assert not name.startswith(target + "."), f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("package", ONLY)
+def test_heavy_packages_have_one_importer(package):
+    users = {f for f in PACKAGE.rglob("*.py") if any(n.split(".")[0] == package for n in imports(f))}
+    assert users
+    assert all(f.is_relative_to(PACKAGE / ONLY[package]) for f in users), users
+
+
+def test_registries_offer_what_the_spec_allows():
+    from typing import get_args
+
+    from zfscale.methods import METHODS
+    from zfscale.methods.fit import FIRST_ORDER
+    from zfscale.models.vit import EMBEDDED
+    from zfscale.spec import MethodSpec, OptimizerSpec, StreamSpec
+    from zfscale.spec.checks import CLASSES, MODELS
+    from zfscale.streams import STREAMS
+    from zfscale.streams.datasets import DATASETS
+    from zfscale.zo.step import make_optimizer
+
+    assert set(get_args(MethodSpec.model_fields["name"].annotation)) == set(METHODS)
+    assert set(get_args(StreamSpec.model_fields["kind"].annotation) or ["class_incremental"]) == set(STREAMS)
+    assert set(CLASSES) == set(DATASETS)
+    assert set(MODELS) == {f"embedded/{d.name}" for d in EMBEDDED.iterdir() if d.is_dir()}
+    for name in get_args(OptimizerSpec.model_fields["name"].annotation):
+        if name not in FIRST_ORDER:
+            assert make_optimizer(OptimizerSpec(name=name, lr=1)).update is not None
