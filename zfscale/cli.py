@@ -41,14 +41,14 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from zfscale.sweep.todo import missing, root
 
-    todo = missing(sweep, args.retry_failed)
-    if todo:
+    left = missing(sweep, args.retry_failed)
+    if left:
         from zfscale.sweep.runner import run as run_sweep
 
-        todo = run_sweep(sweep, todo)
-    if todo:
+        left = run_sweep(sweep, args.retry_failed)
+    if left:
         print(
-            f"interrupted: {len(todo)} of {len(sweep.trials)} trials left; run the same command to go on",
+            f"interrupted: {len(left)} of {len(sweep.trials)} trials left; run the same command to go on",
             file=sys.stderr,
         )
         return 130
@@ -129,3 +129,12 @@ def main(argv: list[str] | None = None) -> int:
     except ZfscaleError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        sys.stdout = None
+        return 0
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import sys
 from pathlib import Path
 
@@ -15,16 +18,20 @@ def reset_peak() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     elif CLEAR.exists():
-        CLEAR.write_text("5")  # resets VmHWM (man 5 proc)
+        gc.collect()
+        if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+            libc.malloc_trim(0)  # else what an earlier trial freed still counts as resident
+        with contextlib.suppress(PermissionError):  # a hardened container: then the peak is the process's
+            CLEAR.write_text("5")  # resets VmHWM (man 5 proc)
 
 
 def peak() -> int:
-    """Bytes at the peak since `reset_peak`; outside Linux and CUDA, since the process began."""
+    """Bytes at the peak since `reset_peak`; where /proc is missing or closed, since the process began."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    if STATUS.exists():
-        line = next(row for row in STATUS.read_text().splitlines() if row.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
+    for row in STATUS.read_text().splitlines() if STATUS.exists() else []:
+        if row.startswith("VmHWM"):
+            return int(row.split()[1]) * 1024
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

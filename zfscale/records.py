@@ -53,9 +53,9 @@ class Outcome:
     forgetting: float | None = None
     bwt: float | None = None
     fwt: float | None = None
-    seconds: float = 0.0
-    forwards: int = 0
-    peak_memory_bytes: int = 0
+    seconds: float | None = None
+    forwards: int | None = None
+    peak_memory_bytes: int | None = None
     attempts: int = 1
     error: str | None = None
     versions: str = ""  # JSON object: package -> version

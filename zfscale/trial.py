@@ -7,6 +7,8 @@ import platform
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+import torch
+
 from zfscale import memory, metrics
 from zfscale.methods import METHODS
 from zfscale.methods.fit import Journal
@@ -24,7 +26,7 @@ RECORDED = ("zfscale", "torch", "deepspeed", "transformers", "ray", "pyarrow")
 
 
 def run(spec: TrialSpec, base: BaseModel, data: ImageData, sink: Sink, attempt: int = 1) -> Outcome:
-    """Learn the stream task by task, evaluate after each on all tasks seen, and close the sink with the outcome."""
+    """Learn the stream task by task, evaluate after each on all tasks seen; the caller closes the sink."""
     memory.reset_peak()
     stream = STREAMS[spec.stream.kind](data, spec.stream.tasks, spec.stream.class_order_seed)
     method = METHODS[spec.method.name](spec, base)
@@ -37,9 +39,7 @@ def run(spec: TrialSpec, base: BaseModel, data: ImageData, sink: Sink, attempt: 
         for j, value in enumerate(accuracy[-1], start=1):
             sink.eval(Eval(task.index, j, "accuracy", value))
         sink.eval(Eval(task.index, 0, "stage_accuracy", metrics.stage_accuracy(accuracy, sizes, task.index - 1)))
-    outcome = summary(accuracy, sizes, journal, attempt)
-    sink.close(outcome)
-    return outcome
+    return summary(accuracy, sizes, journal, attempt)
 
 
 def task_accuracy(method: Method, task: Task) -> float:
@@ -63,9 +63,14 @@ def summary(accuracy: list[list[float]], sizes: list[int], journal: Journal, att
     )
 
 
+def device() -> str:
+    """What the trial runs on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+
+
 def versions() -> str:
-    """JSON object of the packages that decide the numbers."""
-    found = {"python": platform.python_version()}
+    """JSON object of what decides the last bits of the numbers: packages, device, threads."""
+    found = {"python": platform.python_version(), "threads": str(torch.get_num_threads()), "device": device()}
     for name in RECORDED:
         try:
             found[name] = metadata.version(name)

@@ -42,7 +42,6 @@ def test_contract(method, inputs, tiny_vit, image_folder, memory):
     """Every method sees each stage, predicts seen classes only, and says what it trained on."""
     spec = make_spec(tiny_vit, image_folder, method)
     outcome = trial.run(spec, *inputs, memory)
-    assert outcome == memory.outcome
     assert outcome.status == "finished"
     pairs = [(e.stage, e.task) for e in memory.evals if e.metric == "accuracy"]
     assert pairs == [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)]
@@ -60,7 +59,7 @@ def test_every_optimizer_runs_and_repeats_bit_for_bit(method, optimizer, inputs,
     spec = make_spec(tiny_vit, image_folder, method, optimizer)
     first, second = Memory(), Memory()
     torch.manual_seed(1)
-    trial.run(spec, *inputs, first)
+    outcome = trial.run(spec, *inputs, first)
     torch.manual_seed(2)  # whatever the process drew before must not matter
     torch.rand(3)
     trial.run(spec, *inputs, second)
@@ -68,7 +67,7 @@ def test_every_optimizer_runs_and_repeats_bit_for_bit(method, optimizer, inputs,
     assert first.queries == second.queries
     assert first.evals == second.evals
     least, most = forwards_per_step(spec.optimizer)
-    assert 6 * least <= first.outcome.forwards <= 6 * most
+    assert 6 * least <= outcome.forwards <= 6 * most
     assert len(first.queries) == (0 if optimizer.startswith("fo-") else 6)
 
 

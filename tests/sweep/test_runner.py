@@ -138,10 +138,12 @@ def test_ctrl_c_ends_cleanly_and_a_dead_worker_costs_no_trial(tmp_path, tiny_vit
     process = start(file)
     wait_for_attempts(results, 3, process)
     workers = [
-        p for p in psutil.Process(process.pid).children(recursive=True) if "ray::Worker" in " ".join(p.cmdline())
+        p
+        for p in psutil.Process(process.pid).children(recursive=True)
+        if "ray::ResourceTrainable" in " ".join(p.cmdline())
     ]
-    if workers:
-        workers[0].kill()
+    assert workers
+    workers[0].kill()
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert tables(results) == tables(undisturbed[0])

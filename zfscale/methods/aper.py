@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from zfscale.methods.base import ADAPTER, HEAD
-from zfscale.methods.fit import Journal
+from zfscale.methods.fit import ADAPTER, HEAD, Journal
 from zfscale.methods.simplecil import SimpleCil
 from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
 INFERENCE_BATCH = 64  # images a forward outside training, at least
-HEAD, ADAPTER = 1, 2  # purposes of the seeds derived for initialisation
 
 
 class Method(ABC):

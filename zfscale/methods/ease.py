@@ -11,8 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from zfscale.methods.base import ADAPTER, HEAD, Method
-from zfscale.methods.fit import Journal
+from zfscale.methods.base import Method
+from zfscale.methods.fit import ADAPTER, HEAD, Journal
 from zfscale.methods.prototypes import class_means, cosine
 from zfscale.models.heads import CosineHead
 from zfscale.models.vit import BaseModel

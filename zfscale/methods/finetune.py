@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from zfscale.methods.base import HEAD, Method
-from zfscale.methods.fit import Journal
+from zfscale.methods.base import Method
+from zfscale.methods.fit import HEAD, Journal
 from zfscale.models.heads import LinearHead
 from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task

@@ -26,7 +26,8 @@ from zfscale.zo.step import Stepper, StepResult, make_optimizer
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
-QUERY, DROPOUT = 3, 4  # purposes of derived seeds
+# What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path.
+HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT = range(6)
 FIRST_ORDER = ("fo-sgd", "fo-adam")
 
 
@@ -91,7 +92,7 @@ class ForwardOnly:
         leaves = trainable(network)
         batch.engine.train(False)
         self._perturbation = Perturbation(network, leaves)
-        noise = Noise(spec.optimizer.noise, leaves.device)
+        noise = Noise(spec.optimizer.noise, leaves.device, keep=spec.optimizer.queries + 1)
         problem = Problem(batch.loss, leaves, self._perturbation, noise)
         self._stepper = Stepper(make_optimizer(spec.optimizer), problem)
         self._queries = spec.optimizer.queries
@@ -127,7 +128,7 @@ class FirstOrder:
         """One backward and one step of torch.optim's rule."""
         for group in self._optimizer.param_groups:
             group["lr"] = lr
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=_own(self._inference.device)):
             torch.manual_seed(derive(seed, DROPOUT))
             loss = self._batch.loss()
             self._batch.engine.backward_and_step(loss)
@@ -139,6 +140,10 @@ class FirstOrder:
         self._inference.train(False)
 
 
+def _own(device: torch.device) -> list[torch.device]:
+    return [] if device.type == "cpu" else [device]
+
+
 def fit(network: Network, engine: Engine, task: Task, offset: int, spec: TrialSpec, journal: Journal) -> None:
     """Train the network's trainable parameters on `task`; class c of the stream is logit c - offset.
 
@@ -147,13 +152,13 @@ def fit(network: Network, engine: Engine, task: Task, offset: int, spec: TrialSp
     batch = Batch(engine)
     kind = FirstOrder if spec.optimizer.name in FIRST_ORDER else ForwardOnly
     trainer: Trainer = kind(network, batch, spec)
-    seed = derive(spec.seed, task.index)
+    order = derive(spec.seed, task.index, ORDER)
     total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
     try:
-        for step, rows in enumerate(batches(len(task.train_y), spec.train.batch_size, spec.train.epochs, seed)):
+        for step, rows in enumerate(batches(len(task.train_y), spec.train.batch_size, spec.train.epochs, order)):
             batch.load(task.train_x[rows], task.train_y[rows] - offset)
             lr = spec.optimizer.lr * schedule(spec.optimizer.schedule, step, total)
-            result = trainer.step(derive(seed, step), lr)
+            result = trainer.step(derive(spec.seed, task.index, STEP, step), lr)
             journal.record(task.index, step, lr, result)
             if not math.isfinite(result.loss):
                 raise Diverged(

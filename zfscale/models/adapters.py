@@ -29,8 +29,8 @@ class Adapter(nn.Module):
 
     def __init__(self, width: int, bottleneck: int, scale: float, dropout: float, generator: torch.Generator) -> None:
         super().__init__()
-        self.down = nn.Linear(width, bottleneck)
-        self.up = nn.Linear(bottleneck, width)
+        self.down = nn.utils.skip_init(nn.Linear, width, bottleneck)  # torch's own draws from the global generator
+        self.up = nn.utils.skip_init(nn.Linear, bottleneck, width)
         self.scale = scale
         self.dropout = nn.Dropout(dropout)
         bound = 1 / math.sqrt(width)  # Kaiming-uniform with a = sqrt 5

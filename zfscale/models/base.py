@@ -35,7 +35,7 @@ NANO: dict[str, Any] = {
 ROTATIONS = 4
 
 
-def build_vit_nano(epochs: int = 20, seed: int = 0, out: Path = EMBEDDED / "vit-nano") -> dict[str, float]:
+def build_vit_nano(epochs: int = 16, seed: int = 0, out: Path = EMBEDDED / "vit-nano") -> dict[str, float]:
     """Pretrain vit-nano on Fashion-MNIST and write it to `out`; returns the measured accuracies."""
     torch.manual_seed(seed)  # a command of its own process: the one place where the global generator is ours
     encoder = Encoder(_nano_backbone(), PIXELS)

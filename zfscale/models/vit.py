@@ -15,14 +15,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from zfscale.errors import ModelError, nearest
 from zfscale.models.pixels import Pixels
 
 EMBEDDED = Path(__file__).parent / "embedded"
+RANDOM = ("vit_mae",)  # masks its input at random: its features are no function of the image
 POOLED = ("clip", "siglip")  # their image feature is the pooler's output, not the first token
 CLS_NAMES = ("cls_token", "class_embedding")
+UNUSED = ("pooler.", "mask_token")  # weights that the feature does not depend on
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +51,17 @@ def load_base(name: str, input_range: str = "processor") -> BaseModel:
     where = resolve(name)
     try:
         with _quiet():  # transformers reports the pooler that we do not use as missing
-            model = AutoModel.from_pretrained(where, use_safetensors=True, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+            model, report = AutoModel.from_pretrained(
+                where, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            )
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelError(f"model {name!r} cannot be loaded: {reason}") from error
+    if missing := sorted(k for k in report["missing_keys"] if not any(part in k for part in UNUSED)):
+        raise ModelError(f"model {name!r}: its checkpoint lacks {len(missing)} weights, {missing[0]} for one")
     tower = getattr(model, "vision_model", model)
+    if tower.config.model_type in RANDOM:
+        raise ModelError(f"model {name!r}: {tower.config.model_type} hides random patches of every image it is given")
     weights = {k: _to_numpy(v) for k, v in tower.state_dict().items() if not k.startswith("pooler.dense")}
     return BaseModel(name, tower.config, weights, _pixels(name, where, tower.config, input_range))
 
@@ -77,7 +87,7 @@ class Encoder(nn.Module):
         self.pixels = pixels
         config: Any = backbone.config
         self.width: int = config.hidden_size
-        self.pooled = any(kind in config.model_type for kind in POOLED)
+        self.pooled = any(kind in config.model_type for kind in POOLED) and getattr(config, "vision_use_head", True)
         self.has_cls = any(n.endswith(CLS_NAMES) for n, _ in backbone.named_parameters())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -90,7 +100,7 @@ class Encoder(nn.Module):
 
 
 def build(base: BaseModel, attention: str = "sdpa") -> Encoder:
-    """A fresh encoder with the base's weights; draws nothing from the caller's random state.
+    """A fresh float32 encoder with the base's weights; draws nothing from the caller's random state.
 
     `attention="eager"` gives an attention with a forward-mode derivative, which the fused kernels lack.
     """
@@ -99,10 +109,13 @@ def build(base: BaseModel, attention: str = "sdpa") -> Encoder:
     config = copy.deepcopy(base.config)
     config._attn_implementation = attention
     with torch.random.fork_rng(devices=[]):
-        backbone = AutoModel.from_config(config)
+        backbone = AutoModel.from_config(config, dtype=torch.float32)
     if type(getattr(backbone, "pooler", None)).__name__.endswith("Pooler"):
         backbone.pooler = None  # never part of the feature, so it must not be trainable either
     backbone.load_state_dict({k: torch.tensor(v) for k, v in base.weights.items()})
+    for parameter_name, parameter in backbone.named_parameters():
+        if parameter_name.endswith("mask_token"):  # a pretraining task's; in no loss of ours
+            parameter.requires_grad_(False)
     return Encoder(backbone, base.pixels).eval()
 
 

@@ -77,7 +77,7 @@ def failures(trials: Sequence[Trial]) -> Cells:
     failed = [trial for trial in trials if trial.status != "finished"]
     header = ["trial", "method", "optimizer", "seed", "error"]
     return [header] * bool(failed) + [
-        [t.trial_id, t.method, t.optimizer, _value(t.spec.get("seed")), _first_line(t.error)] for t in failed
+        [t.trial_id, t.method, t.optimizer, _value(t.spec.get("seed")), _last_line(t.error)] for t in failed
     ]
 
 
@@ -121,8 +121,9 @@ def _words(table: Sequence[Row]) -> int:
     return 2 + len(table[0].settings)
 
 
-def _first_line(error: str | None) -> str:
-    return next(iter((error or "").strip().splitlines()), "-")
+def _last_line(error: str | None) -> str:
+    """Of a traceback, the line that says what was wrong."""
+    return next(iter((error or "").strip().splitlines()[::-1]), "-")
 
 
 def _escape(cell: str) -> str:

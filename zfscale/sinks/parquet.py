@@ -149,6 +149,9 @@ class ParquetSink:
         _fsync(final.parent)
 
 
+TABLES = ("trials", *RECORDS)
+
+
 def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> pa.Schema:
     taken = sorted(set(leaves) & {*HEAD.names, *TAIL.names})
     if taken:

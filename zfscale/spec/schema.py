@@ -113,7 +113,7 @@ class TrainSpec(Block):
 
 
 class TrialSpec(Block):
-    """One resolved trial: everything that decides its outcome, and nothing else."""
+    """One resolved trial: what is learned from what, by which method. Threads and device decide last bits only."""
 
     model: ModelSpec = Field(description="the pretrained base model")
     stream: StreamSpec = Field(description="the tasks, in order")

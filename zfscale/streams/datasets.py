@@ -49,10 +49,21 @@ def load(dataset: str | Any, size: int) -> ImageData:
     Errors: DataError if the dataset is missing, empty or unreadable.
     """
     if not isinstance(dataset, str):
-        return image_folder(Path(dataset.path).expanduser(), size)
+        return _checked(image_folder(Path(dataset.path).expanduser(), size), dataset.path)
     if dataset in DATASETS:
         return DATASETS[dataset]()
-    return hub(dataset, size)
+    return _checked(hub(dataset, size), dataset)
+
+
+def _checked(data: ImageData, name: str) -> ImageData:
+    """Every class has images to learn from and to test on, and every image a class."""
+    for split, y in (("train", data.train_y), ("test", data.test_y)):
+        counts = np.bincount(y[y >= 0], minlength=len(data.classes))
+        if (y < 0).any() or len(counts) > len(data.classes):
+            raise DataError(f"{name}: the {split} split has images without a label")
+        if not counts.all():
+            raise DataError(f"{name}: the {split} split has no image of class {data.classes[counts.argmin()]!r}")
+    return data
 
 
 def mnist5k() -> ImageData:
@@ -103,8 +114,9 @@ def hub(dataset: str, size: int) -> ImageData:
     try:
         splits = datasets.load_dataset(dataset)
     except Exception as error:  # the hub client has no common base class for "cannot be had"
+        reason = next(iter(str(error).splitlines()), "no reason given")
         raise DataError(
-            f"dataset {dataset!r} cannot be loaded: {type(error).__name__}: {first_line(error)}; "
+            f"dataset {dataset!r} cannot be loaded: {type(error).__name__}: {reason}; "
             f"{nearest(dataset, DATASETS)}, an id of the Hugging Face hub, or {{path: DIR, format: imagefolder}}"
         ) from error
     train = splits["train"] if "train" in splits else splits[next(iter(splits))]

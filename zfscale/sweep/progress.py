@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from zfscale.spec import SearchSpec, TrialSpec
+from zfscale.sinks.read import rows
+from zfscale.spec import Sweep, TrialSpec
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 
@@ -18,11 +20,12 @@ LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 class Progress(tune.Callback):
     """A line that redraws itself on a terminal; a plain line now and then in a log."""
 
-    def __init__(self, total: int, already: int, search: SearchSpec) -> None:
-        self.total, self.already, self.search = total, already, search
-        self.done = self.failed = 0
+    def __init__(self, sweep: Sweep, root: Path) -> None:
+        self.total, self.search = len(sweep.trials), sweep.spec.search
+        self.already = self.done = self.failed = 0
         self.running: set[str] = set()
         self.best: tuple[float, str] | None = None
+        self._count_earlier({t.trial_id for t in sweep.trials}, root)
         self.started = time.monotonic()
         self._printed = 0.0
         self._console = Console(stderr=True)
@@ -64,15 +67,28 @@ class Progress(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """A trial has ended, well or not."""
-        value = result.get(self.search.metric)
-        sign = 1 if self.search.mode == "max" else -1
-        if value is not None and (self.best is None or sign * value > sign * self.best[0]):
-            self.best = (value, label(TrialSpec.from_json(trial.config["spec"])))
+        self._compare(result.get(self.search.metric), trial.config["spec"])
         self._end(trial, failed=result.get("status") == "failed")
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A worker died; its trial will be started again."""
+        self.running.discard(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died for good."""
         self._end(trial, failed=True)
+
+    def _count_earlier(self, mine: set[str], root: Path) -> None:
+        for row in rows(root, "trials", ["trial_id", "status", "spec", self.search.metric]).to_pylist():
+            if row["trial_id"] in mine:
+                self.already += 1
+                self.failed += row["status"] == "failed"
+                self._compare(row[self.search.metric], row["spec"])
+
+    def _compare(self, value: float | None, spec: str) -> None:
+        sign = 1 if self.search.mode == "max" else -1
+        if value is not None and (self.best is None or sign * value > sign * self.best[0]):
+            self.best = (value, label(TrialSpec.from_json(spec)))
 
     def _end(self, trial: Any, failed: bool) -> None:
         self.running.discard(trial.trial_id)

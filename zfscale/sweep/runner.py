@@ -14,9 +14,10 @@ from typing import Any
 import ray
 from ray import tune
 
-from zfscale.errors import ZfscaleError
+from zfscale.errors import SpecError, ZfscaleError
 from zfscale.records import Outcome
-from zfscale.spec import Sweep, TrialSpec
+from zfscale.sinks.parquet import TABLES
+from zfscale.spec import ResourcesSpec, Sweep, TrialSpec
 from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.todo import missing
@@ -29,7 +30,6 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TOKENIZERS_PARALLELISM": "false",
 }
 
@@ -43,31 +43,52 @@ class RecordDeaths(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tune has given the trial up."""
         spec = TrialSpec.from_json(trial.config["spec"])
-        root, output = results(self.sweep), self.sweep.spec.output
-        attempts = attempts_of(root, spec.trial_id)
-        error = f"the worker died: {trial.error_file and Path(trial.error_file).read_text()}"
-        open_sinks(root, self.sweep.spec.name, spec, output).close(Outcome("failed", attempts=attempts, error=error))
+        root = results(self.sweep)
+        told = Path(trial.error_file).read_text().strip() if trial.error_file else ""
+        error = f"{told}\nthe worker died {RETRIES + 1} times".strip()
+        sink = open_sinks(root, self.sweep.spec.name, spec, self.sweep.spec.output)
+        sink.close(Outcome("failed", attempts=attempts_of(root, spec.trial_id), error=error))
 
 
-def run(sweep: Sweep, todo: list[TrialSpec]) -> list[TrialSpec]:
-    """Run the trials `todo` of the sweep; those still without a result (after Ctrl-C) come back.
+def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
+    """Run the trials of the sweep that are missing; those still without a result (after Ctrl-C) come back.
 
-    Errors: ModelError, DataError, SpecError before anything starts. A failing trial is a row, not an error.
+    Errors: ZfscaleErrors (model, data, resources) before any trial starts. A failing trial is a row, not an error.
     """
-    inputs = Inputs(todo)
     root = results(sweep).absolute()
     with _alone(root):
-        shutil.rmtree(root / ".tmp", ignore_errors=True)  # what a killed run left
+        todo = missing(sweep, retry_failed)
+        try:
+            inputs = Inputs(todo)
+        except SpecError as error:
+            raise SpecError(f"{sweep.path}: {error}") from error
+        forget(root, todo)
         os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         try:
-            with Progress(len(sweep.trials), len(sweep.trials) - len(todo), sweep.spec.search) as progress:
+            _check_resources(sweep.spec.resources)
+            with Progress(sweep, root) as progress:
                 _tuner(sweep, todo, inputs, [RecordDeaths(sweep), progress], root / ".tmp" / "tune").fit()
         finally:
             ray.shutdown()
             shutil.rmtree(root / ".tmp", ignore_errors=True)
-    left = {t.trial_id for t in missing(sweep)}
-    return [t for t in todo if t.trial_id in left]
+    return missing(sweep)
+
+
+def forget(root: Path, todo: list[TrialSpec]) -> None:
+    """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there."""
+    shutil.rmtree(root / ".tmp", ignore_errors=True)
+    for table in TABLES:
+        for trial in todo:
+            (root / table / f"{trial.trial_id}.parquet").unlink(missing_ok=True)
+
+
+def _check_resources(asked: ResourcesSpec) -> None:
+    """Tune would wait for ever for what no node can give."""
+    there = ray.cluster_resources()
+    for name, kind, amount in (("cpus", "CPU", asked.cpus), ("gpus", "GPU", asked.gpus)):
+        if amount > there.get(kind, 0):
+            raise SpecError(f"resources.{name}: {amount:g} asked for a trial; there are {there.get(kind, 0):g}")
 
 
 @contextmanager

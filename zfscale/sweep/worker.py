@@ -41,7 +41,7 @@ class Worker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run one whole trial; a failure is recorded, never raised."""
+        """Run one whole trial; its failure is recorded, never raised."""
         from zfscale import trial
 
         spec = TrialSpec.from_json(self.config["spec"])
@@ -52,7 +52,7 @@ class Worker(tune.Trainable):
             outcome = trial.run(spec, self._get(model_key(spec)), self._get(data_key(spec)), sink, attempt)
         except Exception:
             outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
-            sink.close(outcome)
+        sink.close(outcome)  # outside: a disk that refuses the rows does not make the trial a failed one
         return {"done": True, **summary(outcome)}
 
     def _get(self, key: str) -> Any:

@@ -62,8 +62,14 @@ def blocks(seed: int, first: int, count: int, purpose: int, device: torch.device
 def rademacher(seed: int, start: int, count: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """z_i = +-1 for elements start .. start + count - 1; float32 [count]. `start`, `count` in whole blocks."""
     words = torch.stack(blocks(seed, start // SIGNS_PER_BLOCK, count // SIGNS_PER_BLOCK, PERTURB, device), 1)
-    bits = (words[:, :, None] >> torch.arange(32, device=device)) & 1  # [blocks, 4, 32]
-    return (1 - 2 * bits).to(torch.float32).reshape(-1)
+    octets = words.to(torch.int32).view(torch.uint8)  # [blocks, 16], lowest byte first
+    return _signs(device)[octets.int()].view(-1)
+
+
+def _signs(device: torch.device | str) -> torch.Tensor:
+    """Row b holds the 8 signs of byte b, lowest bit first, bit 1 as -1; float32 [256, 8]."""
+    octet = torch.arange(256, device=device)[:, None]
+    return 1.0 - 2.0 * ((octet >> torch.arange(8, device=device)) & 1).float()
 
 
 def gaussian(seed: int, start: int, count: int, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -91,7 +97,7 @@ def derive(seed: int, *path: int) -> int:
 
 def _box_muller(u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Two independent normals from two words: r cos(2 pi v), r sin(2 pi v) with r = sqrt(-2 ln u)."""
-    uniform = ((u >> 8).to(torch.float32) + 0.5) * (1.0 / (1 << 24))  # (0, 1), never 0
+    uniform = ((u >> 8).to(torch.float32) + 0.5) * (1.0 / (1 << 24))  # (0, 1]: never 0
     r = torch.sqrt(-2.0 * _log(uniform))
     cos, sin = _cos_sin(v)
     return r * cos, r * sin
@@ -134,10 +140,11 @@ NOISES: dict[str, Callable[..., torch.Tensor]] = {"rademacher": rademacher, "gau
 
 
 class Noise:
-    """Slices of z(seed), generated `CHUNK` elements at a time; the last few chunks are kept.
+    """Slices of z(seed), generated `CHUNK` elements at a time; the last `keep` chunks are kept.
 
-    Every use of z in a step (both sides, the update) asks for the same slices again. A trainable set that fits one
-    chunk is therefore generated once a step, a larger one once a pass, and memory stays constant.
+    Every use of z in a step (both sides, the update) asks for the same slices again. With more chunks kept than the
+    step has queries, a trainable set that fits one chunk is generated once a step and query, a larger one once a
+    pass, and memory stays at `keep` chunks.
     """
 
     def __init__(self, kind: str, device: torch.device | str = "cpu", keep: int = 2) -> None:

@@ -62,8 +62,8 @@ class Stepper:
     def commit(self, estimate: Estimate, lr: float, accepted: int) -> None:
         """Write theta <- theta - accepted * step, and the state of that step, once; nothing where theta is kept.
 
-        For theta + step the state's first moment is turned round with the step (the second is even in g), so that
-        the state is the one whose step was the move made.
+        NOTE: the paper does not say what becomes of the state on theta + step. Here its first moment is turned round
+        with the step (the second is even in g), so that the state is the one whose step was the move made.
         """
         if accepted == 0:
             return
@@ -80,9 +80,9 @@ class Stepper:
     def _conserve(self, estimate: Estimate, lr: float) -> tuple[int, float, int]:
         """Of theta, theta - step, theta + step, the one of lowest loss: (accepted, L(theta), extra forwards).
 
-        NOTE: theta + step is looked at only where theta - step does not improve on theta. Both can lie below theta
-        only where the loss is concave along the step; then theta - step, the estimate's own choice, is taken unseen
-        of the other. That makes it 4 forwards two-sided and 3 one-sided, one more when theta - step is rejected.
+        NOTE: theta + step is looked at only where theta - step does not improve on theta. Along a step on which the
+        loss is convex at most one of the two can lie below theta, so nothing is lost; elsewhere theta - step is taken
+        without a look at the other. That makes it 4 forwards two-sided and 3 one-sided, one more on a rejection.
         """
         here, extra = (estimate.loss, 0) if estimate.exact else (self.problem.loss_here(), 1)
         if self._loss_after(estimate, lr, 1) < here:

@@ -1,0 +1,70 @@
+"""The class order of the literature; tasks that partition the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zfscale.errors import SpecError
+from zfscale.streams.class_incremental import ClassIncremental, class_order
+from zfscale.streams.datasets import ImageData
+
+CLASSES, TRAIN, TEST = 12, 7, 3  # images a class
+
+
+def data() -> ImageData:
+    """Every pixel of an image is its own number, so that it can be traced; rows are shuffled."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for first, each in ((0, TRAIN), (CLASSES * TRAIN, TEST)):
+        y = rng.permutation(np.repeat(np.arange(CLASSES), each))
+        x = np.arange(first, first + len(y), dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
+        parts += [x, y.astype(np.int64)]
+    return ImageData(*parts, tuple(f"c{i}" for i in range(CLASSES)))
+
+
+@pytest.mark.parametrize("classes", [10, 100, 200])
+def test_seed_1993_is_the_order_of_the_literature(classes):
+    before = np.random.get_state()
+    try:
+        np.random.seed(1993)
+        expected = np.random.permutation(classes)
+    finally:
+        np.random.set_state(before)
+    assert class_order(classes, 1993).tolist() == expected.tolist()
+    assert class_order(classes, 1994).tolist() != expected.tolist()
+
+
+def test_the_order_of_cifar100_starts_as_in_the_literature():
+    assert class_order(100, 1993)[:10].tolist() == [68, 56, 78, 8, 23, 84, 90, 65, 74, 76]
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3, 4, 6, 12])
+def test_tasks_partition_the_data_under_remapped_labels(tasks):
+    whole, stream = data(), ClassIncremental(data(), tasks, 5)
+    assert len(stream) == tasks
+    assert sorted(stream.order) == list(range(CLASSES))
+    for split, each in (("train", TRAIN), ("test", TEST)):
+        x, y = getattr(whole, f"{split}_x"), getattr(whole, f"{split}_y")
+        number = dict(zip(x[:, 0, 0, 0].tolist(), y.tolist(), strict=True))
+        seen = []
+        for k, task in enumerate(stream):
+            assert task.index == k + 1
+            assert task is stream[k]
+            tx, ty = getattr(task, f"{split}_x"), getattr(task, f"{split}_y")
+            per_task = CLASSES // tasks
+            assert task.labels == range(k * per_task, (k + 1) * per_task)
+            assert (tx.dtype, ty.dtype) == (np.uint8, np.int64)
+            assert np.bincount(ty, minlength=CLASSES)[list(task.labels)].tolist() == [each] * per_task
+            assert len(tx) == len(ty) == each * per_task
+            for image, label in zip(tx[:, 0, 0, 0].tolist(), ty.tolist(), strict=True):
+                assert stream.order[label] == number[image]
+            seen += tx[:, 0, 0, 0].tolist()
+        assert sorted(seen) == sorted(number)
+
+
+def test_a_number_of_tasks_that_does_not_divide_is_refused():
+    with pytest.raises(SpecError, match=r"stream.tasks: 5 does not divide the 12 classes; allowed: 1, 2, 3, 4, 6, 12$"):
+        ClassIncremental(data(), 5, 1993)
+    with pytest.raises(SpecError, match="24 does not divide"):
+        ClassIncremental(data(), 24, 1993)

@@ -1,0 +1,164 @@
+"""A perturbed forward is the forward of a model whose weights were really written, and writes nothing."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from zfscale.zo.estimate import Problem
+from zfscale.zo.leaves import trainable
+from zfscale.zo.noise import Noise
+from zfscale.zo.perturb import Perturbation
+
+
+class Net(nn.Module):
+    """Every way in which a module may hold a leaf: own, tied, frozen, bare, shared and read by another module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(11, 8)
+        self.scale = nn.Parameter(torch.ones(8))
+        self.norm = nn.LayerNorm(8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.mix = nn.Linear(8, 8)
+        self.frozen = nn.Linear(8, 8)
+        self.frozen.requires_grad_(False)
+        self.decode = nn.Linear(8, 11)
+        self.decode.weight = self.embed.weight
+        self.fail = False
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.embed(tokens) * self.scale)
+        x = x + self.attention(self.mix(x), x, x)[0]
+        x = torch.tanh(self.mix(x)) + self.frozen(x)  # mix runs twice
+        if self.fail:
+            raise RuntimeError("mid-forward")
+        return self.decode(x)
+
+
+TOKENS = torch.tensor([[1, 4, 7, 2], [3, 3, 0, 10]])
+
+
+def make(dtype: torch.dtype = torch.float32) -> tuple[Net, Problem]:
+    torch.manual_seed(0)
+    net = Net().to(dtype)
+    for p in net.parameters():
+        p.data.add_(0.1 * torch.randn_like(p))  # biases and norms too
+    leaves = trainable(net)
+
+    def loss() -> torch.Tensor:
+        return F.cross_entropy(net(TOKENS).float().flatten(0, 1), TOKENS.flatten().roll(1))
+
+    return net, Problem(loss, leaves, Perturbation(net, leaves), Noise("gaussian"))
+
+
+def snapshot(net: nn.Module) -> dict[str, tuple[int, torch.Tensor]]:
+    named = net.named_parameters(remove_duplicate=False)
+    return {name: (id(p), p.detach().clone()) for name, p in named}
+
+
+def unchanged(net: nn.Module, before: dict[str, tuple[int, torch.Tensor]]) -> bool:
+    after = snapshot(net)
+    return after.keys() == before.keys() and all(
+        after[n][0] == before[n][0] and torch.equal(after[n][1], before[n][1]) for n in before
+    )
+
+
+def test_leaves_are_the_flat_vector():
+    net, problem = make()
+    leaves = list(problem.leaves)
+    names = [n for n, p in net.named_parameters() if p.requires_grad]
+    assert [leaf.name for leaf in leaves] == names
+    assert "decode.weight" not in names  # tied: once, under its first name
+    assert not any(n.startswith("frozen") for n in names)
+    end = 0
+    for leaf in leaves:
+        assert leaf.start == end
+        end += leaf.parameter.numel()
+    assert end == problem.leaves.total
+    flat = problem.noise.slice(5, 0, end, end)
+    assert torch.equal(flat, torch.cat([problem.z(5, leaf).flatten() for leaf in leaves]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1e-3, -0.5])
+def test_loss_is_that_of_a_model_with_the_weights_written(dtype, scale):
+    net, problem = make(dtype)
+    written = copy.deepcopy(net)  # its hooks are bound to the original's perturbation, which is closed
+    assert written.decode.weight is written.embed.weight
+    with torch.no_grad():
+        for leaf in problem.leaves:
+            z = problem.z(42, leaf)
+            target = written.get_parameter(leaf.name)
+            target.copy_(target.float() + scale * z)
+        expected = float(F.cross_entropy(written(TOKENS).float().flatten(0, 1), TOKENS.flatten().roll(1)))
+    before = snapshot(net)
+    here = problem.loss_here()
+    got = problem.loss_along(42, scale)
+    assert got == pytest.approx(expected, rel=1e-6 if dtype == torch.float32 else 5e-3)
+    assert abs(got - here) > 10 * abs(got - expected)
+    assert problem.loss_here() == here
+    assert unchanged(net, before)
+
+
+@pytest.mark.parametrize("name", [n for n, p in Net().named_parameters() if p.requires_grad])
+def test_every_leaf_reaches_the_forward(name):
+    """One leaf at a time; the out_proj of nn.MultiheadAttention is read by its parent, not by its own forward."""
+    net, problem = make()
+    torch.manual_seed(1)
+    shift = torch.randn(net.get_parameter(name).shape)
+    got = problem.loss_at(lambda leaf: leaf.parameter + shift if leaf.name == name else leaf.parameter)
+    here = problem.loss_here()
+    net.get_parameter(name).data.add_(shift)
+    expected = problem.loss_here()
+    if name != "attention.in_proj_bias":
+        assert abs(expected - here) > 1e-4
+    assert got == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_forward_that_raises_leaves_the_model_as_it_was():
+    net, problem = make()
+    before, here = snapshot(net), problem.loss_here()
+    net.fail = True
+    with pytest.raises(RuntimeError, match="mid-forward"):
+        problem.loss_along(1, 0.5)
+    net.fail = False
+    net.decode.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(KeyError("inside the owner")))
+    with pytest.raises(KeyError):
+        problem.loss_along(1, 0.5)  # decode's leaves are replaced when it raises
+    net.decode._forward_pre_hooks.popitem()
+    assert unchanged(net, before)
+    assert problem.loss_here() == here
+
+
+def test_nothing_is_replaced_outside_of_its_own_forward():
+    net, problem = make()
+    seen = []
+    net.frozen.register_forward_hook(lambda *_: seen.append(net.mix.weight))
+    net.mix.register_forward_hook(lambda *_: seen.append(net.decode.weight))
+    problem.loss_along(1, 0.5)
+    assert len(seen) == 3
+    assert all(isinstance(w, nn.Parameter) for w in seen)
+
+
+def test_perturbations_do_not_nest():
+    _, problem = make()
+    at = problem.perturbation.at
+    with at(lambda leaf: leaf.parameter), pytest.raises(AssertionError, match="nest"), at(lambda leaf: leaf.parameter):
+        pass
+
+
+def test_remove_takes_the_hooks_off():
+    net, problem = make()
+
+    def hooks() -> int:
+        return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net.modules())
+
+    assert hooks() > 0
+    problem.perturbation.remove()
+    assert hooks() == 0
+    assert problem.loss_along(1, 0.5) == problem.loss_here()
