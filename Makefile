@@ -7,7 +7,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SWEEP  ?= sweeps/vit_classil.yaml
 ARGS   ?=
-PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
+# --no-compile: bytecode is made on first import, of what is imported only.
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 help:  ## print the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'

@@ -19,17 +19,27 @@ from zfscale.streams.class_incremental import Task
 from zfscale.streams.datasets import ImageData
 
 if TYPE_CHECKING:
-    from zfscale.methods.base import Method
+    from zfscale.methods.base import FeatureCache, Method
     from zfscale.spec import TrialSpec
 
 RECORDED = ("zfscale", "torch", "deepspeed", "transformers", "ray", "pyarrow")
 
 
-def run(spec: TrialSpec, base: BaseModel, data: ImageData, sink: Sink, attempt: int = 1) -> Outcome:
-    """Learn the stream task by task, evaluate after each on all tasks seen; the caller closes the sink."""
+def run(
+    spec: TrialSpec,
+    base: BaseModel,
+    data: ImageData,
+    sink: Sink,
+    attempt: int = 1,
+    cache: FeatureCache | None = None,
+) -> Outcome:
+    """Learn the stream task by task, evaluate after each on all tasks seen; the caller closes the sink.
+
+    `cache` keeps the pretrained model's features from trial to trial.
+    """
     memory.reset_peak()
     stream = STREAMS[spec.stream.kind](data, spec.stream.tasks, spec.stream.class_order_seed)
-    method = METHODS[spec.method.name](spec, base)
+    method = METHODS[spec.method.name](spec, base, cache)
     journal = Journal(sink)
     accuracy: list[list[float]] = []
     sizes = [len(task.test_y) for task in stream]

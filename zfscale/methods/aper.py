@@ -5,7 +5,6 @@ Feature = [f_pretrained ; f_adapted], so the pretrained model's generality is ke
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from zfscale.methods.fit import ADAPTER, HEAD, Journal
@@ -37,8 +36,6 @@ class Aper(SimpleCil):
         self.network.head = None
         self.freeze()
 
-    def embed(self, images: np.ndarray) -> torch.Tensor:
-        return torch.cat([self.features(images, None), self.features(images, 0)], 1)
-
-    def embed_test(self, task: Task) -> torch.Tensor:
-        return torch.cat([self.frozen_test_features(task, None), self.frozen_test_features(task, 0)], 1)
+    def embed(self, task: Task, split: str) -> torch.Tensor:
+        adapted = self.features(task.train_x, 0) if split == "train" else self.frozen_test_features(task, 0)
+        return torch.cat([self.pretrained_features(task, split), adapted], 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from zfscale.zo.noise import derive
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
+FeatureCache = dict[Any, torch.Tensor]  # of the pretrained model; shared by the trials of a worker
 INFERENCE_BATCH = 64  # images a forward outside training, at least
 
 
@@ -27,8 +28,9 @@ class Method(ABC):
 
     has_adapters = False
 
-    def __init__(self, spec: TrialSpec, base: BaseModel) -> None:
+    def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
         self.spec = spec
+        self._pretrained = {} if cache is None else cache
         # Forward-mode AD has no rule for the fused attention kernels.
         encoder = build(base, "eager" if spec.optimizer.name == "forward-grad" else "sdpa")
         m = spec.method
@@ -38,7 +40,7 @@ class Method(ABC):
         self.network = Network(encoder, adapters)
         self.width = encoder.width
         self.engine = Engine(self.network, spec.train.batch_size)
-        self._test_features: dict[tuple[int, int | None], torch.Tensor] = {}
+        self._test_features: dict[tuple[int, int], torch.Tensor] = {}
 
     @abstractmethod
     def learn(self, task: Task, journal: Journal) -> None:
@@ -74,7 +76,19 @@ class Method(ABC):
             ]
         return torch.cat(parts).float()
 
-    def frozen_test_features(self, task: Task, adapter_set: int | None = None) -> torch.Tensor:
+    def pretrained_features(self, task: Task, split: str) -> torch.Tensor:
+        """Features [N, D] of the task's "train" or "test" images before any adaptation; once for all trials.
+
+        The key holds all that decides their bits: the batch, too, since a matrix product's rounding depends on it.
+        """
+        s = self.spec
+        fused = s.optimizer.name != "forward-grad"
+        key = (s.model, s.stream, max(s.train.batch_size, INFERENCE_BATCH), fused, task.index, split)
+        if key not in self._pretrained:
+            self._pretrained[key] = self.features(task.train_x if split == "train" else task.test_x, None)
+        return self._pretrained[key]
+
+    def frozen_test_features(self, task: Task, adapter_set: int) -> torch.Tensor:
         """Features of the task's test images in a subspace that no longer changes; computed once."""
         key = (task.index, adapter_set)
         if key not in self._test_features:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from zfscale.methods.base import Method
+from zfscale.methods.base import FeatureCache, Method
 from zfscale.methods.fit import ADAPTER, HEAD, Journal
 from zfscale.methods.prototypes import class_means, cosine
 from zfscale.models.heads import CosineHead
@@ -27,12 +27,12 @@ class Ease(Method):
 
     has_adapters = True
 
-    def __init__(self, spec: TrialSpec, base: BaseModel) -> None:
-        super().__init__(spec, base)
+    def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
+        super().__init__(spec, base, cache)
         self.freeze()
         self._labels: list[range] = []
         self._measured: list[list[torch.Tensor]] = []  # [task i][subspace j <= i]: prototypes [classes of i, D]
-        self._pretrained: list[torch.Tensor] = []  # [task i]: prototypes in the pretrained space, if beta > 0
+        self._plain: list[torch.Tensor] = []  # [task i]: prototypes in the pretrained space, if beta > 0
         self._prototypes: list[torch.Tensor] = []  # [subspace j]: [K, D], measured or completed
 
     def learn(self, task: Task, journal: Journal) -> None:
@@ -45,7 +45,8 @@ class Ease(Method):
         self._labels.append(task.labels)
         self._measured.append([self._means(task, j) for j in range(newest + 1)])
         if self.spec.method.beta:
-            self._pretrained.append(self._means(task, None))
+            plain = self.pretrained_features(task, "train")
+            self._plain.append(class_means(plain, task.train_y, task.labels))
         self._prototypes = complete(self._measured)
 
     def predict(self, task: Task) -> np.ndarray:
@@ -53,11 +54,11 @@ class Ease(Method):
         scores = torch.stack([cosine(f, p) for f, p in zip(features, self._prototypes, strict=True)])
         logits = ensemble(scores, [len(r) for r in self._labels], self.spec.method.alpha)
         if self.spec.method.beta:
-            plain = cosine(self.frozen_test_features(task, None), torch.cat(self._pretrained))
+            plain = cosine(self.pretrained_features(task, "test"), torch.cat(self._plain))
             logits = logits + self.spec.method.beta * plain
         return logits.argmax(1).cpu().numpy()
 
-    def _means(self, task: Task, subspace: int | None) -> torch.Tensor:
+    def _means(self, task: Task, subspace: int) -> torch.Tensor:
         return class_means(self.features(task.train_x, subspace), task.train_y, task.labels)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from zfscale.methods.base import Method
+from zfscale.methods.base import FeatureCache, Method
 from zfscale.methods.fit import HEAD, Journal
 from zfscale.models.heads import LinearHead
 from zfscale.models.vit import BaseModel
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Finetune(Method):
     """Cross-entropy over all classes seen so far, on the new task's images only."""
 
-    def __init__(self, spec: TrialSpec, base: BaseModel) -> None:
-        super().__init__(spec, base)
+    def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
+        super().__init__(spec, base, cache)
         self._head = LinearHead(self.width)
         self.network.head = self._head
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from zfscale.methods.base import Method
+from zfscale.methods.base import FeatureCache, Method
 from zfscale.methods.fit import Journal
 from zfscale.methods.prototypes import class_means, cosine
 from zfscale.models.vit import BaseModel
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class SimpleCil(Method):
     """argmax_c cos(f, p_c), p_c the mean feature of class c's training images under the test transform."""
 
-    def __init__(self, spec: TrialSpec, base: BaseModel) -> None:
-        super().__init__(spec, base)
+    def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
+        super().__init__(spec, base, cache)
         self._prototypes: list[torch.Tensor] = []  # one [classes of the task, D] a task
 
     @staticmethod
@@ -29,16 +29,12 @@ class SimpleCil(Method):
         return False
 
     def learn(self, task: Task, journal: Journal) -> None:
-        f = self.embed(task.train_x)
+        f = self.embed(task, "train")
         self._prototypes.append(class_means(f, task.train_y, task.labels))
 
     def predict(self, task: Task) -> np.ndarray:
-        return cosine(self.embed_test(task), torch.cat(self._prototypes)).argmax(1).cpu().numpy()
+        return cosine(self.embed(task, "test"), torch.cat(self._prototypes)).argmax(1).cpu().numpy()
 
-    def embed(self, images: np.ndarray) -> torch.Tensor:
-        """Features [N, D] in which classes are compared."""
-        return self.features(images)
-
-    def embed_test(self, task: Task) -> torch.Tensor:
-        """The same of the task's test images, computed once."""
-        return self.frozen_test_features(task)
+    def embed(self, task: Task, split: str) -> torch.Tensor:
+        """Features [N, D] of the task's "train" or "test" images, in which classes are compared."""
+        return self.pretrained_features(task, split)

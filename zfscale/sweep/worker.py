@@ -35,6 +35,7 @@ class Worker(tune.Trainable):
         logging.getLogger("transformers").setLevel(logging.ERROR)
         self.shared, self.output, self.name = shared, output, name
         self.fetched: dict[str, Any] = {}
+        self.features: dict[Any, Any] = {}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Every trial starts from its spec alone, so nothing is to be reset."""
@@ -49,7 +50,8 @@ class Worker(tune.Trainable):
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
         try:
-            outcome = trial.run(spec, self._get(model_key(spec)), self._get(data_key(spec)), sink, attempt)
+            base, data = self._get(model_key(spec)), self._get(data_key(spec))
+            outcome = trial.run(spec, base, data, sink, attempt, self.features)
         except Exception:
             outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
         sink.close(outcome)  # outside: a disk that refuses the rows does not make the trial a failed one

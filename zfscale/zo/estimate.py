@@ -30,7 +30,7 @@ class Problem:
 
     def z(self, seed: int, leaf: Leaf) -> torch.Tensor:
         """The leaf's part of z(seed), in the leaf's shape; float32."""
-        return self.noise.slice(seed, leaf.start, leaf.count, self.leaves.total).view(leaf.parameter.shape)
+        return self.noise.of_leaf(seed, leaf, self.leaves)
 
     def loss_at(self, value: Value) -> float:
         """The loss with every leaf replaced by value(leaf): one forward."""

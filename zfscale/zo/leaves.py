@@ -45,6 +45,11 @@ class Leaves:
     def __len__(self) -> int:
         return len(self._leaves)
 
+    def split(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Leaf name -> its part of a flat vector [>= total], a view in the leaf's shape."""
+        parts = flat[: self.total].split([leaf.count for leaf in self._leaves])
+        return {f.name: part.view(f.parameter.shape) for f, part in zip(self._leaves, parts, strict=True)}
+
     @property
     def device(self) -> torch.device:
         assert self._leaves, "no trainable parameters"

@@ -19,6 +19,8 @@ from typing import TypeVar
 
 import torch
 
+from zfscale.zo.leaves import Leaf, Leaves
+
 Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 Ints = tuple[int, int, int, int]
 Counter = TypeVar("Counter", Words, Ints)
@@ -152,6 +154,17 @@ class Noise:
         self._device = device
         self._keep = keep
         self._chunks: OrderedDict[tuple[int, int, int], torch.Tensor] = OrderedDict()
+        self._views: OrderedDict[int, dict[str, torch.Tensor]] = OrderedDict()
+
+    def of_leaf(self, seed: int, leaf: Leaf, leaves: Leaves) -> torch.Tensor:
+        """The part of z(seed) for one leaf, in its shape, float32; always of the same `leaves`. Those of one chunk are cut up once."""
+        if leaves.total > CHUNK:
+            return self.slice(seed, leaf.start, leaf.count, leaves.total).view(leaf.parameter.shape)
+        if seed not in self._views:
+            if len(self._views) >= self._keep:
+                self._views.popitem(last=False)
+            self._views[seed] = leaves.split(self.slice(seed, 0, leaves.total, leaves.total))
+        return self._views[seed][leaf.name]
 
     def slice(self, seed: int, start: int, count: int, total: int) -> torch.Tensor:
         """float32 [count]: z of elements start .. start + count - 1 of a flat vector of `total` elements."""
