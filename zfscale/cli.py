@@ -60,6 +60,15 @@ def report(args: argparse.Namespace) -> int:
     return _report(args.directory)
 
 
+def replay(args: argparse.Namespace) -> int:
+    """Write the model of a finished forward-only trial, at any step, as a from_pretrained directory."""
+    from zfscale.replay import replay as rebuild
+
+    steps = rebuild(Path(args.directory), args.trial, Path(args.out), args.step)
+    print(f"{args.out}: trial {args.trial} after {steps} steps")
+    return 0
+
+
 def base(args: argparse.Namespace) -> int:
     """Pretrain an embedded base model and write it into the package (or --out)."""
     from zfscale.models.base import BUILDERS
@@ -109,6 +118,15 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("report", help="remake a report from Parquet", description=report.__doc__)
     command.add_argument("directory", metavar="DIR", help="a sweep's results, e.g. results/vit_classil")
     command.set_defaults(command=report)
+
+    command = commands.add_parser("replay", help="rebuild a trial's model", description=replay.__doc__)
+    command.add_argument("directory", metavar="RESULTS_DIR", help="a sweep's results, e.g. results/vit_classil")
+    command.add_argument("trial", metavar="TRIAL_ID", help="as in the trials table")
+    command.add_argument(
+        "--step", type=int, metavar="N", help="after N steps, counted over all tasks; default: the last"
+    )
+    command.add_argument("-o", "--out", required=True, metavar="DIR", help="where to write the model")
+    command.set_defaults(command=replay)
 
     command = commands.add_parser("base", help="pretrain an embedded model", description=base.__doc__)
     command.add_argument("action", choices=["build"])

@@ -11,12 +11,14 @@ import torch
 
 from zfscale import memory, metrics
 from zfscale.methods import METHODS
-from zfscale.methods.fit import Journal
+from zfscale.methods.fit import FIRST_ORDER
+from zfscale.methods.journal import Journal
 from zfscale.models.vit import BaseModel
 from zfscale.records import Eval, Outcome, Sink
 from zfscale.streams import STREAMS
 from zfscale.streams.class_incremental import Task
 from zfscale.streams.datasets import ImageData
+from zfscale.zo.ledger import Ledger
 
 if TYPE_CHECKING:
     from zfscale.methods.base import FeatureCache, Method
@@ -31,16 +33,18 @@ def run(
     data: ImageData,
     sink: Sink,
     attempt: int = 1,
+    ledger: Ledger | None = None,
     cache: FeatureCache | None = None,
 ) -> Outcome:
     """Learn the stream task by task, evaluate after each on all tasks seen; the caller closes the sink.
 
-    `cache` keeps the pretrained model's features from trial to trial.
+    A forward-only trial that was killed goes on where its `ledger` ends. `cache` keeps the pretrained model's features
+    from trial to trial.
     """
     memory.reset_peak()
     stream = STREAMS[spec.stream.kind](data, spec.stream.tasks, spec.stream.class_order_seed)
     method = METHODS[spec.method.name](spec, base, cache)
-    journal = Journal(sink)
+    journal = Journal(sink, None if spec.optimizer.name in FIRST_ORDER else ledger)
     accuracy: list[list[float]] = []
     sizes = [len(task.test_y) for task in stream]
     for task in stream:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from zfscale.methods.fit import ADAPTER, HEAD, Journal
+from zfscale.methods.fit import ADAPTER, HEAD
 from zfscale.methods.simplecil import SimpleCil
 from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
@@ -22,17 +22,17 @@ class Aper(SimpleCil):
     def trains(task_index: int) -> bool:
         return task_index == 1
 
-    def learn(self, task: Task, journal: Journal) -> None:
+    def begin(self, task: Task) -> None:
         if self.trains(task.index):
-            self._adapt(task, journal)
-        super().learn(task, journal)
+            assert self.network.adapters is not None
+            self.freeze()
+            self.network.adapters.add(self.seed(ADAPTER, task))
+            self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
 
-    def _adapt(self, task: Task, journal: Journal) -> None:
-        assert self.network.adapters is not None
-        self.freeze()
-        self.network.adapters.add(self.seed(ADAPTER, task))
-        self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
-        self.fit(task, journal, offset=task.labels.start)
+    def offset(self, task: Task) -> int:
+        return task.labels.start
+
+    def settle(self, task: Task) -> None:
         self.network.head = None
         self.freeze()
 

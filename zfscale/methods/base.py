@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from zfscale.methods.fit import Journal, fit
+from zfscale.methods.fit import fit
+from zfscale.methods.journal import Journal
 from zfscale.models.adapters import Adapters
 from zfscale.models.engine import Engine
 from zfscale.models.network import Network
@@ -42,9 +43,26 @@ class Method(ABC):
         self.engine = Engine(self.network, spec.train.batch_size)
         self._test_features: dict[tuple[int, int], torch.Tensor] = {}
 
-    @abstractmethod
     def learn(self, task: Task, journal: Journal) -> None:
         """Learn `task`, the next in order, writing every step to `journal`."""
+        self.begin(task)
+        if self.trains(task.index):
+            fit(self.network, self.engine, task, self.offset(task), self.spec, journal)
+        self.settle(task)
+        self.remember(task)
+
+    def begin(self, task: Task) -> None:
+        """Make what the task will train; looks at the task's number and labels, never at its images."""
+
+    def offset(self, task: Task) -> int:
+        """The label that is logit 0 while `task` is trained."""
+        return 0
+
+    def settle(self, task: Task) -> None:
+        """After training: freeze what is done, drop what was for training only."""
+
+    def remember(self, task: Task) -> None:
+        """Keep of the task's training images what prediction needs."""
 
     @abstractmethod
     def predict(self, task: Task) -> np.ndarray:
@@ -54,10 +72,6 @@ class Method(ABC):
     def trains(task_index: int) -> bool:
         """Whether task 1..K is trained on (or only embedded)."""
         return True
-
-    def fit(self, task: Task, journal: Journal, offset: int = 0) -> None:
-        """Train what requires a gradient on the task's images; labels count from `offset`."""
-        fit(self.network, self.engine, task, offset, self.spec, journal)
 
     def seed(self, purpose: int, task: Task) -> int:
         """A seed for initialising something for `task`."""

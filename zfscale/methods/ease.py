@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from zfscale.methods.base import FeatureCache, Method
-from zfscale.methods.fit import ADAPTER, HEAD, Journal
+from zfscale.methods.fit import ADAPTER, HEAD
 from zfscale.methods.prototypes import class_means, cosine
 from zfscale.models.heads import CosineHead
 from zfscale.models.vit import BaseModel
@@ -35,15 +35,21 @@ class Ease(Method):
         self._plain: list[torch.Tensor] = []  # [task i]: prototypes in the pretrained space, if beta > 0
         self._prototypes: list[torch.Tensor] = []  # [subspace j]: [K, D], measured or completed
 
-    def learn(self, task: Task, journal: Journal) -> None:
+    def begin(self, task: Task) -> None:
         assert self.network.adapters is not None
-        newest = self.network.adapters.add(self.seed(ADAPTER, task))
+        self.network.adapters.add(self.seed(ADAPTER, task))
         self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
-        self.fit(task, journal, offset=task.labels.start)
+
+    def offset(self, task: Task) -> int:
+        return task.labels.start
+
+    def settle(self, task: Task) -> None:
         self.network.head = None
         self.freeze()
+
+    def remember(self, task: Task) -> None:
         self._labels.append(task.labels)
-        self._measured.append([self._means(task, j) for j in range(newest + 1)])
+        self._measured.append([self._means(task, j) for j in range(task.index)])
         if self.spec.method.beta:
             plain = self.pretrained_features(task, "train")
             self._plain.append(class_means(plain, task.train_y, task.labels))

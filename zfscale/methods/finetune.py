@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from zfscale.methods.base import FeatureCache, Method
-from zfscale.methods.fit import HEAD, Journal
+from zfscale.methods.fit import HEAD
 from zfscale.models.heads import LinearHead
 from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task
@@ -25,10 +25,9 @@ class Finetune(Method):
         self._head = LinearHead(self.width)
         self.network.head = self._head
 
-    def learn(self, task: Task, journal: Journal) -> None:
+    def begin(self, task: Task) -> None:
         self._head.grow(len(task.labels), self.seed(HEAD, task))
         self._head.to(self.engine.device)
-        self.fit(task, journal)
 
     def predict(self, task: Task) -> np.ndarray:
         with torch.no_grad():

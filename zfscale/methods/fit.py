@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,12 +11,13 @@ import torch
 import torch.nn.functional as F
 
 from zfscale.errors import ZfscaleError
+from zfscale.methods.journal import Journal
 from zfscale.models.engine import Engine
 from zfscale.models.network import Network
-from zfscale.records import Query, Sink, Step
 from zfscale.streams.class_incremental import Task
-from zfscale.zo.estimate import Problem
+from zfscale.zo.estimate import Estimate, Problem
 from zfscale.zo.leaves import trainable
+from zfscale.zo.ledger import Entry
 from zfscale.zo.noise import Noise, derive
 from zfscale.zo.perturb import Perturbation
 from zfscale.zo.step import Stepper, StepResult, make_optimizer
@@ -33,39 +32,6 @@ FIRST_ORDER = ("fo-sgd", "fo-adam")
 
 class Diverged(ZfscaleError):
     """Training left the numbers: a loss that is not finite."""
-
-
-@dataclass
-class Journal:
-    """Writes a trial's steps to its sink, with running totals of forwards and seconds."""
-
-    sink: Sink
-    forwards: int = 0
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def seconds(self) -> float:
-        """Since the trial began."""
-        return time.perf_counter() - self.started
-
-    def record(self, task: int, step: int, lr: float, result: StepResult) -> None:
-        """One step and its queries."""
-        self.forwards += result.forwards
-        self.sink.step(Step(task, step, result.loss, lr, self.forwards, self.seconds))
-        for i, (seed, c) in enumerate(zip(result.seeds, result.coefficients, strict=True)):
-            self.sink.query(Query(task, step, i, seed, c, result.accepted))
-
-
-class Trainer(Protocol):
-    """Takes one optimizer step on the batch of `loss`."""
-
-    def step(self, seed: int, lr: float) -> StepResult:
-        """`seed` is the step's own: whatever is random in it derives from it."""
-        ...
-
-    def close(self) -> None:
-        """Leave the network as it was found, but for its weights."""
-        ...
 
 
 class Batch:
@@ -85,12 +51,31 @@ class Batch:
         return F.cross_entropy(self.engine(self.x).float(), self.y)
 
 
+class Trainer(Protocol):
+    """Takes optimizer steps on `batch`."""
+
+    batch: Batch
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """`seed` is the step's own: whatever is random in it derives from it."""
+        ...
+
+    def replay(self, taken: Entry) -> None:
+        """Take again a step of an earlier attempt."""
+        ...
+
+    def close(self) -> None:
+        """Leave the network as it was found, but for its weights."""
+        ...
+
+
 class ForwardOnly:
     """A zeroth-order or forward-gradient optimizer; the network runs in eval mode, so that L is a function."""
 
-    def __init__(self, network: Network, batch: Batch, spec: TrialSpec) -> None:
+    def __init__(self, network: Network, engine: Engine, spec: TrialSpec) -> None:
         leaves = trainable(network)
-        batch.engine.train(False)
+        engine.train(False)
+        self.batch = batch = Batch(engine)
         self._perturbation = Perturbation(network, leaves)
         noise = Noise(spec.optimizer.noise, leaves.device, keep=spec.optimizer.queries + 1)
         problem = Problem(batch.loss, leaves, self._perturbation, noise)
@@ -101,6 +86,11 @@ class ForwardOnly:
         """Algorithm 1, with seeds derived from the step's."""
         return self._stepper.step([derive(seed, QUERY, i) for i in range(self._queries)], lr)
 
+    def replay(self, taken: Entry) -> None:
+        """Take a step again as it was taken: no forward, the same weights and state, bit for bit."""
+        estimate = Estimate(taken.seeds, taken.coefficients, taken.loss, exact=False, forwards=0)
+        self._stepper.commit(estimate, taken.lr, taken.accepted)
+
     def close(self) -> None:
         """Take the perturbation's hooks off."""
         self._perturbation.remove()
@@ -109,7 +99,7 @@ class ForwardOnly:
 class FirstOrder:
     """Backpropagation through the engine; the network runs in train mode, its dropout drawn from the step's seed."""
 
-    def __init__(self, network: Network, batch: Batch, spec: TrialSpec) -> None:
+    def __init__(self, network: Network, engine: Engine, spec: TrialSpec) -> None:
         o = spec.optimizer
         parameters = [p for p in network.parameters() if p.requires_grad]
         if o.name == "fo-sgd":
@@ -119,10 +109,9 @@ class FirstOrder:
         else:
             optimizer = torch.optim.Adam(parameters, o.lr, betas=(o.beta1, o.beta2), weight_decay=o.weight_decay)
         self._optimizer = optimizer
-        self._inference = batch.engine
-        self._batch = batch
-        batch.engine = Engine(network, spec.train.batch_size, optimizer)
-        batch.engine.train(True)
+        self._inference = engine
+        self.batch = Batch(Engine(network, spec.train.batch_size, optimizer))
+        self.batch.engine.train(True)
 
     def step(self, seed: int, lr: float) -> StepResult:
         """One backward and one step of torch.optim's rule."""
@@ -130,13 +119,16 @@ class FirstOrder:
             group["lr"] = lr
         with torch.random.fork_rng(devices=_own(self._inference.device)):
             torch.manual_seed(derive(seed, DROPOUT))
-            loss = self._batch.loss()
-            self._batch.engine.backward_and_step(loss)
+            loss = self.batch.loss()
+            self.batch.engine.backward_and_step(loss)
         return StepResult(float(loss.detach()), (), (), 1, forwards=1)
 
+    def replay(self, taken: Entry) -> None:
+        """Never asked for: a first-order trial keeps no ledger and starts again from the beginning."""
+        raise AssertionError("a first-order step cannot be replayed")
+
     def close(self) -> None:
-        """Back to the engine that only runs forward."""
-        self._batch.engine = self._inference
+        """Back to evaluation."""
         self._inference.train(False)
 
 
@@ -149,21 +141,23 @@ def fit(network: Network, engine: Engine, task: Task, offset: int, spec: TrialSp
 
     Errors: Diverged if a loss is not finite.
     """
-    batch = Batch(engine)
     kind = FirstOrder if spec.optimizer.name in FIRST_ORDER else ForwardOnly
-    trainer: Trainer = kind(network, batch, spec)
+    trainer: Trainer = kind(network, engine, spec)
     order = derive(spec.seed, task.index, ORDER)
     total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
     try:
         for step, rows in enumerate(batches(len(task.train_y), spec.train.batch_size, spec.train.epochs, order)):
-            batch.load(task.train_x[rows], task.train_y[rows] - offset)
+            if taken := journal.replayed(task.index, step):
+                trainer.replay(taken)
+                continue
+            trainer.batch.load(task.train_x[rows], task.train_y[rows] - offset)
             lr = spec.optimizer.lr * schedule(spec.optimizer.schedule, step, total)
             result = trainer.step(derive(spec.seed, task.index, STEP, step), lr)
-            journal.record(task.index, step, lr, result)
             if not math.isfinite(result.loss):
                 raise Diverged(
                     f"task {task.index}, step {step}: the loss is {result.loss}; a smaller optimizer.lr may help"
                 )
+            journal.record(task.index, step, lr, result)
     finally:
         trainer.close()
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from zfscale.methods.base import FeatureCache, Method
-from zfscale.methods.fit import Journal
 from zfscale.methods.prototypes import class_means, cosine
 from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task
@@ -28,7 +27,7 @@ class SimpleCil(Method):
     def trains(task_index: int) -> bool:
         return False
 
-    def learn(self, task: Task, journal: Journal) -> None:
+    def remember(self, task: Task) -> None:
         f = self.embed(task, "train")
         self._prototypes.append(class_means(f, task.train_y, task.labels))
 

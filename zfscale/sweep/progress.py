@@ -94,6 +94,9 @@ class Progress(tune.Callback):
         self.running.discard(trial.trial_id)
         self.done += 1
         self.failed += failed
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Tune's loop has turned once."""
         if not self._console.is_terminal and time.monotonic() - self._printed > LINE_EVERY:
             self._printed = time.monotonic()
             self._console.print(self.line(), highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import traceback
@@ -33,6 +34,7 @@ class Worker(tune.Trainable):
         # Reductions depend on the number of threads: it belongs to the file, not to the machine.
         torch.set_num_threads(cpus)
         logging.getLogger("transformers").setLevel(logging.ERROR)
+        gc.freeze()  # what is imported stays: it need not be looked through at every trial's collection
         self.shared, self.output, self.name = shared, output, name
         self.fetched: dict[str, Any] = {}
         self.features: dict[Any, Any] = {}
@@ -44,17 +46,20 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Run one whole trial; its failure is recorded, never raised."""
         from zfscale import trial
+        from zfscale.zo.ledger import Ledger
 
         spec = TrialSpec.from_json(self.config["spec"])
         root = Path(self.output.dir) / self.name
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
+        ledger = Ledger(root / ".ledgers" / spec.trial_id)
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
-            outcome = trial.run(spec, base, data, sink, attempt, self.features)
+            outcome = trial.run(spec, base, data, sink, attempt, ledger, self.features)
         except Exception:
             outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
         sink.close(outcome)  # outside: a disk that refuses the rows does not make the trial a failed one
+        ledger.remove()
         return {"done": True, **summary(outcome)}
 
     def _get(self, key: str) -> Any:

@@ -157,7 +157,7 @@ class Noise:
         self._views: OrderedDict[int, dict[str, torch.Tensor]] = OrderedDict()
 
     def of_leaf(self, seed: int, leaf: Leaf, leaves: Leaves) -> torch.Tensor:
-        """The part of z(seed) for one leaf, in its shape, float32; always of the same `leaves`. Those of one chunk are cut up once."""
+        """The part of z(seed) for one of `leaves`, in its shape, float32; where they fit one chunk, cut up once."""
         if leaves.total > CHUNK:
             return self.slice(seed, leaf.start, leaf.count, leaves.total).view(leaf.parameter.shape)
         if seed not in self._views:

@@ -1,0 +1,102 @@
+"""`zfscale replay`: the model of a finished trial at any step, rebuilt from base weights and ledger, bit for bit.
+
+No forward runs: theta after step n is a function of the base weights and the first n ledger rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from zfscale.errors import ZfscaleError, nearest
+from zfscale.methods import METHODS
+from zfscale.methods.base import Method
+from zfscale.methods.fit import FIRST_ORDER, ForwardOnly
+from zfscale.sinks.read import rows
+from zfscale.spec import TrialSpec
+from zfscale.sweep.inputs import Inputs
+from zfscale.zo.ledger import Entry
+
+
+def replay(results: Path, trial_id: str, out: Path, step: int | None = None) -> int:
+    """Write the model after `step` steps (all, if None) of a trial to the directory `out`; how many were replayed.
+
+    The directory loads with `from_pretrained`; adapters and head, which transformers does not know, lie beside it in
+    `zfscale.safetensors`. Errors: ZfscaleError for an unknown trial, a first-order one, or a step it never took.
+    """
+    spec = trial_spec(results, trial_id)
+    if spec.optimizer.name in FIRST_ORDER:
+        raise ZfscaleError(f"trial {trial_id}: {spec.optimizer.name} is first-order and has no ledger to replay")
+    taken = list(ledger_rows(results, trial_id))
+    step = len(taken) if step is None else step
+    if not 0 <= step <= len(taken):
+        raise ZfscaleError(f"--step {step}: trial {trial_id} took {len(taken)} steps; allowed: 0 to {len(taken)}")
+    inputs = Inputs([spec])
+    method = METHODS[spec.method.name](spec, inputs.of(spec)[0])
+    left = taken[:step]
+    for task in inputs.stream(spec):
+        method.begin(task)
+        if method.trains(task.index):
+            mine = [e for e in left if e.task == task.index]
+            replay_task(method, mine)
+            left = left[len(mine) :]
+        if not left:
+            break
+        method.settle(task)
+    save(method, spec, out, step)
+    return step
+
+
+def replay_task(method: Method, taken: list[Entry]) -> None:
+    """Apply the steps of one task to what the method has made trainable for it."""
+    trainer = ForwardOnly(method.network, method.engine, method.spec)
+    for entry in taken:
+        trainer.replay(entry)
+    trainer.close()
+
+
+def trial_spec(results: Path, trial_id: str) -> TrialSpec:
+    """The spec of a finished trial; ZfscaleError if there is none of that id."""
+    found = rows(results, "trials", ["trial_id", "status", "spec"]).to_pylist()
+    specs = {row["trial_id"]: row["spec"] for row in found if row["status"] == "finished"}
+    if trial_id not in specs:
+        hint = nearest(trial_id, specs) if specs else "there are none"
+        raise ZfscaleError(f"{results}: no finished trial {trial_id!r}; {hint}")
+    return TrialSpec.from_json(specs[trial_id])
+
+
+def ledger_rows(results: Path, trial_id: str) -> Iterator[Entry]:
+    """The steps of a trial in the order they were taken."""
+    where = pc.field("trial_id") == trial_id
+    columns = ["task", "step", "query", "seed", "coefficient", "accepted"]
+    queries = rows(results, "ledger", columns, where).to_pylist()
+    steps = rows(results, "steps", ["task", "step", "lr", "loss", "forwards", "seconds"], where).to_pylist()
+    of_step = {(s["task"], s["step"]): s for s in steps}
+    queries.sort(key=lambda q: (q["task"], q["step"], q["query"]))
+    for place, group in groupby(queries, key=lambda q: (q["task"], q["step"])):
+        mine, s = list(group), of_step[place]
+        seeds, coefficients = tuple(q["seed"] for q in mine), tuple(q["coefficient"] for q in mine)
+        totals = (s["lr"], s["loss"], s["forwards"], s["seconds"])
+        yield Entry(*place, *totals, mine[0]["accepted"], seeds, coefficients)
+
+
+def save(method: Method, spec: TrialSpec, out: Path, step: int) -> None:
+    """The backbone as `save_pretrained` writes it, the rest beside it, and a note of where it came from."""
+    from safetensors.torch import save_file
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    network = method.network
+    backbone: Any = network.encoder.backbone
+    backbone.save_pretrained(out)
+    pixels = network.encoder.pixels
+    stats = {"do_normalize": True, "image_mean": list(pixels.mean), "image_std": list(pixels.std), "size": pixels.size}
+    ImageProcessingMixin(**stats).save_pretrained(out)
+    ours = {k: v.contiguous() for k, v in network.state_dict().items() if not k.startswith("encoder.")}
+    save_file(ours, out / "zfscale.safetensors")
+    origin = {"trial": spec.trial_id, "step": step, "spec": json.loads(spec.to_json())}
+    (out / "zfscale.json").write_text(json.dumps(origin, indent=2) + "\n")
