@@ -20,6 +20,7 @@ OPTIMIZERS = {
     "zo-adam": 1e-3,
     "zo-adam-sign": 1e-3,
     "zo-adam-conserve": 1e-3,
+    "zo-adamm": 1e-3,
     "forward-grad": 1e-3,
 }
 

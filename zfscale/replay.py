@@ -43,7 +43,7 @@ def replay(results: Path, trial_id: str, out: Path, step: int | None = None) -> 
         method.begin(task)
         if method.trains(task.index):
             mine = [e for e in left if e.task == task.index]
-            replay_task(method, mine)
+            replay_task(method, task.index, mine)
             left = left[len(mine) :]
         if not left:
             break
@@ -52,9 +52,9 @@ def replay(results: Path, trial_id: str, out: Path, step: int | None = None) -> 
     return step
 
 
-def replay_task(method: Method, taken: list[Entry]) -> None:
+def replay_task(method: Method, task_index: int, taken: list[Entry]) -> None:
     """Apply the steps of one task to what the method has made trainable for it."""
-    trainer = ForwardOnly(method.network, method.engine, method.spec)
+    trainer = ForwardOnly(method.network, method.engine, method.spec, task_index)
     for entry in taken:
         trainer.replay(entry)
     trainer.close()

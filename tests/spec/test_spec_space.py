@@ -176,5 +176,5 @@ def test_leaves_name_every_field_and_are_scalars(tmp_path: Path) -> None:
     leaves = sweep(tmp_path, {}).trials[0].leaves()
     assert leaves["optimizer.beta2"] == 0.999
     assert leaves["train.precision"] == "fp32"
-    assert len(leaves) == 27
+    assert len(leaves) == 30
     assert all(isinstance(value, (str, int, float)) for value in leaves.values())

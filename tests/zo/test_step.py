@@ -26,6 +26,7 @@ LR = {  # one that suits the problem below
     "zo-adam": 0.05,
     "zo-adam-sign": 0.05,
     "zo-adam-conserve": 0.05,
+    "zo-adamm": 0.05,
     "forward-grad": 0.004,
 }
 NAMES = [n for n in get_args(OptimizerSpec.model_fields["name"].annotation) if not n.startswith("fo-")]
@@ -246,3 +247,25 @@ def test_low_precision_weights_are_stepped_in_their_own_dtype(name):
     results = [stepper.step(seeds(t), LR[name]) for t in range(10)]
     assert {p.dtype for p in net.parameters()} == {torch.bfloat16}
     assert any(r.accepted for r in results)
+
+
+def test_history_averages_the_estimates_with_their_coefficients():
+    """g <- (1 - a) g + a g_past, the first g as it is: against a loop over the recorded coefficients."""
+    a, lr = 0.4, 1e-3
+    net, stepper = make("zo-sgd", history=a, momentum=0.0)
+    theta, past = torch.cat([p.detach().clone().flatten() for p in net.linear.parameters()]), None
+    for t in range(4):
+        (s,) = seeds(t)
+        result = stepper.step([s], lr)
+        g = result.coefficients[0] * Noise("rademacher").slice(s, 0, 10, 10)
+        past = g if past is None else (1 - a) * g + a * past
+        theta = theta - lr * past
+    now = torch.cat([p.detach().flatten() for p in net.linear.parameters()])
+    torch.testing.assert_close(now, theta, rtol=1e-5, atol=1e-6)
+
+
+def test_clip_bounds_the_coefficient_that_the_ledger_gets():
+    _, free = make("zo-sgd")
+    _, bounded = make("zo-sgd", clip=0.01)
+    assert abs(free.step(seeds(0), 0.0).coefficients[0]) > 0.01
+    assert abs(bounded.step(seeds(0), 0.0).coefficients[0]) == pytest.approx(0.01)

@@ -19,6 +19,9 @@ RULES = [
     for b1, b2 in ((0.9, 0.999), (0.5, 0.9), (0.0, 0.99))
     for wd in (0.0, 0.05)
 ]
+RULES.append(
+    (Adam(weight_decay=0.05, amsgrad=True), lambda p: torch.optim.Adam(p, 0.1, weight_decay=0.05, amsgrad=True))
+)
 
 
 @pytest.mark.parametrize(("rule", "reference"), RULES, ids=lambda v: repr(v) if isinstance(v, (SGD, Adam)) else "")

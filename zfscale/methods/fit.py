@@ -20,13 +20,14 @@ from zfscale.zo.leaves import trainable
 from zfscale.zo.ledger import Entry
 from zfscale.zo.noise import Noise, derive
 from zfscale.zo.perturb import Perturbation
+from zfscale.zo.sparse import Sparse
 from zfscale.zo.step import Stepper, StepResult, make_optimizer
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
 # What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path.
-HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT = range(6)
+HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE = range(7)
 FIRST_ORDER = ("fo-sgd", "fo-adam")
 
 
@@ -72,15 +73,18 @@ class Trainer(Protocol):
 class ForwardOnly:
     """A zeroth-order or forward-gradient optimizer; the network runs in eval mode, so that L is a function."""
 
-    def __init__(self, network: Network, engine: Engine, spec: TrialSpec) -> None:
-        leaves = trainable(network)
+    def __init__(self, network: Network, engine: Engine, spec: TrialSpec, task_index: int) -> None:
+        leaves, o = trainable(network), spec.optimizer
         engine.train(False)
         self.batch = batch = Batch(engine)
         self._perturbation = Perturbation(network, leaves)
-        noise = Noise(spec.optimizer.noise, leaves.device, keep=spec.optimizer.queries + 1)
+        mask = None
+        if o.sparsity:
+            mask = Sparse(derive(spec.seed, task_index, SPARSE), o.sparsity, leaves.total, leaves.device).mask
+        noise = Noise(o.noise, leaves.device, keep=o.queries + 1, mask=mask)
         problem = Problem(batch.loss, leaves, self._perturbation, noise)
-        self._stepper = Stepper(make_optimizer(spec.optimizer), problem)
-        self._queries = spec.optimizer.queries
+        self._stepper = Stepper(make_optimizer(o), problem)
+        self._queries = o.queries
 
     def step(self, seed: int, lr: float) -> StepResult:
         """Algorithm 1, with seeds derived from the step's."""
@@ -99,7 +103,7 @@ class ForwardOnly:
 class FirstOrder:
     """Backpropagation through the engine; the network runs in train mode, its dropout drawn from the step's seed."""
 
-    def __init__(self, network: Network, engine: Engine, spec: TrialSpec) -> None:
+    def __init__(self, network: Network, engine: Engine, spec: TrialSpec, task_index: int) -> None:
         o = spec.optimizer
         parameters = [p for p in network.parameters() if p.requires_grad]
         if o.name == "fo-sgd":
@@ -142,7 +146,7 @@ def fit(network: Network, engine: Engine, task: Task, offset: int, spec: TrialSp
     Errors: Diverged if a loss is not finite.
     """
     kind = FirstOrder if spec.optimizer.name in FIRST_ORDER else ForwardOnly
-    trainer: Trainer = kind(network, engine, spec)
+    trainer: Trainer = kind(network, engine, spec, task.index)
     order = derive(spec.seed, task.index, ORDER)
     total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
     try:

@@ -19,9 +19,10 @@ FAMILIES = {
     "fo": "#4d4d4d",
     "zo-sgd": "#0072b2",
     "zo-adam": "#d55e00",
+    "zo-adamm": "#cc79a7",
     "forward-grad": "#009e73",
 }
-OTHERS = ("#cc79a7", "#56b4e9", "#e69f00")
+OTHERS = ("#56b4e9", "#e69f00", "#f0e442")
 Dash: TypeAlias = Literal["-", "--", "-.", ":"]
 DASHES: dict[str, Dash] = {"": "-", "sgd": "-", "adam": "--", "sign": "--", "conserve": ":"}
 ACROSS = 4  # panels in a row, at most

@@ -20,6 +20,7 @@ OPTIMIZERS = (
     "zo-adam",
     "zo-adam-sign",
     "zo-adam-conserve",
+    "zo-adamm",
     "forward-grad",
 )
 NAMES = ("method.name", "optimizer.name", "seed")

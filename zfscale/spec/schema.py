@@ -90,6 +90,7 @@ class OptimizerSpec(Block):
         "zo-adam",
         "zo-adam-sign",
         "zo-adam-conserve",
+        "zo-adamm",
         "forward-grad",
     ] = Field(description="the optimizer")
     lr: float = Field(ge=0, description="learning rate")
@@ -101,6 +102,9 @@ class OptimizerSpec(Block):
     beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="adam: decay of the second moment")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay")
+    history: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of past estimates in g")
+    sparsity: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of z's entries zeroed")
+    clip: float = Field(default=0.0, ge=0, description="zo and forward-grad: bound on |coefficient|; 0 for none")
     schedule: Literal["constant", "cosine"] = Field(default="constant", description="learning rate within a task")
 
 

@@ -17,7 +17,7 @@ from ray import tune
 from zfscale.errors import SpecError, ZfscaleError
 from zfscale.records import Outcome
 from zfscale.sinks.parquet import TABLES
-from zfscale.spec import ResourcesSpec, Sweep, TrialSpec
+from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.todo import missing
@@ -58,6 +58,8 @@ def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
     root = results(sweep).absolute()
     with _alone(root):
         todo = missing(sweep, retry_failed)
+        if not todo:  # another run has just finished them
+            return []
         try:
             inputs = Inputs(todo)
         except SpecError as error:
@@ -66,7 +68,7 @@ def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
         os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         try:
-            _check_resources(sweep.spec.resources)
+            _check_resources(sweep)
             with Progress(sweep, root) as progress:
                 _tuner(sweep, todo, inputs, [RecordDeaths(sweep), progress], root / ".tmp" / "tune").fit()
         finally:
@@ -83,12 +85,13 @@ def forget(root: Path, todo: list[TrialSpec]) -> None:
             (root / table / f"{trial.trial_id}.parquet").unlink(missing_ok=True)
 
 
-def _check_resources(asked: ResourcesSpec) -> None:
+def _check_resources(sweep: Sweep) -> None:
     """Tune would wait for ever for what no node can give."""
-    there = ray.cluster_resources()
+    asked, there = sweep.spec.resources, ray.cluster_resources()
     for name, kind, amount in (("cpus", "CPU", asked.cpus), ("gpus", "GPU", asked.gpus)):
-        if amount > there.get(kind, 0):
-            raise SpecError(f"resources.{name}: {amount:g} asked for a trial; there are {there.get(kind, 0):g}")
+        have = there.get(kind, 0)
+        if amount > have:
+            raise SpecError(f"{sweep.path}: resources.{name}: {amount:g} asked for each trial; there are {have:g}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ when a later stage needs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.autograd import forward_ad
@@ -61,6 +61,12 @@ class Estimate:
     loss: float
     exact: bool
     forwards: int
+
+    def clipped(self, bound: float) -> Estimate:
+        """The same with |coefficient| <= bound, as the ledger will have it; 0 is no bound."""
+        if not bound:
+            return self
+        return replace(self, coefficients=tuple(max(-bound, min(bound, c)) for c in self.coefficients))
 
     def gradient(self, problem: Problem, leaf: Leaf) -> torch.Tensor:
         """The leaf's part of g; float32, the leaf's shape."""

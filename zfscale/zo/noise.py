@@ -31,7 +31,7 @@ W0, W1 = 0x9E3779B9, 0xBB67AE85  # Weyl increments of the key
 ROUNDS = 10
 
 # Purposes: streams of the same seed that must be independent of each other.
-PERTURB, DERIVE = 0, 1
+PERTURB, DERIVE, SPARSE = range(3)
 
 SIGNS_PER_BLOCK = 128
 GAUSSIANS_PER_BLOCK = 4
@@ -141,6 +141,9 @@ def _cos_sin(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 NOISES: dict[str, Callable[..., torch.Tensor]] = {"rademacher": rademacher, "gaussian": gaussian}
 
 
+Mask = Callable[[int, int], torch.Tensor]  # (start, count) -> what z is multiplied by, [count]
+
+
 class Noise:
     """Slices of z(seed), generated `CHUNK` elements at a time; the last `keep` chunks are kept.
 
@@ -149,7 +152,8 @@ class Noise:
     pass, and memory stays at `keep` chunks.
     """
 
-    def __init__(self, kind: str, device: torch.device | str = "cpu", keep: int = 2) -> None:
+    def __init__(self, kind: str, device: torch.device | str = "cpu", keep: int = 2, mask: Mask | None = None) -> None:
+        self._mask = mask
         self._generate = NOISES[kind]
         self._device = device
         self._keep = keep
@@ -183,6 +187,7 @@ class Noise:
         if key not in self._chunks:
             if len(self._chunks) >= self._keep:
                 self._chunks.popitem(last=False)
-            self._chunks[key] = self._generate(seed, base, length, self._device)
+            z = self._generate(seed, base, length, self._device)
+            self._chunks[key] = z if self._mask is None else z.mul_(self._mask(base, length))
         self._chunks.move_to_end(key)
         return self._chunks[key]

@@ -9,7 +9,7 @@ for each step:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,8 @@ class Optimizer:
     direct: Direct
     update: Update
     conserve: bool = False
+    history: float = 0.0  # share of the past in g: g <- (1 - history) g + history g_past
+    clip: float = 0.0  # bound on |coefficient|; 0 for none
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Stepper:
     @torch.no_grad()
     def step(self, seeds: Sequence[int], lr: float) -> StepResult:
         """One pass of Algorithm 1 on the problem's current batch."""
-        estimate = self.optimizer.estimate(self.problem, seeds)
+        estimate = self.optimizer.estimate(self.problem, seeds).clipped(self.optimizer.clip)
         accepted, loss, extra = self._conserve(estimate, lr) if self.optimizer.conserve else (1, estimate.loss, 0)
         self.commit(estimate, lr, accepted)
         return StepResult(loss, estimate.seeds, estimate.coefficients, accepted, estimate.forwards + extra)
@@ -74,8 +76,12 @@ class Stepper:
             self.state[leaf.name] = state if accepted > 0 else _reversed(state)
 
     def _step(self, estimate: Estimate, leaf: Leaf, lr: float, t: int) -> tuple[torch.Tensor, State]:
-        h = self.optimizer.direct(estimate.gradient(self.problem, leaf))
-        return self.optimizer.update.apply(leaf.parameter, h, self.state[leaf.name], lr, t)
+        g, state = estimate.gradient(self.problem, leaf), self.state[leaf.name]
+        kept: State = {}
+        if self.optimizer.history:
+            g = kept["g"] = torch.lerp(g, state["g"], self.optimizer.history) if "g" in state else g
+        step, new = self.optimizer.update.apply(leaf.parameter, self.optimizer.direct(g), state, lr, t)
+        return step, new | kept
 
     def _conserve(self, estimate: Estimate, lr: float) -> tuple[int, float, int]:
         """Of theta, theta - step, theta + step, the one of lowest loss: (accepted, L(theta), extra forwards).
@@ -106,16 +112,22 @@ def _reversed(state: State) -> State:
 
 
 def make_optimizer(o: Any) -> Optimizer:
-    """The forward-only optimizer that a sweep file's `optimizer` block names (its fields as attributes)."""
+    """The forward-only optimizer that a sweep file's `optimizer` block names (its fields as attributes).
+
+    NOTE: with `history`, the paper's enhancement 2, the first step of a task has no past and takes g as it is.
+    """
     zo = partial(spsa, eps=o.eps, sides=o.sides)
     sgd = SGD(o.momentum, o.weight_decay)
     adam = Adam(o.beta1, o.beta2, o.weight_decay)
-    return {
+    adamm = Adam(o.beta1, o.beta2, o.weight_decay, amsgrad=True)
+    table = {
         "zo-sgd": Optimizer(zo, identity, sgd),
         "zo-sgd-sign": Optimizer(zo, sign, sgd),
         "zo-sgd-conserve": Optimizer(zo, identity, sgd, conserve=True),
         "zo-adam": Optimizer(zo, identity, adam),
         "zo-adam-sign": Optimizer(zo, sign, adam),
         "zo-adam-conserve": Optimizer(zo, identity, adam, conserve=True),
+        "zo-adamm": Optimizer(zo, identity, adamm),
         "forward-grad": Optimizer(forward_gradient, identity, sgd),
-    }[o.name]
+    }
+    return replace(table[o.name], history=o.history, clip=o.clip)

@@ -58,11 +58,13 @@ class Adam:
     beta2: float = 0.999
     weight_decay: float = 0.0
     eps: float = 1e-8
+    amsgrad: bool = False  # AdaMM: v^ never shrinks (Reddi et al. 2018; ZO-AdaMM, Chen et al. 2019)
 
     def init(self, theta: torch.Tensor) -> State:
         """Both moments zero."""
         zero = torch.zeros_like(theta, dtype=torch.float32)
-        return {"m": zero, "v": zero.clone()}
+        state = {"m": zero, "v": zero.clone()}
+        return state | {"v_max": zero.clone()} if self.amsgrad else state
 
     def apply(
         self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int
@@ -71,9 +73,11 @@ class Adam:
         d = _decayed(theta, h, self.weight_decay)
         m = torch.lerp(state["m"], d, 1 - self.beta1)
         v = self.beta2 * state["v"] + (1 - self.beta2) * d * d
+        new = {"m": m, "v": v}
+        if self.amsgrad:
+            new["v_max"] = v = torch.maximum(state["v_max"], v)
         scale = lr / (1 - self.beta1**t)
-        step = scale * m / ((v / (1 - self.beta2**t)).sqrt_() + self.eps)
-        return step, {"m": m, "v": v}
+        return scale * m / ((v / (1 - self.beta2**t)).sqrt_() + self.eps), new
 
 
 def _decayed(theta: torch.Tensor, h: torch.Tensor, weight_decay: float) -> torch.Tensor:
