@@ -18,6 +18,8 @@ import pytest
 from tests.conftest import Memory, sweep_file
 from zfscale import spec, trial
 from zfscale.sweep.inputs import Inputs
+from zfscale.sweep.todo import missing
+from zfscale.sweep.worker import start_attempt
 
 TIMINGS = {"seconds", "peak_memory_bytes", "attempts"}
 LONG = {"train": {"epochs": 8, "batch_size": 8}}  # long enough to be interrupted in the middle
@@ -112,6 +114,7 @@ def test_run_again_does_nothing_and_is_quick(undisturbed):
     assert {p: p.stat().st_mtime_ns for p in (results / "trials").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_killed_at_a_random_moment_the_same_command_gives_the_same_tables(
     tmp_path, tiny_vit, image_folder, undisturbed
 ):
@@ -126,6 +129,7 @@ def test_killed_at_a_random_moment_the_same_command_gives_the_same_tables(
     assert tables(results) == tables(undisturbed[0])
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly_and_a_dead_worker_costs_no_trial(tmp_path, tiny_vit, image_folder, undisturbed):
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **LONG, space={"seed": {"grid": [0, 1, 2, 3]}})
     results = tmp_path / "results" / "small"
@@ -167,11 +171,11 @@ def test_a_failing_trial_is_recorded_and_the_file_can_grow(tmp_path, tiny_vit, i
     assert "1 failed" in first.stdout
 
     space["optimizer.lr"]["grid"].append(1e-2)
-    sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **blocks, space=space)
-    second = run(file, "--retry-failed")
-    assert second.returncode == 0, second.stderr
-    attempts = {row["optimizer.lr"]: row["attempts"] for row in ds.dataset(results / "trials").to_table().to_pylist()}
-    assert attempts == {1e-3: 1, 1e30: 2, 1e-2: 1}
+    grown = spec.load(sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **blocks, space=space))
+    assert [t.optimizer.lr for t in missing(grown)] == [1e-2]
+    assert [t.optimizer.lr for t in missing(grown, retry_failed=True)] == [1e30, 1e-2]
+    failed = next(t.trial_id for t in grown.trials if t.optimizer.lr == 1e30)
+    assert (rows[1e30]["attempts"], start_attempt(results, failed)) == (1, 2)
 
 
 def test_thirty_classes_of_mixed_rgb_images_on_both_kinds_of_model(tmp_path, tiny_vit):
