@@ -56,7 +56,7 @@ def test_registries_offer_what_the_spec_allows():
     from typing import get_args
 
     from zfscale.methods import METHODS
-    from zfscale.methods.fit import FIRST_ORDER
+    from zfscale.methods.trainers import FIRST_ORDER
     from zfscale.models.vit import EMBEDDED
     from zfscale.spec import MethodSpec, OptimizerSpec, StreamSpec
     from zfscale.spec.checks import CLASSES, MODELS

@@ -12,7 +12,7 @@ from tests.conftest import OPTIMIZERS, Memory
 from zfscale import trial
 from zfscale.errors import ZfscaleError
 from zfscale.methods import METHODS
-from zfscale.methods.fit import FIRST_ORDER
+from zfscale.methods.trainers import FIRST_ORDER
 from zfscale.models.vit import load_base
 from zfscale.replay import replay
 from zfscale.sinks import make_sinks

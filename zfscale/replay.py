@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,48 +17,68 @@ import pyarrow.compute as pc
 from zfscale.errors import ZfscaleError, nearest
 from zfscale.methods import METHODS
 from zfscale.methods.base import Method
-from zfscale.methods.fit import FIRST_ORDER, ForwardOnly
+from zfscale.methods.journal import Snapshots
+from zfscale.methods.trainers import FIRST_ORDER, ForwardOnly
 from zfscale.sinks.read import rows
 from zfscale.spec import TrialSpec
 from zfscale.sweep.inputs import Inputs
 from zfscale.zo.ledger import Entry
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A step of a finished trial; a first-order one has no queries."""
+
+    task: int
+    lr: float
+    entry: Entry
+
+
 def replay(results: Path, trial_id: str, out: Path, step: int | None = None) -> int:
     """Write the model after `step` steps (all, if None) of a trial to the directory `out`; how many were replayed.
 
     The directory loads with `from_pretrained`; adapters and head, which transformers does not know, lie beside it in
-    `zfscale.safetensors`. Errors: ZfscaleError for an unknown trial, a first-order one, or a step it never took.
+    `zfscale.safetensors`. Errors: ZfscaleError for an unknown trial, a first-order one, a step it never took, or one
+    inside a hybrid's first-order phase.
     """
     spec = trial_spec(results, trial_id)
     if spec.optimizer.name in FIRST_ORDER:
         raise ZfscaleError(f"trial {trial_id}: {spec.optimizer.name} is first-order and has no ledger to replay")
-    taken = list(ledger_rows(results, trial_id))
+    taken = list(steps_taken(results, trial_id))
     step = len(taken) if step is None else step
     if not 0 <= step <= len(taken):
         raise ZfscaleError(f"--step {step}: trial {trial_id} took {len(taken)} steps; allowed: 0 to {len(taken)}")
-    inputs = Inputs([spec])
-    method = METHODS[spec.method.name](spec, inputs.of(spec)[0])
-    left = taken[:step]
-    for task in inputs.stream(spec):
-        method.begin(task)
-        if method.trains(task.index):
-            mine = [e for e in left if e.task == task.index]
-            replay_task(method, task.index, mine)
-            left = left[len(mine) :]
-        if not left:
-            break
-        method.settle(task)
+    if 0 < step < len(taken) and not taken[step - 1].entry.seeds and not taken[step].entry.seeds:
+        raise ZfscaleError(f"--step {step}: inside a first-order phase, of which trial {trial_id} keeps only the end")
+    method = rebuild(spec, taken[:step], Snapshots(results / "snapshots" / trial_id))
     save(method, spec, out, step)
     return step
 
 
-def replay_task(method: Method, task_index: int, taken: list[Entry]) -> None:
-    """Apply the steps of one task to what the method has made trainable for it."""
-    trainer = ForwardOnly(method.network, method.engine, method.spec, task_index)
-    for entry in taken:
-        trainer.replay(entry)
-    trainer.close()
+def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method:
+    """The method as it was after these steps, the first of the trial."""
+    inputs = Inputs([spec])
+    method = METHODS[spec.method.name](spec, inputs.of(spec)[0])
+    for task in inputs.stream(spec):
+        method.begin(task)
+        if method.trains(task.index):
+            mine, taken = split(taken, task.index)
+            trainer = ForwardOnly(method.network, method.engine, spec, task)
+            if any(not step.entry.seeds for step in mine):
+                snapshots.load(task.index, trainer.leaves)
+            for step in mine:
+                if step.entry.seeds:
+                    trainer.replay(step.entry, step.lr)
+        if not taken:
+            break
+        method.settle(task)
+    return method
+
+
+def split(taken: list[Taken], task_index: int) -> tuple[list[Taken], list[Taken]]:
+    """The steps of a task, the first there are, and the rest."""
+    count = sum(step.task == task_index for step in taken)
+    return taken[:count], taken[count:]
 
 
 def trial_spec(results: Path, trial_id: str) -> TrialSpec:
@@ -70,19 +91,20 @@ def trial_spec(results: Path, trial_id: str) -> TrialSpec:
     return TrialSpec.from_json(specs[trial_id])
 
 
-def ledger_rows(results: Path, trial_id: str) -> Iterator[Entry]:
+def steps_taken(results: Path, trial_id: str) -> Iterator[Taken]:
     """The steps of a trial in the order they were taken."""
     where = pc.field("trial_id") == trial_id
     columns = ["task", "step", "query", "seed", "coefficient", "accepted"]
-    queries = rows(results, "ledger", columns, where).to_pylist()
-    steps = rows(results, "steps", ["task", "step", "lr", "loss", "forwards", "seconds"], where).to_pylist()
-    of_step = {(s["task"], s["step"]): s for s in steps}
-    queries.sort(key=lambda q: (q["task"], q["step"], q["query"]))
-    for place, group in groupby(queries, key=lambda q: (q["task"], q["step"])):
-        mine, s = list(group), of_step[place]
+    queries = sorted(
+        rows(results, "ledger", columns, where).to_pylist(), key=lambda q: (q["task"], q["step"], q["query"])
+    )
+    of_step = {place: list(group) for place, group in groupby(queries, key=lambda q: (q["task"], q["step"]))}
+    steps = rows(results, "steps", ["task", "step", "lr", "loss"], where).to_pylist()
+    for s in sorted(steps, key=lambda s: (s["task"], s["step"])):
+        mine = of_step.get((s["task"], s["step"]), [])
         seeds, coefficients = tuple(q["seed"] for q in mine), tuple(q["coefficient"] for q in mine)
-        totals = (s["lr"], s["loss"], s["forwards"], s["seconds"])
-        yield Entry(*place, *totals, mine[0]["accepted"], seeds, coefficients)
+        accepted = mine[0]["accepted"] if mine else 1
+        yield Taken(s["task"], s["lr"], Entry(s["loss"], 0, 0.0, accepted, seeds, coefficients))
 
 
 def save(method: Method, spec: TrialSpec, out: Path, step: int) -> None:

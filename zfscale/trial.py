@@ -11,8 +11,7 @@ import torch
 
 from zfscale import memory, metrics
 from zfscale.methods import METHODS
-from zfscale.methods.fit import FIRST_ORDER
-from zfscale.methods.journal import Journal
+from zfscale.methods.journal import Journal, Snapshots
 from zfscale.models.vit import BaseModel
 from zfscale.records import Eval, Outcome, Sink
 from zfscale.streams import STREAMS
@@ -34,17 +33,18 @@ def run(
     sink: Sink,
     attempt: int = 1,
     ledger: Ledger | None = None,
+    snapshots: Snapshots | None = None,
     cache: FeatureCache | None = None,
 ) -> Outcome:
     """Learn the stream task by task, evaluate after each on all tasks seen; the caller closes the sink.
 
-    A forward-only trial that was killed goes on where its `ledger` ends. `cache` keeps the pretrained model's features
-    from trial to trial.
+    A trial that was killed goes on where its `ledger` ends: a forward-only phase at its last step, a first-order one at
+    the last of its `snapshots`. `cache` keeps the pretrained model's features from trial to trial.
     """
     memory.reset_peak()
     stream = STREAMS[spec.stream.kind](data, spec.stream.tasks, spec.stream.class_order_seed)
     method = METHODS[spec.method.name](spec, base, cache)
-    journal = Journal(sink, None if spec.optimizer.name in FIRST_ORDER else ledger)
+    journal = Journal(sink, ledger, snapshots)
     accuracy: list[list[float]] = []
     sizes = [len(task.test_y) for task in stream]
     for task in stream:

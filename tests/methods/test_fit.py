@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from zfscale.methods.fit import Journal, batches, schedule, steps_per_epoch
+from zfscale.methods.fit import batches, schedule, steps_per_epoch
+from zfscale.methods.journal import Journal
 from zfscale.zo.step import StepResult
 
 

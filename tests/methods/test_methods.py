@@ -76,7 +76,7 @@ def test_a_zero_learning_rate_changes_nothing(method, inputs, tiny_vit, image_fo
     spec = make_spec(tiny_vit, image_folder, method, optimizer__lr=0.0)
     built = METHODS[method](spec, inputs[0])
     before = {k: v.clone() for k, v in built.network.encoder.state_dict().items()}
-    from zfscale.methods.fit import Journal
+    from zfscale.methods.journal import Journal
     from zfscale.streams import STREAMS
 
     stream = STREAMS["class_incremental"](inputs[1], 3, 1993)

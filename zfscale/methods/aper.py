@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from zfscale.methods.fit import ADAPTER, HEAD
 from zfscale.methods.simplecil import SimpleCil
+from zfscale.methods.trainers import ADAPTER, HEAD
 from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
 
@@ -25,7 +25,6 @@ class Aper(SimpleCil):
     def begin(self, task: Task) -> None:
         if self.trains(task.index):
             assert self.network.adapters is not None
-            self.freeze()
             self.network.adapters.add(self.seed(ADAPTER, task))
             self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from zfscale.methods.fit import fit
+from zfscale.methods.fit import Fit
 from zfscale.methods.journal import Journal
 from zfscale.models.adapters import Adapters
 from zfscale.models.engine import Engine
 from zfscale.models.network import Network
+from zfscale.models.precision import PRECISIONS
 from zfscale.models.vit import BaseModel, build
 from zfscale.streams.class_incremental import Task
-from zfscale.zo.noise import derive
+from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
@@ -33,12 +34,12 @@ class Method(ABC):
         self.spec = spec
         self._pretrained = {} if cache is None else cache
         # Forward-mode AD has no rule for the fused attention kernels.
-        encoder = build(base, "eager" if spec.optimizer.name == "forward-grad" else "sdpa")
+        encoder = build(base, "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa")
         m = spec.method
         adapters = (
             Adapters(encoder.backbone, m.bottleneck, m.adapter_scale, m.adapter_dropout) if self.has_adapters else None
         )
-        self.network = Network(encoder, adapters)
+        self.network = Network(encoder, adapters, PRECISIONS[spec.train.precision])
         self.width = encoder.width
         self.engine = Engine(self.network, spec.train.batch_size)
         self._test_features: dict[tuple[int, int], torch.Tensor] = {}
@@ -47,7 +48,7 @@ class Method(ABC):
         """Learn `task`, the next in order, writing every step to `journal`."""
         self.begin(task)
         if self.trains(task.index):
-            fit(self.network, self.engine, task, self.offset(task), self.spec, journal)
+            Fit(self.network, self.engine, task, self.offset(task), self.spec, journal).run()
         self.settle(task)
         self.remember(task)
 
@@ -96,8 +97,8 @@ class Method(ABC):
         The key holds all that decides their bits: the batch, too, since a matrix product's rounding depends on it.
         """
         s = self.spec
-        fused = s.optimizer.name != "forward-grad"
-        key = (s.model, s.stream, max(s.train.batch_size, INFERENCE_BATCH), fused, task.index, split)
+        fused, batch = not s.optimizer.name.startswith("forward-grad"), max(s.train.batch_size, INFERENCE_BATCH)
+        key = (s.model, s.stream, s.train.precision, batch, fused, task.index, split)
         if key not in self._pretrained:
             self._pretrained[key] = self.features(task.train_x if split == "train" else task.test_x, None)
         return self._pretrained[key]
@@ -111,7 +112,7 @@ class Method(ABC):
 
     def freeze(self) -> None:
         """From here on nothing present is trainable; what is added later is."""
-        self.network.requires_grad_(False)
+        self.network.freeze()
 
 
 def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from zfscale.methods.base import FeatureCache, Method
-from zfscale.methods.fit import HEAD
+from zfscale.methods.trainers import HEAD
 from zfscale.models.heads import LinearHead
 from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task

@@ -1,22 +1,58 @@
-"""The journal of a trial: every step goes to the sinks and, if forward-only, to the ledger that a restart replays."""
+"""The journal of a trial: every step goes to the sinks and to the ledger, from which a restart goes on."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections import deque
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
 
 from zfscale.records import Query, Sink, Step
+from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry, Ledger
 from zfscale.zo.step import StepResult
 
 
-class Journal:
-    """Running totals of forwards and seconds; with a `ledger`, those of earlier attempts are taken over."""
+class Snapshots:
+    """Trained weights at the end of first-order phases, which no ledger can rebuild: one safetensors file a task."""
 
-    def __init__(self, sink: Sink, ledger: Ledger | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, task: int) -> Path:
+        """Where those of a task are."""
+        return self.directory / f"task-{task}.safetensors"
+
+    def save(self, task: int, leaves: Leaves) -> None:
+        """Write the leaves under their names; whole or not at all."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        aside = self.path(task).with_suffix(".part")
+        save_file({leaf.name: leaf.parameter.data for leaf in leaves}, aside)
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, self.path(task))
+
+    def load(self, task: int, leaves: Leaves) -> None:
+        """Write the snapshot of a task into the leaves."""
+        kept = load_file(self.path(task), device=str(leaves.device))
+        for leaf in leaves:
+            leaf.parameter.data.copy_(kept[leaf.name])
+
+    def remove(self) -> None:
+        """They have served."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Journal:
+    """Running totals of forwards and seconds; with a `ledger`, the steps of earlier attempts are taken over."""
+
+    def __init__(self, sink: Sink, ledger: Ledger | None = None, snapshots: Snapshots | None = None) -> None:
         self.sink = sink
         self.forwards = 0
-        self._ledger = ledger
+        self._ledger, self._snapshots = ledger, snapshots
         self._past = deque(ledger.past if ledger else ())
         self._started = time.perf_counter() - (self._past[-1].seconds if self._past else 0.0)
 
@@ -27,24 +63,41 @@ class Journal:
 
     def record(self, task: int, step: int, lr: float, result: StepResult) -> None:
         """A step that was taken now."""
-        self.forwards += result.forwards
-        queries = (result.accepted, result.seeds, result.coefficients)
-        entry = Entry(task, step, lr, result.loss, self.forwards, self.seconds, *queries)
+        entry = Entry(result.loss, result.forwards, self.seconds, result.accepted, result.seeds, result.coefficients)
         if self._ledger is not None:
             self._ledger.append(entry)
-        self._tell(entry)
+        self._tell(task, step, lr, entry)
 
-    def replayed(self, task: int, step: int) -> Entry | None:
+    def take(self, task: int, step: int, lr: float) -> Entry | None:
         """The step as an earlier attempt took it, told to the sinks again; None once those are used up."""
         if not self._past:
             return None
         entry = self._past.popleft()
-        assert (entry.task, entry.step) == (task, step), "a ledger of another trial"
-        self.forwards = entry.forwards
-        self._tell(entry)
+        self._tell(task, step, lr, entry)
         return entry
 
-    def _tell(self, e: Entry) -> None:
-        self.sink.step(Step(e.task, e.step, e.loss, e.lr, e.forwards, e.seconds))
+    def finished(self, task: int, count: int) -> bool:
+        """Whether an earlier attempt took all `count` steps of the task's first-order phase; if not, they are void."""
+        if self._snapshots and len(self._past) >= count and self._snapshots.path(task).exists():
+            return True
+        if self._past:
+            assert self._ledger is not None
+            self._ledger.drop(len(self._past))
+            self._past.clear()
+        return False
+
+    def save(self, task: int, leaves: Leaves) -> None:
+        """A first-order phase has ended."""
+        if self._snapshots:
+            self._snapshots.save(task, leaves)
+
+    def load(self, task: int, leaves: Leaves) -> None:
+        """The weights at the end of a first-order phase that an earlier attempt finished."""
+        assert self._snapshots is not None
+        self._snapshots.load(task, leaves)
+
+    def _tell(self, task: int, step: int, lr: float, e: Entry) -> None:
+        self.forwards += e.forwards
+        self.sink.step(Step(task, step, e.loss, lr, self.forwards, e.seconds))
         for i, (seed, c) in enumerate(zip(e.seeds, e.coefficients, strict=True)):
-            self.sink.query(Query(e.task, e.step, i, seed, c, e.accepted))
+            self.sink.query(Query(task, step, i, seed, c, e.accepted))

@@ -21,6 +21,7 @@ class SimpleCil(Method):
 
     def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
+        self.freeze()
         self._prototypes: list[torch.Tensor] = []  # one [classes of the task, D] a task
 
     @staticmethod

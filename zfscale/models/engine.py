@@ -13,7 +13,7 @@ from torch import nn
 class Engine:
     """A module behind DeepSpeed: one process, ZeRO stage 0.
 
-    With `optimizer`, `backward_and_step` takes a first-order step; without, the engine only runs forward.
+    With `optimizer`, `backward` and `step` take a first-order step; without, the engine only runs forward.
     """
 
     def __init__(self, module: nn.Module, batch_size: int, optimizer: torch.optim.Optimizer | None = None) -> None:
@@ -36,9 +36,13 @@ class Engine:
         """Train mode (dropout on) or eval mode for the module."""
         self._engine.train(mode)
 
-    def backward_and_step(self, loss: torch.Tensor) -> None:
-        """One first-order step: backward, the optimizer's step, gradients cleared."""
+    def backward(self, loss: torch.Tensor, last: bool = True) -> None:
+        """Backward; gradients add up until the `last` micro-batch of a step."""
+        self._engine.set_gradient_accumulation_boundary(last)
         self._engine.backward(loss)
+
+    def step(self) -> None:
+        """The optimizer's step; gradients are cleared."""
         self._engine.step()
 
 

@@ -27,7 +27,7 @@ class LinearHead(nn.Module):
         self.bias = nn.Parameter(torch.cat([self.bias.data, self.bias.new_zeros(classes)]))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return F.linear(features, self.weight, self.bias)
+        return F.linear(features, self.weight.to(features.dtype), self.bias.to(features.dtype))
 
 
 class CosineHead(nn.Module):
@@ -41,4 +41,4 @@ class CosineHead(nn.Module):
         self.sigma = nn.Parameter(torch.ones(1))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.sigma * F.linear(F.normalize(features), F.normalize(self.weight))
+        return self.sigma * F.linear(F.normalize(features), F.normalize(self.weight.to(features.dtype)))

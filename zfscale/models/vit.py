@@ -85,14 +85,14 @@ class Encoder(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.pixels = pixels
+        self.dtype = torch.float32  # of its computations
         config: Any = backbone.config
         self.width: int = config.hidden_size
         self.pooled = any(kind in config.model_type for kind in POOLED) and getattr(config, "vision_use_head", True)
         self.has_cls = any(n.endswith(CLS_NAMES) for n, _ in backbone.named_parameters())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        dtype = next(self.backbone.parameters()).dtype
-        output = self.backbone(self.pixels(images, dtype))
+        output = self.backbone(self.pixels(images, self.dtype))
         if self.pooled:
             return output.pooler_output
         tokens = output.last_hidden_state  # [B, N, D]

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from zfscale.errors import nearest
-from zfscale.spec.schema import DatasetPath, ModelSpec, StreamSpec
+from zfscale.spec.schema import DatasetPath, ModelSpec, OptimizerSpec, StreamSpec, TrainSpec
 from zfscale.spec.yaml import Place
 
 CLASSES = {"mnist5k": 10, "digits": 10, "fashion_mnist": 10}  # datasets that come by name
@@ -25,6 +25,23 @@ Finding = tuple[Place, str]
 def findings(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
     """Everything wrong with the model and the stream of one trial."""
     return [*_model(model.name), *_stream(stream)]
+
+
+def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
+    """What of an optimizer does not go with how it is to train."""
+    found: list[Finding] = []
+    phase, backward = optimizer.first_order, optimizer.name.startswith("fo-")
+    if phase and backward:
+        message = f"{optimizer.name} is first-order throughout; allowed: null, or a zo- or forward-grad optimizer"
+        found.append((("optimizer", "first_order"), message))
+    if phase and phase.epochs > train.epochs:
+        message = f"{phase.epochs} of {train.epochs} train.epochs; allowed: 1 to {train.epochs}"
+        found.append((("optimizer", "first_order", "epochs"), message))
+    if train.objective == "accuracy" and (phase or not optimizer.name.startswith("zo-")):
+        what = "a first-order phase" if phase else optimizer.name
+        message = f"'accuracy' has no derivative, and {what} needs one; allowed: the zo- optimizers, or cross_entropy"
+        found.append((("train", "objective"), message))
+    return found
 
 
 def _model(name: str) -> list[Finding]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -78,6 +78,14 @@ class MethodSpec(Block):
     beta: float = Field(default=0.0, description="ease: moderation of the logits of old classes")
 
 
+class FirstOrderSpec(Block):
+    """A hybrid's first-order phase: the first epochs of every task go by backpropagation (ZeroFlow, enhancement 1)."""
+
+    name: Literal["fo-sgd", "fo-adam"] = Field(description="its update rule")
+    lr: float = Field(ge=0, description="its learning rate; momentum, betas, decay and schedule are the optimizer's")
+    epochs: int = Field(ge=1, description="how many of train.epochs it takes, from the start of each task")
+
+
 class OptimizerSpec(Block):
     """The optimizer: first order (fo-), zeroth order (zo-), or forward gradient."""
 
@@ -91,7 +99,15 @@ class OptimizerSpec(Block):
         "zo-adam-sign",
         "zo-adam-conserve",
         "zo-adamm",
+        "zo-adamm-sign",
+        "zo-adamm-conserve",
         "forward-grad",
+        "forward-grad-sign",
+        "forward-grad-conserve",
+        "forward-grad-adam",
+        "forward-grad-adam-sign",
+        "forward-grad-adam-conserve",
+        "forward-grad-adamm",
     ] = Field(description="the optimizer")
     lr: float = Field(ge=0, description="learning rate")
     eps: float = Field(default=1e-3, gt=0, description="zo: size of the perturbation")
@@ -105,7 +121,13 @@ class OptimizerSpec(Block):
     history: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of past estimates in g")
     sparsity: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of z's entries zeroed")
     clip: float = Field(default=0.0, ge=0, description="zo and forward-grad: bound on |coefficient|; 0 for none")
+    sign: Literal["elementwise", "projected"] = Field(
+        default="elementwise", description="what -sign takes it of: every element of g, or each query's coefficient"
+    )
     schedule: Literal["constant", "cosine"] = Field(default="constant", description="learning rate within a task")
+    first_order: FirstOrderSpec | None = Field(
+        default=None, description="zo and forward-grad: a first-order phase at the start of each task; null: none"
+    )
 
 
 class TrainSpec(Block):
@@ -113,7 +135,18 @@ class TrainSpec(Block):
 
     epochs: int = Field(ge=1, description="passes over the data of a task")
     batch_size: int = Field(ge=1, description="examples per step")
-    precision: Literal["fp32"] = Field(default="fp32", description="number format of weights and forwards")
+    micro_batch_size: int | None = Field(
+        default=None, ge=1, description="examples per forward; a step's loss is the mean over its batch. null: all"
+    )
+    precision: Literal["fp32", "bf16-mixed", "bf16"] = Field(
+        default="fp32",
+        description="fp32; bf16-mixed: a bf16 model that trains fp32 weights; bf16: those too, rounded stochastically",
+    )
+    objective: str = Field(
+        default="cross_entropy",
+        pattern=r"^(cross_entropy|accuracy|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$",
+        description="what is minimised: cross_entropy, accuracy (0-1 loss), or your own package.module:function",
+    )
 
 
 class TrialSpec(Block):
@@ -132,6 +165,14 @@ class TrialSpec(Block):
         canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
+    # Leaves that may be null -> what they are otherwise.
+    NULLABLE: ClassVar[dict[str, type]] = {
+        "optimizer.first_order.name": str,
+        "optimizer.first_order.lr": float,
+        "optimizer.first_order.epochs": int,
+        "train.micro_batch_size": int,
+    }
+
     def to_json(self) -> str:
         """The whole spec, defaults included, as one line of JSON."""
         return json.dumps(self.model_dump(), sort_keys=True)
@@ -141,14 +182,15 @@ class TrialSpec(Block):
         """The inverse of `to_json`."""
         return cls.model_validate_json(text)
 
-    def leaves(self) -> dict[str, str | int | float]:
+    def leaves(self) -> dict[str, str | int | float | None]:
         """Dotted path -> scalar for every leaf, defaults included; a dataset directory is its path."""
-        flat: dict[str, str | int | float] = {"seed": self.seed}
+        flat: dict[str, Any] = {"seed": self.seed}
         for block, values in self.model_dump(exclude={"seed"}).items():
             flat |= {f"{block}.{key}": value for key, value in values.items()}
         if isinstance(self.stream.dataset, DatasetPath):
             flat["stream.dataset"] = self.stream.dataset.path
-        return flat
+        phase = flat.pop("optimizer.first_order") or dict.fromkeys(FirstOrderSpec.model_fields)
+        return flat | {f"optimizer.first_order.{key}": value for key, value in phase.items()}
 
 
 class SearchSpec(Block):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from zfscale.methods import objective
 from zfscale.models.vit import BaseModel, load_base
 from zfscale.spec import StreamSpec, TrialSpec
 from zfscale.streams import STREAMS
@@ -26,7 +27,8 @@ def data_key(spec: TrialSpec) -> str:
 class Inputs:
     """The distinct models and datasets of a set of trials, in memory.
 
-    Errors: ModelError, DataError, or SpecError where tasks do not divide classes, before any trial starts.
+    Errors: ModelError, DataError, SpecError where tasks do not divide classes, or ZfscaleError for an objective that
+    cannot be imported, before any trial starts.
     """
 
     def __init__(self, specs: Iterable[TrialSpec]) -> None:
@@ -34,6 +36,7 @@ class Inputs:
         self._data: dict[str, ImageData] = {}
         self._streams: dict[tuple[str, StreamSpec], ClassIncremental] = {}
         for spec in specs:
+            objective.load(spec.train.objective)
             if model_key(spec) not in self._models:
                 self._models[model_key(spec)] = load_base(spec.model.name, spec.model.input_range)
             if data_key(spec) not in self._data:

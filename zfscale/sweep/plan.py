@@ -10,6 +10,7 @@ import numpy as np
 
 from zfscale.methods import METHODS
 from zfscale.methods.fit import steps_per_epoch
+from zfscale.methods.trainers import first_order
 from zfscale.models.vit import BaseModel
 from zfscale.spec import TrialSpec
 from zfscale.streams.datasets import ImageData
@@ -33,21 +34,25 @@ def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
     base, data = inputs.of(spec)
     method = METHODS[spec.method.name]
     sizes = [len(task.train_y) for task in inputs.stream(spec) if method.trains(task.index)]
-    steps = sum(spec.train.epochs * steps_per_epoch(n, spec.train.batch_size) for n in sizes)
+    per_epoch = sum(steps_per_epoch(n, spec.train.batch_size) for n in sizes)
+    first = first_order(spec).epochs
     least, most = forwards_per_step(spec.optimizer)
-    return Cost(steps * least, steps * most, _memory(spec, base, data))
+    rest = spec.train.epochs - first
+    return Cost(per_epoch * (first + rest * least), per_epoch * (first + rest * most), _memory(spec, base, data))
 
 
 def forwards_per_step(o: Any) -> tuple[int, int]:
     """(least, most) forwards of one step; a first-order step counts its one forward, not its backward."""
     if o.name.startswith("fo-"):
         return 1, 1
-    if o.name == "forward-grad":
-        return o.queries, o.queries
-    estimate = o.queries + 1 if o.sides == 1 else 2 * o.queries
+    if o.name.startswith("forward-grad"):
+        estimate, here = o.queries, 0
+    elif o.sides == 1:
+        estimate, here = o.queries + 1, 0
+    else:
+        estimate, here = 2 * o.queries, 1  # the estimate has not looked at L(theta): conserve must
     if not o.name.endswith("-conserve"):
         return estimate, estimate
-    here = 0 if o.sides == 1 else 1
     return estimate + here + 1, estimate + here + 2
 
 

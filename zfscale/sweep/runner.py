@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,7 +110,8 @@ def _alone(root: Path) -> Iterator[None]:
 def _tuner(sweep: Sweep, todo: list[TrialSpec], inputs: Inputs, callbacks: list[Any], scratch: Path) -> tune.Tuner:
     r = sweep.spec.resources
     output = sweep.spec.output.model_copy(update={"dir": str(Path(sweep.spec.output.dir).absolute())})
-    worker = tune.with_parameters(Worker, shared=inputs.put(ray.put), output=output, name=sweep.spec.name, cpus=r.cpus)
+    fixed = {"output": output, "name": sweep.spec.name, "cpus": r.cpus, "path": [str(Path.cwd()), *sys.path]}
+    worker = tune.with_parameters(Worker, shared=inputs.put(ray.put), **fixed)
     return tune.Tuner(
         tune.with_resources(worker, {"CPU": r.cpus, "GPU": r.gpus}),
         param_space={"spec": tune.grid_search([t.to_json() for t in todo])},

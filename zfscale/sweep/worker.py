@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,13 @@ class Worker(tune.Trainable):
     """Tune's class API: `setup` once an actor, then `reset_config` and `step` once a trial."""
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], shared: dict[str, Any], output: OutputSpec, name: str, cpus: int
+        self, config: dict[str, Any], shared: dict[str, Any], output: OutputSpec, name: str, cpus: int, path: list[str]
     ) -> None:
-        """Import what is slow; `shared` maps keys of inputs to references in the object store."""
+        """Import what is slow; `shared` maps keys of inputs to references in the object store.
+
+        `path` is the driver's module path: where a user's own objective is found.
+        """
+        sys.path += [place for place in path if place not in sys.path]
         import torch
 
         import zfscale.trial  # noqa: F401
@@ -46,20 +51,23 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Run one whole trial; its failure is recorded, never raised."""
         from zfscale import trial
+        from zfscale.methods.journal import Snapshots
         from zfscale.zo.ledger import Ledger
 
         spec = TrialSpec.from_json(self.config["spec"])
         root = Path(self.output.dir) / self.name
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
-        ledger = Ledger(root / ".ledgers" / spec.trial_id)
+        ledger, snapshots = Ledger(root / ".ledgers" / spec.trial_id), Snapshots(root / "snapshots" / spec.trial_id)
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
-            outcome = trial.run(spec, base, data, sink, attempt, ledger, self.features)
+            outcome = trial.run(spec, base, data, sink, attempt, ledger, snapshots, self.features)
         except Exception:
             outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
         sink.close(outcome)  # outside: a disk that refuses the rows does not make the trial a failed one
         ledger.remove()
+        if spec.optimizer.first_order is None or outcome.status == "failed":  # a hybrid's are needed for replay
+            snapshots.remove()
         return {"done": True, **summary(outcome)}
 
     def _get(self, key: str) -> Any:
@@ -78,8 +86,9 @@ def open_sinks(root: Path, name: str, spec: TrialSpec, output: OutputSpec) -> An
     """The trial's sinks, as the file's `output` block asks."""
     from zfscale.sinks import make_sinks
 
+    about = (spec.trial_id, spec.to_json(), spec.leaves())
     w = output.wandb
-    return make_sinks(root, name, spec.trial_id, spec.to_json(), spec.leaves(), wandb_mode=w.mode, project=w.project)
+    return make_sinks(root, name, *about, types=spec.NULLABLE, wandb_mode=w.mode, project=w.project)
 
 
 def start_attempt(root: Path, trial_id: str) -> int:

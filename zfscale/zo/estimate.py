@@ -1,52 +1,21 @@
 """Stage 1 of Algorithm 1: gradient estimation, g = estimate(theta, batch).
 
-An estimate stays symbolic, the list of its (seed, coefficient) pairs; g = mean_i c_i z(seed_i) is built leaf by leaf
-when a later stage needs it.
+An estimate stays symbolic, the list of its (seed, coefficient) pairs; g = mean_i c_i z(seed_i) is built piece by
+piece when a later stage needs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch.autograd import forward_ad
 
-from zfscale.zo.leaves import Leaf, Leaves
-from zfscale.zo.noise import Noise
-from zfscale.zo.perturb import Perturbation, Value
-
-Loss = Callable[[], torch.Tensor]  # one forward on the current batch -> scalar
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What an estimate may look at: the batch's loss, at any point, and the noise."""
-
-    loss: Loss
-    leaves: Leaves
-    perturbation: Perturbation
-    noise: Noise
-
-    def z(self, seed: int, leaf: Leaf) -> torch.Tensor:
-        """The leaf's part of z(seed), in the leaf's shape; float32."""
-        return self.noise.of_leaf(seed, leaf, self.leaves)
-
-    def loss_at(self, value: Value) -> float:
-        """The loss with every leaf replaced by value(leaf): one forward."""
-        with torch.no_grad(), self.perturbation.at(value):
-            return float(self.loss())
-
-    def loss_here(self) -> float:
-        """The loss at theta: one forward."""
-        with torch.no_grad():
-            return float(self.loss())
-
-    def loss_along(self, seed: int, scale: float) -> float:
-        """L(theta + scale z(seed)): one forward."""
-        return self.loss_at(
-            lambda leaf: torch.add(leaf.parameter, self.z(seed, leaf), alpha=scale).to(leaf.parameter.dtype)
-        )
+from zfscale.zo.leaves import Leaf
+from zfscale.zo.perturb import Value
+from zfscale.zo.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -68,12 +37,21 @@ class Estimate:
             return self
         return replace(self, coefficients=tuple(max(-bound, min(bound, c)) for c in self.coefficients))
 
-    def gradient(self, problem: Problem, leaf: Leaf) -> torch.Tensor:
-        """The leaf's part of g; float32, the leaf's shape."""
+    def signed(self) -> Estimate:
+        """The same with each coefficient's sign in its place: the projected sign, g = 1/q sum_i sign(c_i) z_i."""
+        return replace(self, coefficients=tuple(float((c > 0) - (c < 0)) for c in self.coefficients))
+
+    @property
+    def finite(self) -> bool:
+        """Whether the loss and every coefficient are numbers."""
+        return all(map(math.isfinite, (self.loss, *self.coefficients)))
+
+    def gradient(self, problem: Problem, start: int, stop: int) -> torch.Tensor:
+        """Elements start .. stop - 1 of g; float32 [stop - start]. Products and sums are rounded one by one."""
         q = len(self.seeds)
-        total = problem.z(self.seeds[0], leaf) * (self.coefficients[0] / q)
+        total = problem.noise.slice(self.seeds[0], start, stop) * (self.coefficients[0] / q)
         for seed, coefficient in zip(self.seeds[1:], self.coefficients[1:], strict=True):
-            total.add_(problem.z(seed, leaf), alpha=coefficient / q)
+            total += problem.noise.slice(seed, start, stop) * (coefficient / q)
         return total
 
 
@@ -113,7 +91,7 @@ def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
 
 def _dual_value(problem: Problem, seed: int) -> Value:
     def value(leaf: Leaf) -> torch.Tensor:
-        tangent = problem.z(seed, leaf).to(leaf.parameter.dtype)
-        return forward_ad.make_dual(leaf.parameter.detach(), tangent)
+        z = problem.noise.slice(seed, leaf.start, leaf.stop).view(leaf.parameter.shape)
+        return forward_ad.make_dual(leaf.cast().detach(), z.to(leaf.seen))
 
     return value

@@ -1,29 +1,30 @@
 """The ledger of a trial in progress: an append-only file from which a killed trial goes on where it was.
 
-One record a step, a few tens of bytes: the step's place, rate, loss and accounting, and (seed, coefficient) of its
-queries. Base weights + ledger = weights at any step, so the file is the checkpoint. A record that was being written
-when the process died fails its checksum; it and what follows are cut off.
+One record a step, in the order they were taken, 16 bytes and 16 a query: loss, accounting, and (seed, coefficient) of
+the queries. Base weights + ledger = weights at any step, so the file is the checkpoint. Place and learning rate of a
+step follow from its number. A record that was being written when the process died fails its checksum; it and what
+follows are cut off.
 """
 
 from __future__ import annotations
 
+import binascii
+import os
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = struct.Struct("<HIddQdbBI")  # task, step, lr, loss, forwards, seconds, accepted, queries, crc32 of the rest
+MAGIC = b"zfscale ledger 2\n"  # a file of another format is void
+HEAD = struct.Struct("<HBBfd")  # checksum of the rest, accepted + 1 and queries, forwards, seconds, loss
 QUERY = struct.Struct("<qd")  # seed, coefficient
+QUERIES = 64  # accepted + 1 and the number of queries share a byte: 64 * (accepted + 1) + queries
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One step as it was taken; `forwards` and `seconds` are the trial's totals after it."""
+    """One step as it was taken; `forwards` are its own, `seconds` the trial's (in single precision) at its end."""
 
-    task: int
-    step: int
-    lr: float
     loss: float
     forwards: int
     seconds: float
@@ -34,14 +35,9 @@ class Entry:
     def pack(self) -> bytes:
         """The entry as bytes."""
         queries = b"".join(QUERY.pack(s, c) for s, c in zip(self.seeds, self.coefficients, strict=True))
-        return HEAD.pack(*self._head(), self._checksum(queries)) + queries
-
-    def _head(self) -> tuple[int | float, ...]:
-        place = (self.task, self.step, self.lr, self.loss, self.forwards, self.seconds)
-        return (*place, self.accepted, len(self.seeds))
-
-    def _checksum(self, queries: bytes) -> int:
-        return zlib.crc32(HEAD.pack(*self._head(), 0) + queries)
+        tags = QUERIES * (self.accepted + 1) + len(self.seeds)
+        body = HEAD.pack(0, tags, self.forwards, self.seconds, self.loss)[2:] + queries
+        return struct.pack("<H", binascii.crc_hqx(body, 0xFFFF)) + body
 
 
 class Ledger:
@@ -52,31 +48,43 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         data = path.read_bytes() if path.exists() else b""
         self.past: list[Entry] = list(entries(data))
-        whole = sum(len(entry.pack()) for entry in self.past)
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (held open as long as the trial runs)
-        self._file.truncate(whole)
+        self._file = open(path, "r+b" if path.exists() else "x+b", buffering=0)  # noqa: SIM115 (open while it runs)
+        self._cut()
 
     def append(self, entry: Entry) -> None:
         """Hand the entry to the kernel: it outlives this process from here on."""
         self._file.write(entry.pack())
+
+    def drop(self, count: int) -> None:
+        """Take the last `count` entries of the past back: the steps will be taken again."""
+        self.past = self.past[: len(self.past) - count]
+        self._cut()
 
     def remove(self) -> None:
         """The trial's tables are written: the file has served."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
+    def _cut(self) -> None:
+        """The file holds the past and no more; what is appended comes after it."""
+        self._file.seek(0)
+        self._file.write(MAGIC)
+        self._file.truncate(len(MAGIC) + sum(len(entry.pack()) for entry in self.past))
+        self._file.seek(0, os.SEEK_END)
+
 
 def entries(data: bytes) -> Iterator[Entry]:
-    """The whole entries at the start of `data`; ends at the first that is torn or damaged."""
-    at = 0
+    """The whole entries at the start of a file; ends at the first that is torn or damaged."""
+    at = len(MAGIC) if data.startswith(MAGIC) else len(data)
     while at + HEAD.size <= len(data):
-        task, step, lr, loss, forwards, seconds, accepted, count, _ = HEAD.unpack_from(data, at)
+        _, tags, forwards, seconds, loss = HEAD.unpack_from(data, at)
+        accepted, count = tags // QUERIES - 1, tags % QUERIES
         end = at + HEAD.size + count * QUERY.size
         if end > len(data):
             return
         pairs = [QUERY.unpack_from(data, at + HEAD.size + i * QUERY.size) for i in range(count)]
         seeds, coefficients = tuple(s for s, _ in pairs), tuple(c for _, c in pairs)
-        entry = Entry(task, step, lr, loss, forwards, seconds, accepted, seeds, coefficients)
+        entry = Entry(loss, forwards, seconds, accepted, seeds, coefficients)
         if entry.pack() != data[at:end]:
             return
         yield entry

@@ -1,106 +1,58 @@
 """Counter-based noise: z of an element is a pure function of (seed, its index in the flat vector of trainables).
 
-The generator is Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
-with the seed as its 64-bit key and, as its 128-bit counter, (block index: 64 bits, purpose: 32 bits, 0). A block's
-four words make 128 Rademacher signs (one bit an element) or 4 Gaussians (Box-Muller). Nothing depends on iteration
-order, device, sharding or a global generator, so anyone can rebuild any slice of any z.
+Nothing depends on iteration order, device, sharding or a global generator, so anyone can rebuild any slice of any z.
+A Philox block makes 128 Rademacher signs (one bit an element) or 4 Gaussians (Box-Muller).
 
-Everything is torch integer arithmetic, exact on every device. The Gaussians use only operations that IEEE 754 rounds
-exactly (+, -, *, /, sqrt, integer conversions), with polynomials of our own for log and cosine: library
-transcendentals differ in the last bit between vector and scalar code, which would make z depend on chunking.
+The Gaussians use only operations that IEEE 754 rounds exactly (+, -, *, /, sqrt, integer conversions), with polynomials
+of our own for log and cosine: library transcendentals differ in the last bit between vector and scalar code, which
+would make z depend on chunking. So eager and compiled code give the same bits.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
-from zfscale.zo.leaves import Leaf, Leaves
+from zfscale.zo import compiled
+from zfscale.zo.exact import sqrt
+from zfscale.zo.philox import PERTURB, blocks, words_of
 
-Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-Ints = tuple[int, int, int, int]
-Counter = TypeVar("Counter", Words, Ints)
-
-MASK = 0xFFFFFFFF
-M0, M1 = 0xD2511F53, 0xCD9E8D57  # multipliers
-W0, W1 = 0x9E3779B9, 0xBB67AE85  # Weyl increments of the key
-ROUNDS = 10
-
-# Purposes: streams of the same seed that must be independent of each other.
-PERTURB, DERIVE, SPARSE = range(3)
+Key = tuple[Any, Any]  # two 32-bit words: integers or 0-dimensional tensors
+Device = torch.device | str | None
 
 SIGNS_PER_BLOCK = 128
 GAUSSIANS_PER_BLOCK = 4
-CHUNK = 1 << 20  # elements generated at once; a multiple of both of the above
+HALVES_PER_BLOCK = 8
+GROUP = 4096  # elements; a group of Gaussians stores its blocks' first values, then all second ones, ...
+CHUNK = 1 << 19  # elements generated at once in large sets: a fixed shape, and small enough to stay in cache
+COMPILE_FROM = 1 << 23  # elements of a trainable set from which compiled noise earns its compilation back
 
 
-def philox(counter: Counter, key: tuple[int, int]) -> Counter:
-    """Philox 4x32-10 of four unsigned 32-bit words: Python integers, or int64 tensors that hold them."""
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(ROUNDS):
-        p0, p1 = c0 * M0, c2 * M1  # wraps as signed, yet its 64 bits are those of the unsigned product
-        c0, c1, c2, c3 = (
-            ((p1 >> 32) & MASK) ^ c1 ^ k0,
-            p1 & MASK,
-            ((p0 >> 32) & MASK) ^ c3 ^ k1,
-            p0 & MASK,
-        )
-        k0, k1 = (k0 + W0) & MASK, (k1 + W1) & MASK
-    return c0, c1, c2, c3
+def rademacher(key: Key, first: Any, count: int, device: Device = None) -> torch.Tensor:
+    """z_i = +-1 for elements first .. first + count - 1; float32 [count]. Both in whole groups of `GROUP`."""
+    words = torch.stack(blocks(key, first // SIGNS_PER_BLOCK, count // SIGNS_PER_BLOCK, PERTURB, device), 1)
+    bits = (words.to(torch.int32)[:, :, None] >> torch.arange(32, dtype=torch.int32, device=device)) & 1  # lowest first
+    return (1.0 - 2.0 * bits.to(torch.float32)).view(-1)
 
 
-def blocks(seed: int, first: int, count: int, purpose: int, device: torch.device | str = "cpu") -> Words:
-    """Words of the blocks first .. first + count - 1 of `seed`: four int64 tensors [count]."""
-    index = torch.arange(first, first + count, dtype=torch.int64, device=device)
-    zero = torch.zeros_like(index)
-    return philox((index & MASK, (index >> 32) & MASK, zero + purpose, zero), (seed & MASK, (seed >> 32) & MASK))
-
-
-def rademacher(seed: int, start: int, count: int, device: torch.device | str = "cpu") -> torch.Tensor:
-    """z_i = +-1 for elements start .. start + count - 1; float32 [count]. `start`, `count` in whole blocks."""
-    words = torch.stack(blocks(seed, start // SIGNS_PER_BLOCK, count // SIGNS_PER_BLOCK, PERTURB, device), 1)
-    octets = words.to(torch.int32).view(torch.uint8)  # [blocks, 16], lowest byte first
-    return _signs(device)[octets.int()].view(-1)
-
-
-def _signs(device: torch.device | str) -> torch.Tensor:
-    """Row b holds the 8 signs of byte b, lowest bit first, bit 1 as -1; float32 [256, 8]."""
-    octet = torch.arange(256, device=device)[:, None]
-    return 1.0 - 2.0 * ((octet >> torch.arange(8, device=device)) & 1).float()
-
-
-def gaussian(seed: int, start: int, count: int, device: torch.device | str = "cpu") -> torch.Tensor:
-    """z_i ~ N(0, 1) for elements start .. start + count - 1; float32 [count]. `start`, `count` in whole blocks.
+def gaussian(key: Key, first: Any, count: int, device: Device = None) -> torch.Tensor:
+    """z_i ~ N(0, 1) for elements first .. first + count - 1; float32 [count]. Both in whole groups of `GROUP`.
 
     Box-Muller on 24-bit uniforms: |z| <= sqrt(2 * 25 ln 2) = 5.9; P(|z| > 5.9) of a true normal is 4e-9.
     """
-    w0, w1, w2, w3 = blocks(seed, start // GAUSSIANS_PER_BLOCK, count // GAUSSIANS_PER_BLOCK, PERTURB, device)
-    a = _box_muller(w0, w1)
-    b = _box_muller(w2, w3)
-    return torch.stack([*a, *b], 1).reshape(-1)
-
-
-def derive(seed: int, *path: int) -> int:
-    """A child seed, 63 bits: independent of the parent's draws and of every other path's.
-
-    Each index of `path` (task, step, query, say) is folded in by one Philox block of its own.
-    """
-    for index in path:
-        counter: Ints = (index & MASK, (index >> 32) & MASK, DERIVE, 0)
-        w0, w1, _, _ = philox(counter, (seed & MASK, (seed >> 32) & MASK))
-        seed = (w0 << 31) | (w1 >> 1)
-    return seed
+    w0, w1, w2, w3 = blocks(key, first // GAUSSIANS_PER_BLOCK, count // GAUSSIANS_PER_BLOCK, PERTURB, device)
+    parts = (*_box_muller(w0, w1), *_box_muller(w2, w3))
+    return torch.stack([p.view(-1, GROUP // GAUSSIANS_PER_BLOCK) for p in parts], 1).view(-1)
 
 
 def _box_muller(u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Two independent normals from two words: r cos(2 pi v), r sin(2 pi v) with r = sqrt(-2 ln u)."""
     uniform = ((u >> 8).to(torch.float32) + 0.5) * (1.0 / (1 << 24))  # (0, 1]: never 0
-    r = torch.sqrt(-2.0 * _log(uniform))
+    r = sqrt(-2.0 * _log(uniform))
     cos, sin = _cos_sin(v)
     return r * cos, r * sin
 
@@ -140,54 +92,65 @@ def _cos_sin(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 NOISES: dict[str, Callable[..., torch.Tensor]] = {"rademacher": rademacher, "gaussian": gaussian}
 
-
 Mask = Callable[[int, int], torch.Tensor]  # (start, count) -> what z is multiplied by, [count]
 
 
 class Noise:
-    """Slices of z(seed), generated `CHUNK` elements at a time; the last `keep` chunks are kept.
+    """z(seed) of a flat vector of `total` elements, by slices.
 
-    Every use of z in a step (both sides, the update) asks for the same slices again. With more chunks kept than the
-    step has queries, a trainable set that fits one chunk is generated once a step and query, a larger one once a
-    pass, and memory stays at `keep` chunks.
+    Every use of z in a step (both sides, the update) asks for the same elements again. Small sets are one chunk, kept
+    for each of a step's `queries`; large ones are generated again, `CHUNK` elements at a time, by compiled code.
     """
 
-    def __init__(self, kind: str, device: torch.device | str = "cpu", keep: int = 2, mask: Mask | None = None) -> None:
-        self._mask = mask
-        self._generate = NOISES[kind]
-        self._device = device
-        self._keep = keep
-        self._chunks: OrderedDict[tuple[int, int, int], torch.Tensor] = OrderedDict()
-        self._views: OrderedDict[int, dict[str, torch.Tensor]] = OrderedDict()
+    def __init__(
+        self, kind: str, total: int, device: torch.device | str = "cpu", queries: int = 1, mask: Mask | None = None
+    ) -> None:
+        self._kind, self._device, self._mask = kind, torch.device(device), mask
+        self.total = total
+        self._chunk_size = CHUNK if total > CHUNK else -(-total // GROUP) * GROUP
+        self._keep = 2 if total > CHUNK else queries + 1
+        self._chunks: OrderedDict[tuple[int, int], torch.Tensor] = OrderedDict()
+        self._compiled = compiled.load(kind, CHUNK, self._device) if total >= COMPILE_FROM else None
 
-    def of_leaf(self, seed: int, leaf: Leaf, leaves: Leaves) -> torch.Tensor:
-        """The part of z(seed) for one of `leaves`, in its shape, float32; where they fit one chunk, cut up once."""
-        if leaves.total > CHUNK:
-            return self.slice(seed, leaf.start, leaf.count, leaves.total).view(leaf.parameter.shape)
-        if seed not in self._views:
-            if len(self._views) >= self._keep:
-                self._views.popitem(last=False)
-            self._views[seed] = leaves.split(self.slice(seed, 0, leaves.total, leaves.total))
-        return self._views[seed][leaf.name]
+    def slice(self, seed: int, start: int, stop: int) -> torch.Tensor:
+        """float32 [stop - start]: z(seed) of elements start .. stop - 1; not to be written to."""
+        parts = [self._part(seed, a, b) for a, b in self.pieces(start, stop)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts) if parts else torch.empty(0, device=self._device)
 
-    def slice(self, seed: int, start: int, count: int, total: int) -> torch.Tensor:
-        """float32 [count]: z of elements start .. start + count - 1 of a flat vector of `total` elements."""
-        first, last = start // CHUNK, max(start, start + count - 1) // CHUNK
-        parts = []
-        for index in range(first, last + 1):
-            base = index * CHUNK
-            chunk = self._chunk(seed, index, total)
-            parts.append(chunk[max(start - base, 0) : min(start + count - base, CHUNK)])
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    def uniform(self, seed: int, start: int, stop: int, purpose: int) -> torch.Tensor:
+        """float32 [stop - start] in [0, 1), multiples of 2^-16: half a word an element, of another purpose than z."""
+        first = start // HALVES_PER_BLOCK
+        count = -(-stop // HALVES_PER_BLOCK) - first
+        words = torch.stack(blocks(words_of(seed), first, count, purpose, self._device), 1)
+        halves = torch.stack([words & 0xFFFF, words >> 16], 2).view(-1)
+        skip = start - first * HALVES_PER_BLOCK
+        return halves[skip : skip + stop - start].to(torch.float32) * (1.0 / (1 << 16))
 
-    def _chunk(self, seed: int, index: int, total: int) -> torch.Tensor:
-        base = index * CHUNK
-        length = min(CHUNK, -(-(total - base) // SIGNS_PER_BLOCK) * SIGNS_PER_BLOCK)
-        key = (seed, index, length)
+    def pieces(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """The range cut where chunks end: each piece is one slice of one chunk."""
+        while start < stop:
+            end = min(stop, (start // self._chunk_size + 1) * self._chunk_size)
+            yield start, end
+            start = end
+
+    def _part(self, seed: int, start: int, stop: int) -> torch.Tensor:
+        index = start // self._chunk_size
+        base = index * self._chunk_size
+        return self._chunk(seed, index)[start - base : stop - base]
+
+    def _chunk(self, seed: int, index: int) -> torch.Tensor:
+        key = (seed, index)
         if key not in self._chunks:
             if len(self._chunks) >= self._keep:
                 self._chunks.popitem(last=False)
-            z = self._generate(seed, base, length, self._device)
-            self._chunks[key] = z if self._mask is None else z.mul_(self._mask(base, length))
+            self._chunks[key] = self._generate(seed, index * self._chunk_size)
         self._chunks.move_to_end(key)
         return self._chunks[key]
+
+    def _generate(self, seed: int, first: int) -> torch.Tensor:
+        size = self._chunk_size
+        if self._compiled is not None:
+            z = self._compiled(seed, first)
+        else:
+            z = NOISES[self._kind](words_of(seed), first, size, self._device)
+        return z if self._mask is None else z.mul_(self._mask(first, size))

@@ -21,10 +21,15 @@ Slot = tuple[nn.Module, str, Leaf]  # the attribute of a module that holds the l
 
 
 class Perturbation:
-    """Hooks on the modules that own the leaves. Create once for a (module, leaves) pair, `remove` when done."""
+    """Hooks on the modules that own the leaves. Create once for a (module, leaves) pair, `remove` when done.
+
+    Outside `at`, a leaf that forwards see in another dtype than its own is replaced by its cast, so that every forward
+    of the module, perturbed or not, computes in the same dtypes; autograd goes through the cast.
+    """
 
     def __init__(self, module: nn.Module, leaves: Leaves) -> None:
         self._value: Value | None = None
+        self._release: Callable[[torch.Tensor], None] | None = None
         self._slots = _slots(module, leaves)
         self._handles: list[Any] = []
         for reader in self._slots:
@@ -32,16 +37,19 @@ class Perturbation:
             self._handles.append(reader.register_forward_hook(self._put_back))
 
     @contextmanager
-    def at(self, value: Value) -> Iterator[None]:
-        """Forwards inside run with leaf -> value(leaf); the value has the parameter's shape and dtype."""
+    def at(self, value: Value, release: Callable[[torch.Tensor], None] | None = None) -> Iterator[None]:
+        """Forwards inside run with leaf -> value(leaf), of the parameter's shape and the dtype forwards see.
+
+        `release` is given each of these tensors back when its module is done with it.
+        """
         assert self._value is None, "perturbations do not nest"
-        self._value = value
+        self._value, self._release = value, release
         try:
             yield
         finally:
-            self._value = None
             for reader in self._slots:  # a forward that raised has not run its put-back hook
-                self._restore(reader)
+                self._put_back(reader)
+            self._value = self._release = None
 
     def remove(self) -> None:
         """Take the hooks off."""
@@ -49,17 +57,47 @@ class Perturbation:
             handle.remove()
 
     def _replace(self, reader: nn.Module, _inputs: Any) -> None:
-        if self._value is not None:
-            for owner, attribute, leaf in self._slots[reader]:
-                owner._parameters[attribute] = self._value(leaf)  # type: ignore[assignment]
-
-    def _put_back(self, reader: nn.Module, _inputs: Any, _output: Any) -> None:
-        if self._value is not None:
-            self._restore(reader)
-
-    def _restore(self, reader: nn.Module) -> None:
         for owner, attribute, leaf in self._slots[reader]:
-            owner._parameters[attribute] = leaf.parameter
+            if self._value is not None:
+                owner._parameters[attribute] = self._value(leaf)  # type: ignore[assignment]
+            elif leaf.seen != leaf.parameter.dtype:
+                owner._parameters[attribute] = leaf.cast()  # type: ignore[assignment]
+
+    def _put_back(self, reader: nn.Module, *_: Any) -> None:
+        for owner, attribute, leaf in self._slots[reader]:
+            replaced = owner._parameters[attribute]
+            if replaced is not leaf.parameter:
+                owner._parameters[attribute] = leaf.parameter
+                if self._release is not None:
+                    assert replaced is not None
+                    self._release(replaced)
+
+
+class Scratch:
+    """Memory for the leaves in use: a tensor is taken when a module starts and given back when it ends.
+
+    So a forward needs as much as the modules in progress own, the largest leaf in the main, and no page is new twice.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[torch.Tensor] = []
+
+    def take(self, leaf: Leaf) -> torch.Tensor:
+        """A flat tensor for the leaf, of the dtype that forwards see: the smallest free one that is large enough."""
+        count = leaf.parameter.numel()
+        fitting = [t for t in self._free if t.dtype == leaf.seen and t.numel() >= count]
+        if fitting:
+            best = min(fitting, key=torch.Tensor.numel)
+            self._free = [t for t in self._free if t is not best]
+            return best[:count]
+        self._free = [t for t in self._free if t.numel() > count]  # a larger one takes the place of the smaller ones
+        return torch.empty(count, dtype=leaf.seen, device=leaf.parameter.device)
+
+    def give(self, tensor: torch.Tensor) -> None:
+        """Take back what `take` gave, whatever view it is now."""
+        storage = tensor.untyped_storage()
+        whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage)
+        self._free.append(whole)
 
 
 def _slots(module: nn.Module, leaves: Leaves) -> dict[nn.Module, list[Slot]]:

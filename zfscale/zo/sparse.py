@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import torch
 
-from zfscale.zo.noise import CHUNK, SPARSE, blocks
+from zfscale.zo.noise import CHUNK
+from zfscale.zo.philox import SPARSE, blocks, words_of
 
 PER_BLOCK = 2  # elements that share a Philox block: two words a rank
 BUCKET = 46  # ranks are bucketed by their bits above this: 2^16 buckets
@@ -29,7 +30,7 @@ class Sparse:
 
     def _ranks(self, start: int, count: int) -> torch.Tensor:
         """Uniform integers in [0, 2^62), int64 [count]."""
-        w0, w1, w2, w3 = blocks(self._seed, start // PER_BLOCK, count // PER_BLOCK, SPARSE, self._device)
+        w0, w1, w2, w3 = blocks(words_of(self._seed), start // PER_BLOCK, count // PER_BLOCK, SPARSE, self._device)
         high, low = torch.stack([w0, w2], 1).view(-1), torch.stack([w1, w3], 1).view(-1)
         return (high >> 2 << 32) | low
 

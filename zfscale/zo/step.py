@@ -3,7 +3,7 @@
 for each step:
     g = estimate(theta, batch)          # 1. losses of a few forwards, never a backward
     h = direct(g)                       # 2. as it is, its sign, or checked against the batch (conserve)
-    theta <- theta - update(h)          # 3. SGD or Adam
+    theta <- theta - update(h)          # 3. SGD, Adam or AdaMM
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from typing import Any
 import torch
 
 from zfscale.zo.direct import Direct, identity, sign
-from zfscale.zo.estimate import Estimate, Problem, forward_gradient, spsa
-from zfscale.zo.leaves import Leaf
+from zfscale.zo.estimate import Estimate, forward_gradient, spsa
+from zfscale.zo.exact import stochastic_round
+from zfscale.zo.philox import ROUND
+from zfscale.zo.problem import Problem
 from zfscale.zo.update import SGD, Adam, State, Update
+
+Piece = tuple[int, int]  # start, stop in the flat vector
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,15 @@ class Optimizer:
     conserve: bool = False
     history: float = 0.0  # share of the past in g: g <- (1 - history) g + history g_past
     clip: float = 0.0  # bound on |coefficient|; 0 for none
+    projected: bool = False  # sign(c) z in the place of c z
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did. accepted: 1 for theta - step, -1 for theta + step, 0 for theta kept (both conserve only)."""
+    """What a step did. accepted: 1 for theta - step, -1 for theta + step (conserve), 0 for theta kept.
+
+    Theta is kept where conserve finds nothing better, and where the loss or a coefficient is not a number.
+    """
 
     loss: float
     seeds: tuple[int, ...]
@@ -45,24 +53,35 @@ class StepResult:
 
 
 class Stepper:
-    """Runs an optimizer on a problem, holding its state: the step count and each leaf's moments."""
+    """Runs an optimizer on a problem, holding its state: the step count and the moments, flat as the weights are."""
 
     def __init__(self, optimizer: Optimizer, problem: Problem) -> None:
         self.optimizer = optimizer
         self.problem = problem
         self.taken = 0
-        self.state: dict[str, State] = {f.name: optimizer.update.init(f.parameter) for f in problem.leaves}
+        self.theta = problem.leaves.flat
+        self.state: State = optimizer.update.init(self.theta)
+        if optimizer.history:
+            self.state["g"] = torch.zeros_like(self.theta, dtype=torch.float32)
 
     @torch.no_grad()
     def step(self, seeds: Sequence[int], lr: float) -> StepResult:
         """One pass of Algorithm 1 on the problem's current batch."""
-        estimate = self.optimizer.estimate(self.problem, seeds).clipped(self.optimizer.clip)
-        accepted, loss, extra = self._conserve(estimate, lr) if self.optimizer.conserve else (1, estimate.loss, 0)
+        estimate = self._shaped(self.optimizer.estimate(self.problem, seeds))
+        accepted, loss, extra = 1, estimate.loss, 0
+        if not estimate.finite:
+            accepted = 0
+        elif self.optimizer.conserve:
+            accepted, loss, extra = self._conserve(estimate, lr)
         self.commit(estimate, lr, accepted)
         return StepResult(loss, estimate.seeds, estimate.coefficients, accepted, estimate.forwards + extra)
 
-    def commit(self, estimate: Estimate, lr: float, accepted: int) -> None:
+    @torch.no_grad()
+    def commit(self, estimate: Estimate, lr: float, accepted: int, pieces: Sequence[Piece] | None = None) -> None:
         """Write theta <- theta - accepted * step, and the state of that step, once; nothing where theta is kept.
+
+        The pieces may be any division of the flat vector, in any order (by default, the noise's own): an element's
+        step depends on nothing but its own weight, state and noise.
 
         NOTE: the paper does not say what becomes of the state on theta + step. Here its first moment is turned round
         with the step (the second is even in g), so that the state is the one whose step was the move made.
@@ -70,18 +89,39 @@ class Stepper:
         if accepted == 0:
             return
         self.taken += 1
-        for leaf in self.problem.leaves:
-            step, state = self._step(estimate, leaf, lr, self.taken)
-            leaf.parameter.data.sub_(step, alpha=accepted)
-            self.state[leaf.name] = state if accepted > 0 else _reversed(state)
+        for start, stop in pieces or self.problem.noise.pieces(0, len(self.theta)):
+            state = self._move(estimate, start, stop, lr, self.taken, accepted, self.theta[start:stop])
+            for name, value in (state if accepted > 0 else _reversed(state)).items():
+                self.state[name][start:stop] = value
 
-    def _step(self, estimate: Estimate, leaf: Leaf, lr: float, t: int) -> tuple[torch.Tensor, State]:
-        g, state = estimate.gradient(self.problem, leaf), self.state[leaf.name]
+    def _shaped(self, estimate: Estimate) -> Estimate:
+        """The estimate with its coefficients as the ledger will have them."""
+        if self.optimizer.clip:
+            estimate = estimate.clipped(self.optimizer.clip)
+        return estimate.signed() if self.optimizer.projected else estimate
+
+    def _move(
+        self, estimate: Estimate, start: int, stop: int, lr: float, t: int, accepted: int, out: torch.Tensor
+    ) -> State:
+        """Write theta - accepted * step of a piece of the flat vector to `out`; the state after that step."""
+        g, theta = estimate.gradient(self.problem, start, stop), self.theta[start:stop]
+        state = {name: value[start:stop] for name, value in self.state.items()}
         kept: State = {}
-        if self.optimizer.history:
-            g = kept["g"] = torch.lerp(g, state["g"], self.optimizer.history) if "g" in state else g
-        step, new = self.optimizer.update.apply(leaf.parameter, self.optimizer.direct(g), state, lr, t)
-        return step, new | kept
+        if a := self.optimizer.history:
+            g = kept["g"] = g if t == 1 else g * (1 - a) + state["g"] * a
+        step, new = self.optimizer.update.apply(theta, self.optimizer.direct(g), state, lr, t)
+        combine = torch.sub if accepted > 0 else torch.add
+        if theta.dtype.itemsize > 2 and out.dtype == theta.dtype:
+            combine(theta, step, out=out)
+        else:
+            out.copy_(self._rounded(combine(theta, step), estimate.seeds[0], start, stop))
+        return new | kept
+
+    def _rounded(self, moved: torch.Tensor, seed: int, start: int, stop: int) -> torch.Tensor:
+        """`moved` as a number of theta's dtype; 16 bits are rounded stochastically, by noise of the first seed."""
+        if self.theta.dtype.itemsize > 2:
+            return moved.to(self.theta.dtype)
+        return stochastic_round(moved, self.theta.dtype, self.problem.noise.uniform(seed, start, stop, ROUND))
 
     def _conserve(self, estimate: Estimate, lr: float) -> tuple[int, float, int]:
         """Of theta, theta - step, theta + step, the one of lowest loss: (accepted, L(theta), extra forwards).
@@ -98,11 +138,12 @@ class Stepper:
         return 0, here, extra + 2
 
     def _loss_after(self, estimate: Estimate, lr: float, accepted: int) -> float:
-        def moved(leaf: Leaf) -> torch.Tensor:
-            step, _ = self._step(estimate, leaf, lr, self.taken + 1)
-            return leaf.parameter.sub(step, alpha=accepted).to(leaf.parameter.dtype)
+        t = self.taken + 1
 
-        return self.problem.loss_at(moved)
+        def point(a: int, b: int, out: torch.Tensor) -> None:
+            self._move(estimate, a, b, lr, t, accepted, out)
+
+        return self.problem.loss_at(point)
 
 
 def _reversed(state: State) -> State:
@@ -116,10 +157,10 @@ def make_optimizer(o: Any) -> Optimizer:
 
     NOTE: with `history`, the paper's enhancement 2, the first step of a task has no past and takes g as it is.
     """
-    zo = partial(spsa, eps=o.eps, sides=o.sides)
+    zo, fg = partial(spsa, eps=o.eps, sides=o.sides), forward_gradient
     sgd = SGD(o.momentum, o.weight_decay)
     adam = Adam(o.beta1, o.beta2, o.weight_decay)
-    adamm = Adam(o.beta1, o.beta2, o.weight_decay, amsgrad=True)
+    adamm = replace(adam, amsgrad=True)
     table = {
         "zo-sgd": Optimizer(zo, identity, sgd),
         "zo-sgd-sign": Optimizer(zo, sign, sgd),
@@ -128,6 +169,17 @@ def make_optimizer(o: Any) -> Optimizer:
         "zo-adam-sign": Optimizer(zo, sign, adam),
         "zo-adam-conserve": Optimizer(zo, identity, adam, conserve=True),
         "zo-adamm": Optimizer(zo, identity, adamm),
-        "forward-grad": Optimizer(forward_gradient, identity, sgd),
+        "zo-adamm-sign": Optimizer(zo, sign, adamm),
+        "zo-adamm-conserve": Optimizer(zo, identity, adamm, conserve=True),
+        "forward-grad": Optimizer(fg, identity, sgd),
+        "forward-grad-sign": Optimizer(fg, sign, sgd),
+        "forward-grad-conserve": Optimizer(fg, identity, sgd, conserve=True),
+        "forward-grad-adam": Optimizer(fg, identity, adam),
+        "forward-grad-adam-sign": Optimizer(fg, sign, adam),
+        "forward-grad-adam-conserve": Optimizer(fg, identity, adam, conserve=True),
+        "forward-grad-adamm": Optimizer(fg, identity, adamm),
     }
-    return replace(table[o.name], history=o.history, clip=o.clip)
+    optimizer = replace(table[o.name], history=o.history, clip=o.clip)
+    if o.sign == "projected" and optimizer.direct is sign:
+        optimizer = replace(optimizer, direct=identity, projected=True)
+    return optimizer

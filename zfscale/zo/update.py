@@ -2,6 +2,9 @@
 
 `apply` never writes: it returns the step (theta is to become theta - step) and the state that belongs to it, so that
 conserve can look at a step before it is taken. Rules and defaults are those of `torch.optim`, weight decay coupled.
+
+Each operation is rounded by itself (no fused multiply-add, exact square root), so that an element's bits do not depend
+on where in a vector it stands: any sharding of the flat vector takes the same step.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ from typing import Protocol
 
 import torch
 
-State = dict[str, torch.Tensor]  # of one leaf
+from zfscale.zo.exact import sqrt
+
+State = dict[str, torch.Tensor]  # flat, like theta; float32 for theta of 32 bits or fewer
 
 
 class Update(Protocol):
@@ -37,7 +42,7 @@ class SGD:
 
     def init(self, theta: torch.Tensor) -> State:
         """No state without momentum: then SGD costs no memory."""
-        return {"v": torch.zeros_like(theta, dtype=torch.float32)} if self.momentum else {}
+        return {"v": _zeros(theta)} if self.momentum else {}
 
     def apply(
         self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int
@@ -45,9 +50,9 @@ class SGD:
         """See the class."""
         d = _decayed(theta, h, self.weight_decay)
         if not self.momentum:
-            return lr * d, state
-        v = torch.add(d, state["v"], alpha=self.momentum)
-        return lr * v, {"v": v}
+            return d * lr, state
+        v = state["v"] * self.momentum + d
+        return v * lr, {"v": v}
 
 
 @dataclass(frozen=True)
@@ -62,23 +67,26 @@ class Adam:
 
     def init(self, theta: torch.Tensor) -> State:
         """Both moments zero."""
-        zero = torch.zeros_like(theta, dtype=torch.float32)
-        state = {"m": zero, "v": zero.clone()}
-        return state | {"v_max": zero.clone()} if self.amsgrad else state
+        names = ("m", "v", "v_max") if self.amsgrad else ("m", "v")
+        return {name: _zeros(theta) for name in names}
 
     def apply(
         self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int
     ) -> tuple[torch.Tensor, State]:
         """See the class."""
         d = _decayed(theta, h, self.weight_decay)
-        m = torch.lerp(state["m"], d, 1 - self.beta1)
-        v = self.beta2 * state["v"] + (1 - self.beta2) * d * d
+        m = state["m"] + (d - state["m"]) * (1 - self.beta1)
+        v = state["v"] * self.beta2 + d * d * (1 - self.beta2)
         new = {"m": m, "v": v}
         if self.amsgrad:
             new["v_max"] = v = torch.maximum(state["v_max"], v)
         scale = lr / (1 - self.beta1**t)
-        return scale * m / ((v / (1 - self.beta2**t)).sqrt_() + self.eps), new
+        return m * scale / (sqrt(v / (1 - self.beta2**t)) + self.eps), new
+
+
+def _zeros(theta: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(theta, dtype=torch.promote_types(theta.dtype, torch.float32))
 
 
 def _decayed(theta: torch.Tensor, h: torch.Tensor, weight_decay: float) -> torch.Tensor:
-    return torch.add(h, theta.to(torch.float32), alpha=weight_decay) if weight_decay else h
+    return theta.to(h.dtype) * weight_decay + h if weight_decay else h

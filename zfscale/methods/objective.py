@@ -1,0 +1,42 @@
+"""What is minimised: a function of logits and labels that returns a number; it need not have a derivative."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from zfscale.errors import ZfscaleError
+
+Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # float32 [B, C], int64 [B] -> the batch's mean
+
+
+def error_rate(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The share of wrong predictions, 0-1 loss: what `accuracy` minimises. Its derivative is 0 or undefined."""
+    return (logits.argmax(1) != labels).float().mean()
+
+
+OBJECTIVES: dict[str, Objective] = {"cross_entropy": F.cross_entropy, "accuracy": error_rate}
+
+
+def load(name: str) -> Objective:
+    """An objective by name, or by the path "package.module:function" of a user's own; it may return a plain number.
+
+    Errors: ZfscaleError if there is no such function.
+    """
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    module, _, function = name.partition(":")
+    if (here := os.getcwd()) not in sys.path:  # a command's own directory is, the user's is not
+        sys.path.append(here)
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ZfscaleError(f"train.objective: {name!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise ZfscaleError(f"train.objective: {name!r} is not a function")
+    return lambda logits, labels: torch.as_tensor(found(logits, labels))

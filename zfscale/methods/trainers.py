@@ -1,0 +1,169 @@
+"""What takes the steps of a phase of training: a forward-only optimizer, or backpropagation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from zfscale.errors import ZfscaleError
+from zfscale.methods import objective
+from zfscale.methods.batch import Batch
+from zfscale.models.engine import Engine
+from zfscale.models.network import Network
+from zfscale.streams.class_incremental import Task
+from zfscale.zo.estimate import Estimate
+from zfscale.zo.leaves import Leaf, Leaves
+from zfscale.zo.ledger import Entry
+from zfscale.zo.noise import CHUNK, Noise
+from zfscale.zo.philox import derive
+from zfscale.zo.problem import Problem
+from zfscale.zo.sparse import Sparse
+from zfscale.zo.step import Stepper, StepResult, make_optimizer
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+# What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path.
+HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE = range(7)
+FIRST_ORDER = ("fo-sgd", "fo-adam")
+
+
+@dataclass(frozen=True)
+class FirstOrderPhase:
+    """The epochs at the start of every task that backpropagation takes."""
+
+    name: str
+    lr: float
+    epochs: int
+
+
+def first_order(spec: TrialSpec) -> FirstOrderPhase:
+    """All epochs of a first-order optimizer, the first ones of a hybrid, none of a forward-only one."""
+    o = spec.optimizer
+    if o.name in FIRST_ORDER:
+        return FirstOrderPhase(o.name, o.lr, spec.train.epochs)
+    if o.first_order is None:
+        return FirstOrderPhase("", 0.0, 0)
+    return FirstOrderPhase(o.first_order.name, o.first_order.lr, o.first_order.epochs)
+
+
+class Trainer(Protocol):
+    """Takes optimizer steps on `batch`; `leaves` are what it trains."""
+
+    batch: Batch
+    leaves: Leaves
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """`seed` is the step's own: whatever is random in it derives from it."""
+        ...
+
+    def close(self) -> None:
+        """Leave the network in eval mode."""
+        ...
+
+
+class ForwardOnly:
+    """A zeroth-order or forward-gradient optimizer; the network runs in eval mode, so that L is a function.
+
+    Errors: ZfscaleError if `eps` is lost in the number format of every weight.
+    """
+
+    def __init__(self, network: Network, engine: Engine, spec: TrialSpec, task: Task) -> None:
+        o, self._queries = spec.optimizer, spec.optimizer.queries
+        engine.train(False)
+        self.leaves, perturbation = network.prepare(_one(task, engine))
+        if o.name.startswith("zo-"):
+            check_eps(self.leaves, o.eps)
+        self.batch = _batch(engine, spec)
+        mask = None
+        if o.sparsity:
+            seed = derive(spec.seed, task.index, SPARSE)
+            mask = Sparse(seed, o.sparsity, self.leaves.total, self.leaves.device).mask
+        noise = Noise(o.noise, self.leaves.total, self.leaves.device, o.queries, mask)
+        self._stepper = Stepper(make_optimizer(o), Problem(self.batch.loss, self.leaves, perturbation, noise))
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """Algorithm 1, with seeds derived from the step's."""
+        return self._stepper.step([derive(seed, QUERY, i) for i in range(self._queries)], lr)
+
+    def replay(self, taken: Entry, lr: float) -> None:
+        """Take a step again as it was taken: no forward, the same weights and state, bit for bit."""
+        estimate = Estimate(taken.seeds, taken.coefficients, taken.loss, exact=False, forwards=0)
+        self._stepper.commit(estimate, lr, taken.accepted)
+
+    def close(self) -> None:
+        """Nothing to undo."""
+
+
+class FirstOrder:
+    """Backpropagation through the engine; the network runs in train mode, its dropout drawn from the step's seed.
+
+    `name` is fo-sgd or fo-adam; momentum, betas and weight decay are those of the sweep file's `optimizer` block.
+    """
+
+    def __init__(self, network: Network, engine: Engine, spec: TrialSpec, task: Task, name: str) -> None:
+        o, self._inference = spec.optimizer, engine
+        self.leaves, _ = network.prepare(_one(task, engine))
+        parameters = [leaf.parameter for leaf in self.leaves]
+        rule: Any = torch.optim.SGD if name == "fo-sgd" else torch.optim.Adam
+        own = {"momentum": o.momentum} if name == "fo-sgd" else {"betas": (o.beta1, o.beta2)}
+        self._optimizer = rule(parameters, o.lr, weight_decay=o.weight_decay, **own)
+        self.batch = _batch(Engine(network, spec.train.batch_size, self._optimizer), spec)
+        self.batch.engine.train(True)
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """Backward over the batch and one step of torch.optim's rule; none where the loss is not a number."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        engine, losses = self.batch.engine, []
+        with torch.random.fork_rng(devices=_own(self._inference.device)):
+            torch.manual_seed(derive(seed, DROPOUT))
+            for i, part in enumerate(self.batch.parts(), start=1):
+                if not part.requires_grad:
+                    raise ZfscaleError("train.objective: no derivative, which a first-order optimizer needs")
+                losses.append(float(part.detach()))
+                if math.isfinite(losses[-1]):
+                    engine.backward(part, last=i == self.batch.count)
+        total = sum(losses)
+        if math.isfinite(total):
+            engine.step()
+        else:
+            self._optimizer.zero_grad()
+        return StepResult(total, (), (), int(math.isfinite(total)), forwards=1)
+
+    def close(self) -> None:
+        """Back to evaluation."""
+        self._inference.train(False)
+
+
+def check_eps(leaves: Leaves, eps: float) -> None:
+    """ZfscaleError if theta + eps rounds to theta for every weight, in the number format that forwards see."""
+    for leaf in leaves:
+        if _moves(leaf, eps):
+            return
+    formats = ", ".join(sorted({str(leaf.seen).removeprefix("torch.") for leaf in leaves}))
+    raise ZfscaleError(f"optimizer.eps: {eps:g} is lost in {formats}: theta + eps equals theta for every weight")
+
+
+def _moves(leaf: Leaf, eps: float) -> bool:
+    """Whether any weight of the leaf differs from itself + eps; looks no further than the first that does."""
+    for part in leaf.parameter.detach().view(-1).split(CHUNK):
+        wide = part.to(torch.promote_types(part.dtype, torch.float32))
+        if bool(((wide + eps).to(leaf.seen) != wide.to(leaf.seen)).any()):
+            return True
+    return False
+
+
+def _batch(engine: Engine, spec: TrialSpec) -> Batch:
+    return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size)
+
+
+def _one(task: Task, engine: Engine) -> torch.Tensor:
+    return torch.tensor(task.train_x[:1], device=engine.device)
+
+
+def _own(device: torch.device) -> list[torch.device]:
+    return [] if device.type == "cpu" else [device]
