@@ -7,6 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SWEEP  ?= sweeps/vit_classil.yaml
 ARGS   ?=
+INFTY  := 0.1.2  # the official toolkit, which the tests compare with; of what it requires they need nothing more
 # --no-compile: bytecode is made on first import, of what is imported only.
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
@@ -57,4 +58,5 @@ $(VENV)/.run: pyproject.toml requirements.lock
 $(VENV)/.dev: $(VENV)/.run
 	@echo "installing what the tests need"
 	@$(PIP) -c requirements.lock -e '.[dev]'
+	@$(PIP) --no-deps infty==$(INFTY)
 	@touch $@

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import gc
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 
 from zfscale.records import Eval, Outcome, Query, Step
 
-OPTIMIZERS = {
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models this small, threads only wait for each other
+
+OPTIMIZERS = {  # all there are -> a learning rate that suits them
     "fo-sgd": 0.1,
     "fo-adam": 0.01,
     "zo-sgd": 1e-3,
@@ -21,7 +25,15 @@ OPTIMIZERS = {
     "zo-adam-sign": 1e-3,
     "zo-adam-conserve": 1e-3,
     "zo-adamm": 1e-3,
+    "zo-adamm-sign": 1e-3,
+    "zo-adamm-conserve": 1e-3,
     "forward-grad": 1e-3,
+    "forward-grad-sign": 1e-3,
+    "forward-grad-conserve": 1e-3,
+    "forward-grad-adam": 1e-3,
+    "forward-grad-adam-sign": 1e-3,
+    "forward-grad-adam-conserve": 1e-3,
+    "forward-grad-adamm": 1e-3,
 }
 
 
@@ -45,6 +57,12 @@ class Memory:
 
     def close(self, outcome: Outcome) -> None:
         self.outcome = outcome
+
+    @property
+    def told(self) -> list[Any]:
+        """All that must come out the same again: everything but the clock."""
+        steps = [replace(step, loss=repr(step.loss), seconds=0.0) for step in self.steps]
+        return [*steps, *(replace(q, coefficient=repr(q.coefficient)) for q in self.queries), *self.evals]
 
 
 @pytest.fixture
@@ -71,6 +89,9 @@ def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         ViTModel(config, add_pooling_layer=False).save_pretrained(path)
+    import deepspeed  # noqa: F401
+
+    gc.freeze()  # DeepSpeed collects garbage at every start: seconds a trial, if it looks through all these modules
     return path
 
 
@@ -88,6 +109,55 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             noise = rng.integers(0, 60, (size[1], size[0], 3)) + np.array([30 * c, 180 - 30 * c, 90])
             Image.fromarray(noise.astype(np.uint8)).save(root / f"class{c}" / f"{i}.png")
     return root
+
+
+@dataclass(frozen=True)
+class Small:
+    """Small trials: 6 classes in 3 tasks, each of 16 training images, on the tiny ViT."""
+
+    spec_of: dict[str, Any]
+    base: Any  # BaseModel
+    data: Any  # ImageData
+
+    def spec(self, method: str = "ease", optimizer: str = "zo-sgd", **changes: Any) -> Any:
+        """The spec of one; `optimizer__eps=1` sets a leaf."""
+        from zfscale.spec import TrialSpec
+
+        own = {
+            "method": {"name": method, "bottleneck": 4},
+            "optimizer": {"name": optimizer, "lr": OPTIMIZERS[optimizer]},
+        }
+        spec = {**self.spec_of, "train": {"epochs": 1, "batch_size": 8}, **own}
+        for path, value in changes.items():
+            block, _, key = path.partition("__")
+            spec[block] = {**spec[block], key: value} if key else value
+        return TrialSpec.model_validate(spec)
+
+    def run(self, spec: Any, **more: Any) -> Memory:
+        """What the trial says."""
+        from zfscale import trial
+
+        sink = Memory()
+        sink.close(trial.run(spec, self.base, self.data, sink, **more))
+        return sink
+
+    def tasks(self, spec: Any) -> Any:
+        """Its stream."""
+        from zfscale.streams import STREAMS
+
+        return STREAMS[spec.stream.kind](self.data, spec.stream.tasks, spec.stream.class_order_seed)
+
+
+@pytest.fixture(scope="session")
+def small(tiny_vit: Path, image_folder: Path) -> Small:
+    from zfscale.models.vit import load_base
+    from zfscale.spec.schema import DatasetPath
+    from zfscale.streams.datasets import load
+
+    dataset = {"path": str(image_folder), "format": "imagefolder"}
+    base = load_base(str(tiny_vit))
+    spec_of = {"model": {"name": str(tiny_vit)}, "stream": {"dataset": dataset, "tasks": 3}}
+    return Small(spec_of, base, load(DatasetPath(**dataset), base.pixels.size))
 
 
 def sweep_file(path: Path, tiny_vit: Path, image_folder: Path, **blocks: Any) -> Path:

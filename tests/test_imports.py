@@ -18,6 +18,7 @@ FORBIDDEN = {
     "spec": ["streams", "methods", "models", "sinks", "sweep", "trial", "report", "zo", "records"],
     "report": ["streams", "methods", "models", "sweep", "trial", "zo"],
     "trial.py": ["sweep", "report"],
+    "bench": ["sweep", "sinks", "trial", "report"],
     "metrics.py": ["zo", "torch"],
 }
 ONLY = {"ray": "sweep", "deepspeed": "models/engine.py", "wandb": "sinks/wandb.py"}
@@ -50,6 +51,11 @@ def test_heavy_packages_have_one_importer(package):
     users = {f for f in PACKAGE.rglob("*.py") if any(n.split(".")[0] == package for n in imports(f))}
     assert users
     assert all(f.is_relative_to(PACKAGE / ONLY[package]) for f in users), users
+
+
+def test_only_the_command_imports_the_benchmarks():
+    users = {f for f in PACKAGE.rglob("*.py") if any(n.startswith("zfscale.bench") for n in imports(f))}
+    assert {f for f in users if not f.is_relative_to(PACKAGE / "bench")} == {PACKAGE / "cli.py"}
 
 
 def test_registries_offer_what_the_spec_allows():

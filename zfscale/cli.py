@@ -80,6 +80,20 @@ def base(args: argparse.Namespace) -> int:
     return 0
 
 
+def bench_step(args: argparse.Namespace) -> int:
+    """Time a zeroth-order step of all of a model against its bare forwards and other implementations."""
+    import torch
+
+    from zfscale.bench.settings import Settings
+    from zfscale.bench.step import report
+
+    names = ("model", "batch_size", "precision", "noise", "optimizer", "momentum", "queries", "sides", "repeats")
+    threads = torch.get_num_threads() if args.threads is None else args.threads
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    print(report(Settings(**given, threads=threads, against=args.against and tuple(args.against)), args.json))
+    return 0
+
+
 def _report(directory: str) -> int:
     from zfscale.report import table, write
 
@@ -98,6 +112,28 @@ def _add_sweep_file(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="override a value of the file, e.g. --set optimizer.lr=1e-3 (repeatable)",
     )
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    command = parser.add_subparsers(title="benchmarks", metavar="WHAT", required=True).add_parser(
+        "step", help="time and memory of one step", description=bench_step.__doc__
+    )
+    add = command.add_argument
+    add("--model", metavar="NAME", help="vit-b16 (default; random weights), embedded/vit-nano, a directory or hub id")
+    add("--batch-size", type=int, metavar="N", help="default: 8")
+    add("--precision", metavar="NAME", help="fp32 (default), bf16-mixed or bf16; the peers' is always fp32")
+    add("--noise", metavar="NAME", help="rademacher (default) or gaussian")
+    add("--optimizer", metavar="NAME", help="default: zo-sgd")
+    add("--momentum", type=float, metavar="X", help="default: 0")
+    add("--queries", type=int, metavar="N", help="directions a step; default: 1")
+    add("--sides", type=int, metavar="N", help="1 or 2 (default)")
+    add("--repeats", type=int, metavar="N", help="rounds that count, after one that does not; default: 7")
+    add("--threads", type=int, metavar="N", help="default: torch's own choice, all cores")
+    add(
+        "--against", action="append", metavar="PEER", help="infty or mezo (repeatable); default: all that are installed"
+    )
+    add("--json", action="store_true", help="print one JSON object in place of the table")
+    command.set_defaults(command=bench_step)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,6 +169,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("name", metavar="NAME", help="e.g. vit-nano")
     command.add_argument("--out", metavar="DIR", help="where to write it; the package's own directory by default")
     command.set_defaults(command=base)
+
+    _add_bench(commands.add_parser("bench", help="measure this machine", description="Measure this machine."))
 
     command = commands.add_parser("schema", help="print the JSON Schema", description=schema.__doc__)
     command.set_defaults(command=schema)

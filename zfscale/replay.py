@@ -48,11 +48,16 @@ def replay(results: Path, trial_id: str, out: Path, step: int | None = None) -> 
     step = len(taken) if step is None else step
     if not 0 <= step <= len(taken):
         raise ZfscaleError(f"--step {step}: trial {trial_id} took {len(taken)} steps; allowed: 0 to {len(taken)}")
-    if 0 < step < len(taken) and not taken[step - 1].entry.seeds and not taken[step].entry.seeds:
+    if 0 < step < len(taken) and inside_first_order(taken[step - 1], taken[step]):
         raise ZfscaleError(f"--step {step}: inside a first-order phase, of which trial {trial_id} keeps only the end")
     method = rebuild(spec, taken[:step], Snapshots(results / "snapshots" / trial_id))
     save(method, spec, out, step)
     return step
+
+
+def inside_first_order(before: Taken, after: Taken) -> bool:
+    """Whether two steps in a row are of one first-order phase: neither has queries, and both are of one task."""
+    return before.task == after.task and not before.entry.seeds and not after.entry.seeds
 
 
 def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method:

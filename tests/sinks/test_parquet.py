@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -129,6 +130,18 @@ def test_unsigned_seeds_keep_their_bits(tmp_path):
     sink.close(FINISHED)
     seeds = pq.read_table(tmp_path / "ledger")["seed"].to_pylist()
     assert [seed % 2**64 for seed in seeds] == [0, 2**63 - 1, 2**63, 2**64 - 1]
+
+
+@pytest.mark.parametrize("queries", [125, 1000])
+def test_a_ledger_takes_few_bytes_a_query(queries, tmp_path):
+    """Seeds are 63 random bits; coefficients, differences of float32 losses, hold some 3 bytes."""
+    chance = random.Random(0)
+    sink = ParquetSink(tmp_path, "t1", "{}", {})
+    for i in range(queries):
+        plus, minus = (struct.unpack("f", struct.pack("f", chance.gauss(2.3, 0.1)))[0] for _ in "ab")
+        sink.query(Query(1 + i // 200, i % 200, 0, chance.getrandbits(63), (plus - minus) / 2e-3, 1))
+    sink.close(FINISHED)
+    assert (tmp_path / "ledger" / "t1.parquet").stat().st_size <= 32 * queries
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,42 @@ def test_a_bad_value_is_located_and_explained(tmp_path: Path, old: str, new: str
     assert says in error
 
 
+FIRST = "\n  first_order: {name: fo-sgd, lr: 0.1, epochs: 1}"
+TRAINING = [  # optimizer, what follows its lr, more of the train block, where the error is, what it says
+    ("fo-sgd", "", "objective: accuracy", "8: train.objective:", "'accuracy' has no derivative, and fo-sgd needs one"),
+    ("fo-adam", "", "objective: accuracy", "8: train.objective:", "allowed: the zo- optimizers, or cross_entropy"),
+    ("forward-grad", "", "objective: accuracy", "8: train.objective:", "and forward-grad needs one"),
+    ("forward-grad-adam-sign", "", "objective: accuracy", "8: train.objective:", "forward-grad-adam-sign needs one"),
+    ("zo-sgd", FIRST, "objective: accuracy", "9: train.objective:", "and a first-order phase needs one"),
+    ("zo-sgd", "", "objective: acuracy", "8: train.objective:", "got 'acuracy'"),
+    ("zo-sgd", "", "objective: my module:f", "8: train.objective:", "got 'my module:f'"),
+    ("zo-sgd", "", "micro_batch_size: 0", "8: train.micro_batch_size:", "expected an integer >= 1 or null, got 0"),
+    ("zo-sgd", "", "precision: fp16", "8: train.precision:", "allowed: bf16, bf16-mixed, fp32"),
+    ("fo-sgd", FIRST, "", "8: optimizer.first_order:", "fo-sgd is first-order throughout; allowed: null, or"),
+    ("zo-adam", FIRST.replace("epochs: 1", "epochs: 2"), "", "8: optimizer.first_order.epochs:", "allowed: 1 to 1"),
+    ("zo-adam", FIRST.replace("fo-sgd", "zo-sgd"), "", "8: optimizer.first_order.name:", "allowed: fo-adam, fo-sgd"),
+    ("zo-adam", FIRST.replace("lr: 0.1, ", ""), "", "8: optimizer.first_order.lr:", "missing"),
+    ("zo-adam", FIRST.replace("lr:", "rate:"), "", "8: optimizer.first_order.rate:", "allowed: epochs, lr, name"),
+]
+
+
+@pytest.mark.parametrize(("name", "more", "train", "where", "says"), TRAINING)
+def test_what_an_optimizer_cannot_train_on_is_located_and_explained(
+    tmp_path: Path, name: str, more: str, train: str, where: str, says: str
+) -> None:
+    text = GOOD.replace("zo-sgd", name).replace("lr: 1e-3", f"lr: 1e-3{more}").replace("size: 8", f"size: 8, {train}")
+    error = message(tmp_path, text)
+    assert error.startswith(f"x.yaml:{where}")
+    assert says in error
+
+
+def test_an_optimizer_of_a_grid_that_cannot_train_on_the_objective_is_located(tmp_path: Path) -> None:
+    text = GOOD.replace("size: 8", "size: 8, objective: accuracy")
+    space = "space:\n  optimizer.name: {grid: [zo-sgd, zo-adam, fo-sgd]}\n"
+    assert message(tmp_path, text + space).startswith("x.yaml:8: train.objective: 'accuracy' has no derivative")
+    load(tmp_path / "x.yaml", ["space.optimizer.name.grid=[zo-sgd, zo-adamm-sign]"])
+
+
 SPACES = [  # an entry of the space on line 10, where the error is, what it says
     ("optimizer.lr: {grdi: [1]}", "space.optimizer.lr.grdi:", "did you mean 'grid'?"),
     ("optimizer.lr: {grid: [1], choice: [2]}", "space.optimizer.lr:", "got grid and choice"),

@@ -12,6 +12,7 @@ import yaml
 from zfscale.errors import SpecError
 from zfscale.spec import Sweep, TrialSpec, load
 from zfscale.spec.distributions import Choice, LogUniform, QUniform, RandInt, Uniform
+from zfscale.spec.schema import TEMPLATE_PATHS
 
 TEMPLATE: dict[str, Any] = {
     "name": "s",
@@ -172,9 +173,41 @@ def test_a_trial_survives_json(tmp_path: Path) -> None:
         assert again.trial_id == trial.trial_id
 
 
+def test_new_options_with_their_defaults_keep_old_ids() -> None:
+    """The literal was computed before these existed: sign, first_order, micro_batch_size, objective, bf16."""
+    dataset = {"path": "data", "format": "imagefolder"}
+    old = {
+        "model": {"name": "embedded/vit-nano", "input_range": "unit"},
+        "stream": {"kind": "class_incremental", "dataset": dataset, "tasks": 3, "class_order_seed": 7},
+        "method": {"name": "ease", "bottleneck": 8, "adapter_scale": 0.5, "adapter_dropout": 0.2}
+        | {"alpha": 0.3, "beta": 0.1},
+        "optimizer": {"name": "zo-adamm", "lr": 1e-3, "eps": 1e-2, "queries": 4, "noise": "gaussian", "sides": 1}
+        | {"momentum": 0.5, "beta1": 0.8, "beta2": 0.99, "weight_decay": 0.01, "history": 0.4, "sparsity": 0.5}
+        | {"clip": 1.0, "schedule": "cosine"},
+        "train": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
+        "seed": 5,
+    }
+    assert TrialSpec.model_validate(old).trial_id == "4e7fcc0fb54c"
+    old["optimizer"] |= {"sign": "elementwise", "first_order": None}
+    old["train"] |= {"micro_batch_size": None, "objective": "cross_entropy"}
+    assert TrialSpec.model_validate(old).trial_id == "4e7fcc0fb54c"
+    old["train"] |= {"micro_batch_size": 4}
+    assert TrialSpec.model_validate(old).trial_id != "4e7fcc0fb54c"
+
+
 def test_leaves_name_every_field_and_are_scalars(tmp_path: Path) -> None:
     leaves = sweep(tmp_path, {}).trials[0].leaves()
     assert leaves["optimizer.beta2"] == 0.999
     assert leaves["train.precision"] == "fp32"
-    assert len(leaves) == 30
-    assert all(isinstance(value, (str, int, float)) for value in leaves.values())
+    scalars = {path for path in TEMPLATE_PATHS if not any(p.startswith(f"{path}.") for p in TEMPLATE_PATHS)}
+    assert set(leaves) == (scalars - {"stream.dataset.path", "stream.dataset.format"}) | {"stream.dataset"}
+    assert {path for path, value in leaves.items() if value is None} == set(TrialSpec.NULLABLE)
+    assert all(isinstance(value, (str, int, float)) for path, value in leaves.items() if path not in TrialSpec.NULLABLE)
+
+
+def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path) -> None:
+    phase = "optimizer.first_order={name: fo-adam, lr: 1e-2, epochs: 1}"
+    leaves = sweep(tmp_path, {}, phase, "train.micro_batch_size=3").trials[0].leaves()
+    found = {path: leaves[path] for path in TrialSpec.NULLABLE}
+    assert list(found.values()) == ["fo-adam", 0.01, 1, 3]
+    assert {path: type(value) for path, value in found.items()} == TrialSpec.NULLABLE

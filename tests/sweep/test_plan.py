@@ -23,6 +23,11 @@ from zfscale.sweep.inputs import Inputs
         ({"name": "zo-sgd-conserve"}, (4, 5)),
         ({"name": "zo-adam-conserve", "sides": 1}, (3, 4)),
         ({"name": "forward-grad", "queries": 2}, (2, 2)),
+        ({"name": "forward-grad-adam-sign", "queries": 2}, (2, 2)),
+        ({"name": "forward-grad-conserve", "queries": 2}, (3, 4)),  # a dual forward has seen L(theta)
+        ({"name": "forward-grad-adam-conserve"}, (2, 3)),
+        ({"name": "zo-adamm-conserve", "queries": 2}, (6, 7)),
+        ({"name": "zo-adamm-conserve", "queries": 2, "sides": 1}, (4, 5)),
     ],
 )
 def test_forwards_per_step(given, expected):
@@ -44,3 +49,13 @@ def test_the_plan_agrees_with_what_trials_do(tmp_path, tiny_vit, image_folder):
     text = describe(sweep)
     assert len(text.splitlines()) == 17
     assert text.splitlines()[-1].startswith("16 trials, 16 to run")
+
+
+@pytest.mark.parametrize("optimizer", ["zo-adamm-conserve", "fo-adam"])
+def test_a_hybrid_costs_both_of_its_phases(optimizer, small):
+    """Of 3 tasks in 2 steps an epoch, one epoch by backpropagation, then two more."""
+    phase = None if optimizer == "fo-adam" else {"name": "fo-sgd", "lr": 0.1, "epochs": 1}
+    spec = small.spec("ease", optimizer, train__epochs=3, optimizer__first_order=phase)
+    cost = plan.cost(spec, Inputs([spec]))
+    assert (cost.least, cost.most) == ((18, 18) if phase is None else (6 + 12 * 4, 6 + 12 * 5))
+    assert cost.least <= small.run(spec).outcome.forwards <= cost.most

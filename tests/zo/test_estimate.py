@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from toys import problem_of
 
-from zfscale.zo.estimate import Problem, forward_gradient, spsa
-from zfscale.zo.leaves import trainable
-from zfscale.zo.noise import Noise
-from zfscale.zo.perturb import Perturbation
+from zfscale.errors import ZfscaleError
+from zfscale.zo.estimate import Estimate, forward_gradient, spsa
+from zfscale.zo.problem import Problem
 
 D = 6
 
@@ -40,12 +41,11 @@ def make(noise: str = "rademacher") -> tuple[Quadratic, Problem, torch.Tensor]:
     net().backward()
     gradient = torch.cat([p.grad.flatten() for p in net.parameters()])
     net.forwards = 0
-    leaves = trainable(net)
-    return net, Problem(net, leaves, Perturbation(net, leaves), Noise(noise, keep=8)), gradient
+    return net, problem_of(net, noise, queries=4), gradient
 
 
-def flat(problem: Problem, estimate) -> torch.Tensor:
-    return torch.cat([estimate.gradient(problem, leaf).flatten() for leaf in problem.leaves]).double()
+def flat(problem: Problem, estimate: Estimate) -> torch.Tensor:
+    return estimate.gradient(problem, 0, D).double()
 
 
 @pytest.mark.parametrize("q", [1, 4])
@@ -77,7 +77,7 @@ def test_spsa_coefficients_losses_and_forwards(sides, q):
     e = spsa(problem, seeds, eps=1e-3, sides=sides)
     assert net.forwards == e.forwards == (q + 1 if sides == 1 else 2 * q)
     assert e.seeds == tuple(seeds)
-    zs = [problem.noise.slice(s, 0, D, D).double() for s in seeds]
+    zs = [problem.noise.slice(s, 0, D).double() for s in seeds]
     curvature = [0.0 if sides == 2 else float(z @ net.a @ z) * 1e-3 / 2 for z in zs]
     assert e.coefficients == pytest.approx([float(g @ z) + c for z, c in zip(zs, curvature, strict=True)], rel=1e-6)
     expected = sum(c * z for c, z in zip(e.coefficients, zs, strict=True)) / q
@@ -92,7 +92,7 @@ def test_forward_gradient_is_the_directional_derivative(q, noise):
     net, problem, g = make(noise)
     e = forward_gradient(problem, range(q))
     assert net.forwards == e.forwards == q
-    zs = [problem.noise.slice(s, 0, D, D).double() for s in range(q)]
+    zs = [problem.noise.slice(s, 0, D).double() for s in range(q)]
     assert e.coefficients == pytest.approx([float(g @ z) for z in zs], rel=1e-9)
     assert e.exact
     assert e.loss == pytest.approx(float(net().detach()))
@@ -106,3 +106,32 @@ def test_an_estimate_may_start_its_seeds_anywhere():
     together = flat(problem, spsa(problem, seeds, 1e-3, 2))
     alone = torch.stack([flat(problem, spsa(problem, [s], 1e-3, 2)) for s in seeds])
     torch.testing.assert_close(together, alone.mean(0), rtol=1e-5, atol=1e-5)
+
+
+def test_a_gradient_in_pieces_is_that_of_the_whole():
+    _, problem, _ = make("gaussian")
+    e = spsa(problem, range(3), 1e-3, 2)
+    pieces = [e.gradient(problem, a, b) for a, b in ((0, 1), (1, 4), (4, D))]
+    assert torch.equal(torch.cat(pieces), e.gradient(problem, 0, D))
+
+
+def test_shapes_of_an_estimate_keep_all_but_the_coefficients():
+    e = Estimate((1, 2, 3), (-0.5, 4.0, 0.0), 0.7, exact=True, forwards=4)
+    assert e.clipped(0.0) == e
+    assert e.clipped(1.0) == Estimate((1, 2, 3), (-0.5, 1.0, 0.0), 0.7, True, 4)
+    assert e.signed() == Estimate((1, 2, 3), (-1.0, 1.0, 0.0), 0.7, True, 4)
+    assert e.finite
+    bad = [replace(e, loss=v) for v in (math.nan, math.inf)] + [
+        replace(e, coefficients=(1.0, v)) for v in (math.nan, -math.inf)
+    ]
+    assert not any(b.finite for b in bad)
+
+
+def test_a_forward_gradient_of_what_has_no_derivative_is_an_error():
+    net, problem, _ = make()
+    problem.loss = lambda: net().detach().round()
+    with pytest.raises(ZfscaleError, match="no derivative"):
+        forward_gradient(problem, [1])
+    problem.loss = lambda: torch.tensor(float(net()))
+    with pytest.raises(ZfscaleError, match="no derivative"):
+        forward_gradient(problem, [1])

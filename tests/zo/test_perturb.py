@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from zfscale.zo.estimate import Problem
-from zfscale.zo.leaves import trainable
+from zfscale.errors import ZfscaleError
+from zfscale.zo.leaves import Leaves, trainable
 from zfscale.zo.noise import Noise
 from zfscale.zo.perturb import Perturbation
+from zfscale.zo.problem import Problem
 
 
 class Net(nn.Module):
@@ -53,7 +54,7 @@ def make(dtype: torch.dtype = torch.float32) -> tuple[Net, Problem]:
     def loss() -> torch.Tensor:
         return F.cross_entropy(net(TOKENS).float().flatten(0, 1), TOKENS.flatten().roll(1))
 
-    return net, Problem(loss, leaves, Perturbation(net, leaves), Noise("gaussian"))
+    return net, Problem(loss, leaves, Perturbation(net, leaves), Noise("gaussian", leaves.total))
 
 
 def snapshot(net: nn.Module) -> dict[str, tuple[int, torch.Tensor]]:
@@ -80,8 +81,22 @@ def test_leaves_are_the_flat_vector():
         assert leaf.start == end
         end += leaf.parameter.numel()
     assert end == problem.leaves.total
-    flat = problem.noise.slice(5, 0, end, end)
-    assert torch.equal(flat, torch.cat([problem.z(5, leaf).flatten() for leaf in leaves]))
+    assert torch.equal(problem.leaves.flat, torch.cat([leaf.parameter.detach().flatten() for leaf in leaves]))
+    problem.leaves.flat.fill_(3.0)  # the parameters are views of it
+    assert all((leaf.parameter == 3.0).all() for leaf in leaves)
+    assert (net.decode.weight == 3.0).all()
+    assert not (net.frozen.weight == 3.0).any()
+
+
+def test_what_leaves_refuse():
+    net = nn.Linear(2, 2)
+    net.bias.data = net.bias.data.double()
+    with pytest.raises(ZfscaleError, match="one dtype"):
+        trainable(net)
+    with pytest.raises(ZfscaleError, match="nothing to train"):
+        trainable(net.requires_grad_(False))
+    with pytest.raises(ZfscaleError, match="nothing to train"):
+        Leaves([("empty", nn.Parameter(torch.empty(0)))])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -92,8 +107,8 @@ def test_loss_is_that_of_a_model_with_the_weights_written(dtype, scale):
     assert written.decode.weight is written.embed.weight
     with torch.no_grad():
         for leaf in problem.leaves:
-            z = problem.z(42, leaf)
             target = written.get_parameter(leaf.name)
+            z = problem.noise.slice(42, leaf.start, leaf.stop).view(target.shape)
             target.copy_(target.float() + scale * z)
         expected = float(F.cross_entropy(written(TOKENS).float().flatten(0, 1), TOKENS.flatten().roll(1)))
     before = snapshot(net)
@@ -108,12 +123,13 @@ def test_loss_is_that_of_a_model_with_the_weights_written(dtype, scale):
 @pytest.mark.parametrize("name", [n for n, p in Net().named_parameters() if p.requires_grad])
 def test_every_leaf_reaches_the_forward(name):
     """One leaf at a time; the out_proj of nn.MultiheadAttention is read by its parent, not by its own forward."""
-    net, problem = make()
-    torch.manual_seed(1)
-    shift = torch.randn(net.get_parameter(name).shape)
-    got = problem.loss_at(lambda leaf: leaf.parameter + shift if leaf.name == name else leaf.parameter)
+    _, problem = make()
+    shift = torch.zeros(problem.leaves.total)
+    (leaf,) = [leaf for leaf in problem.leaves if leaf.name == name]
+    shift[leaf.start : leaf.stop] = torch.randn(leaf.parameter.numel(), generator=torch.Generator().manual_seed(1))
+    got = problem.loss_at(lambda a, b, out: torch.add(problem.leaves.flat[a:b], shift[a:b], out=out))
     here = problem.loss_here()
-    net.get_parameter(name).data.add_(shift)
+    problem.leaves.flat.add_(shift)
     expected = problem.loss_here()
     if name != "attention.in_proj_bias":
         assert abs(expected - here) > 1e-4
@@ -162,3 +178,28 @@ def test_remove_takes_the_hooks_off():
     problem.perturbation.remove()
     assert hooks() == 0
     assert problem.loss_along(1, 0.5) == problem.loss_here()
+
+
+def test_leaves_are_seen_in_the_dtype_asked_for():
+    """Perturbed or not, and by autograd; the weights themselves keep theirs."""
+    net = nn.Linear(3, 2)
+    leaves = trainable(net, lambda name: torch.bfloat16 if name == "weight" else None)
+    perturbation = Perturbation(net, leaves)
+    net.register_forward_pre_hook(lambda *_: seen.append((net.weight.dtype, net.bias.dtype)))
+    seen: list[tuple[torch.dtype, torch.dtype]] = []
+    x = torch.ones(1, 3)
+
+    def loss() -> torch.Tensor:
+        return sum((net.weight.float() @ x[0] + net.bias).square())
+
+    net.forward = lambda _: loss()  # type: ignore[method-assign]
+    problem = Problem(lambda: net(x), leaves, perturbation, Noise("gaussian", leaves.total))
+    z = problem.noise.slice(1, 0, 8)
+    w, b = net.weight.detach().clone(), net.bias.detach().clone()
+    for scale, value in ((0.0, problem.loss_here()), (0.5, problem.loss_along(1, 0.5))):
+        moved = (w + scale * z[:6].view(2, 3)).bfloat16().float()
+        assert value == pytest.approx(float((moved.sum(1) + b + scale * z[6:]).square().sum()), rel=1e-6)
+    net(x).backward()
+    assert net.weight.grad is not None
+    assert net.weight.grad.dtype == net.weight.dtype == torch.float32
+    assert set(seen) == {(torch.bfloat16, torch.float32)}

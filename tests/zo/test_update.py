@@ -60,3 +60,10 @@ def test_state_of_low_precision_weights_is_float32(rule):
     theta = torch.randn(3).bfloat16()
     step, state = rule.apply(theta, torch.randn(3), rule.init(theta), 0.1, 1)
     assert {t.dtype for t in (step, *rule.init(theta).values(), *state.values())} == {torch.float32}
+
+
+@pytest.mark.parametrize("rule", [SGD(0.9, 0.1), Adam(weight_decay=0.1)])
+def test_float64_weights_have_a_float64_state(rule):
+    theta = torch.randn(3).double()
+    step, state = rule.apply(theta, torch.randn(3), rule.init(theta), 0.1, 1)
+    assert {t.dtype for t in (step, *rule.init(theta).values(), *state.values())} == {torch.float64}

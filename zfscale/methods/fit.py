@@ -80,7 +80,7 @@ class Fit:
                 trainer.replay(taken, lr)
 
     def _train(self, trainer: Trainer, steps: Steps, lr: float) -> None:
-        skipped, patience = 0, min(PATIENCE, self.total)
+        skipped, last, patience = 0, 0, min(PATIENCE, self.total)
         for step, rows in steps:
             trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset)
             rate = lr * self._factor(step)
@@ -91,7 +91,8 @@ class Fit:
                 self._check(trainer, step)
             if skipped == patience:
                 raise Diverged(f"{self._place(step)}: no finite loss in {patience} steps, but {result.loss}")
-        self._check(trainer, self.total - 1)
+            last = step
+        self._check(trainer, last)
         trainer.close()
 
     def _check(self, trainer: Trainer, step: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from zfscale.errors import ZfscaleError
 from zfscale.records import Query, Sink, Step
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry, Ledger
@@ -36,7 +37,9 @@ class Snapshots:
         os.replace(aside, self.path(task))
 
     def load(self, task: int, leaves: Leaves) -> None:
-        """Write the snapshot of a task into the leaves."""
+        """Write the snapshot of a task into the leaves; ZfscaleError if there is none."""
+        if not self.path(task).exists():
+            raise ZfscaleError(f"{self.path(task)}: the snapshot of a first-order phase is missing")
         kept = load_file(self.path(task), device=str(leaves.device))
         for leaf in leaves:
             leaf.parameter.data.copy_(kept[leaf.name])

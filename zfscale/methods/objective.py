@@ -35,8 +35,15 @@ def load(name: str) -> Objective:
         sys.path.append(here)
     try:
         found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever a user's module raises
         raise ZfscaleError(f"train.objective: {name!r} cannot be imported: {error}") from error
     if not callable(found):
         raise ZfscaleError(f"train.objective: {name!r} is not a function")
-    return lambda logits, labels: torch.as_tensor(found(logits, labels))
+
+    def objective(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        value = found(logits, labels)
+        if not isinstance(value, (int, float, torch.Tensor)):
+            raise ZfscaleError(f"train.objective: expected one number from {name!r}, got {type(value).__name__}")
+        return torch.as_tensor(value)
+
+    return objective

@@ -15,7 +15,7 @@ from zfscale.models.engine import Engine
 from zfscale.models.network import Network
 from zfscale.streams.class_incremental import Task
 from zfscale.zo.estimate import Estimate
-from zfscale.zo.leaves import Leaf, Leaves
+from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry
 from zfscale.zo.noise import CHUNK, Noise
 from zfscale.zo.philox import derive
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
 # What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path.
-HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE = range(7)
+HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE, REPLAY = range(8)
 FIRST_ORDER = ("fo-sgd", "fo-adam")
 
 
@@ -140,21 +140,21 @@ class FirstOrder:
 
 
 def check_eps(leaves: Leaves, eps: float) -> None:
-    """ZfscaleError if theta + eps rounds to theta for every weight, in the number format that forwards see."""
+    """ZfscaleError if theta + eps rounds to theta for most weights, in the number format that forwards see.
+
+    Weights that are 0 do not count: there any eps is a number of its own.
+    """
+    moved = total = 0
     for leaf in leaves:
-        if _moves(leaf, eps):
-            return
-    formats = ", ".join(sorted({str(leaf.seen).removeprefix("torch.") for leaf in leaves}))
-    raise ZfscaleError(f"optimizer.eps: {eps:g} is lost in {formats}: theta + eps equals theta for every weight")
-
-
-def _moves(leaf: Leaf, eps: float) -> bool:
-    """Whether any weight of the leaf differs from itself + eps; looks no further than the first that does."""
-    for part in leaf.parameter.detach().view(-1).split(CHUNK):
-        wide = part.to(torch.promote_types(part.dtype, torch.float32))
-        if bool(((wide + eps).to(leaf.seen) != wide.to(leaf.seen)).any()):
-            return True
-    return False
+        for part in leaf.parameter.detach().view(-1).split(CHUNK):
+            wide = part.to(torch.promote_types(part.dtype, torch.float32))
+            total += int(wide.count_nonzero())
+            moved += int((((wide + eps).to(leaf.seen) != wide.to(leaf.seen)) & (wide != 0)).sum())
+    if moved < total / 2:
+        formats = ", ".join(sorted({str(leaf.seen).removeprefix("torch.") for leaf in leaves}))
+        raise ZfscaleError(
+            f"optimizer.eps: {eps:g} is lost in {formats}: theta + eps is theta for {total - moved} of {total} weights"
+        )
 
 
 def _batch(engine: Engine, spec: TrialSpec) -> Batch:

@@ -24,6 +24,7 @@ class Engine:
             "train_batch_size": batch_size,
             "train_micro_batch_size_per_gpu": batch_size,
             "zero_allow_untested_optimizer": True,
+            "gradient_clipping": 0.0,  # DeepSpeed 0.19 clips to norm 1 by default
         }
         self._engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
         self.device: torch.device = self._engine.device

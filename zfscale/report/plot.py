@@ -20,9 +20,11 @@ FAMILIES = {
     "zo-sgd": "#0072b2",
     "zo-adam": "#d55e00",
     "zo-adamm": "#cc79a7",
+    "forward-grad-adamm": "#f0e442",
+    "forward-grad-adam": "#56b4e9",
     "forward-grad": "#009e73",
 }
-OTHERS = ("#56b4e9", "#e69f00", "#f0e442")
+OTHERS = ("#e69f00", "#999999", "#882255")
 Dash: TypeAlias = Literal["-", "--", "-.", ":"]
 DASHES: dict[str, Dash] = {"": "-", "sgd": "-", "adam": "--", "sign": "--", "conserve": ":"}
 ACROSS = 4  # panels in a row, at most

@@ -21,7 +21,15 @@ OPTIMIZERS = (
     "zo-adam-sign",
     "zo-adam-conserve",
     "zo-adamm",
+    "zo-adamm-sign",
+    "zo-adamm-conserve",
     "forward-grad",
+    "forward-grad-sign",
+    "forward-grad-conserve",
+    "forward-grad-adam",
+    "forward-grad-adam-sign",
+    "forward-grad-adam-conserve",
+    "forward-grad-adamm",
 )
 NAMES = ("method.name", "optimizer.name", "seed")
 

@@ -143,7 +143,8 @@ class ParquetSink:
         final = self._path(table)
         for directory in (aside.parent, final.parent):
             directory.mkdir(parents=True, exist_ok=True)
-        pq.write_table(data, aside, compression="zstd")
+        # No Arrow schema and no statistics: half of a small file, and no reader needs them.
+        pq.write_table(data, aside, compression="zstd", store_schema=False, write_statistics=False)
         _fsync(aside)
         os.replace(aside, final)
         _fsync(final.parent)

@@ -72,9 +72,10 @@ def _distribution(place: Place, given: Any) -> tuple[Place, str]:
 
 
 def _find(root: Schema, loc: Place) -> Schema:
-    """The schema of what sits at a location."""
+    """The schema of what sits at a location; of a block that may be null, the block's."""
     schema = _resolve(root, root)
     for key in loc:
+        schema = _block(root, schema)
         if str(key).startswith("<"):
             branches = [_resolve(root, branch) for branch in schema["oneOf"]]
             titled = [branch for branch in branches if f"<{branch.get('title')}>" == key]
@@ -84,7 +85,12 @@ def _find(root: Schema, loc: Place) -> Schema:
         else:
             properties = schema.get("properties", {})
             schema = _resolve(root, properties.get(key) or schema["additionalProperties"])
-    return schema
+    return _block(root, schema)
+
+
+def _block(root: Schema, schema: Schema) -> Schema:
+    branches = [_resolve(root, branch) for branch in schema.get("anyOf", ())]
+    return next((branch for branch in branches if "properties" in branch), schema)
 
 
 def _resolve(root: Schema, schema: Schema) -> Schema:

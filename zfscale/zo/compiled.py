@@ -31,25 +31,36 @@ log = logging.getLogger(__name__)
 def load(kind: str, size: int, device: torch.device) -> Kernel | None:
     """The compiled generator of `size` elements of `kind`; None, with a warning, where it cannot be compiled."""
     path = cache() / f"{kind}-{size}-{device.type}-{fingerprint()}.pt2"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{os.getpid()}-{path.name}")  # the compiler insists on the suffix
-        command = [sys.executable, "-m", "zfscale.zo.compiled", kind, str(size), device.type, str(aside)]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
-        except (subprocess.SubprocessError, OSError) as error:
-            told = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-            log.warning("noise is not compiled, so large steps are slower: %s", told[-1] if told else error)
-            return None
-        os.replace(aside, path)
-    index = -1 if device.index is None else device.index
-    runner = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
+    try:
+        if not path.exists():
+            _compile(kind, size, device, path)
+        runner = _runner(path, device)
+    except (subprocess.SubprocessError, OSError, RuntimeError) as error:
+        told = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        log.warning("noise is not compiled, so large steps are slower: %s", told[-1] if told else error)
+        return None
 
     def generate(seed: int, first: int) -> torch.Tensor:
         key = torch.tensor([*words_of(seed), first], device=device)
         return runner.run([key])[0]
 
     return generate
+
+
+def _compile(kind: str, size: int, device: torch.device, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{os.getpid()}-{path.name}")  # the compiler insists on the suffix
+    command = [sys.executable, "-m", "zfscale.zo.compiled", kind, str(size), device.type, str(aside)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _runner(path: Path, device: torch.device) -> Any:
+    index = -1 if device.index is None else device.index
+    return torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
 
 
 def cache() -> Path:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.autograd import forward_ad
 
+from zfscale.errors import ZfscaleError
 from zfscale.zo.leaves import Leaf
 from zfscale.zo.perturb import Value
 from zfscale.zo.problem import Problem
@@ -82,7 +83,8 @@ def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
             dual = _dual_value(problem, seed)
             with problem.perturbation.at(dual):
                 loss, tangent = forward_ad.unpack_dual(problem.loss())
-        assert tangent is not None, "the loss does not depend on any trainable parameter"
+        if tangent is None:
+            raise ZfscaleError("train.objective: no derivative, which forward-grad needs")
         losses.append(float(loss))
         coefficients.append(float(tangent))
     mean = sum(losses) / len(losses)

@@ -72,6 +72,11 @@ class Leaves:
         return len(self._leaves)
 
     @property
+    def attached(self) -> bool:
+        """Whether the parameters still are views of `flat`; a module moved to another device or dtype is not."""
+        return all(leaf.parameter.data_ptr() == self.flat[leaf.start :].data_ptr() for leaf in self)
+
+    @property
     def device(self) -> torch.device:
         return self.flat.device
 

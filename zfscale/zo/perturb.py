@@ -7,7 +7,7 @@ the leaves of the modules in progress exist twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,21 +56,26 @@ class Perturbation:
         for handle in self._handles:
             handle.remove()
 
-    def _replace(self, reader: nn.Module, _inputs: Any) -> None:
+    def _replace(self, reader: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """NOTE: transformers' ViTs cast pixels to the dtype of the weight they find, the master's: cast them again."""
+        cast = None
         for owner, attribute, leaf in self._slots[reader]:
             if self._value is not None:
                 owner._parameters[attribute] = self._value(leaf)  # type: ignore[assignment]
             elif leaf.seen != leaf.parameter.dtype:
                 owner._parameters[attribute] = leaf.cast()  # type: ignore[assignment]
+            if leaf.seen != leaf.parameter.dtype:
+                cast = leaf.seen
+        return None if cast is None else tuple(_cast(x, cast) for x in inputs)
 
-    def _put_back(self, reader: nn.Module, *_: Any) -> None:
+    def _put_back(self, reader: nn.Module, _inputs: Any = None, output: Any = None) -> None:
         for owner, attribute, leaf in self._slots[reader]:
             replaced = owner._parameters[attribute]
-            if replaced is not leaf.parameter:
-                owner._parameters[attribute] = leaf.parameter
-                if self._release is not None:
-                    assert replaced is not None
-                    self._release(replaced)
+            if replaced is None or replaced is leaf.parameter:
+                continue
+            owner._parameters[attribute] = leaf.parameter
+            if self._release is not None and not _shares(output, replaced):
+                self._release(replaced)
 
 
 class Scratch:
@@ -113,3 +118,16 @@ def _slots(module: nn.Module, leaves: Leaves) -> dict[nn.Module, list[Slot]]:
         if mine:
             slots.setdefault(readers.get(owner, owner), []).extend(mine)  # type: ignore[call-overload]
     return slots
+
+
+def _cast(x: Any, dtype: torch.dtype) -> Any:
+    return x.to(dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+
+
+def _shares(output: Any, tensor: torch.Tensor) -> bool:
+    """Whether any tensor in a module's output lies in the memory of `tensor`, as where a module returns its weight."""
+    if isinstance(output, torch.Tensor):
+        return output.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
+    return isinstance(output, (tuple, list)) and any(_shares(part, tensor) for part in output)

@@ -67,12 +67,12 @@ class Stepper:
     @torch.no_grad()
     def step(self, seeds: Sequence[int], lr: float) -> StepResult:
         """One pass of Algorithm 1 on the problem's current batch."""
-        estimate = self._shaped(self.optimizer.estimate(self.problem, seeds))
-        accepted, loss, extra = 1, estimate.loss, 0
-        if not estimate.finite:
-            accepted = 0
-        elif self.optimizer.conserve:
-            accepted, loss, extra = self._conserve(estimate, lr)
+        estimate = self.optimizer.estimate(self.problem, seeds)
+        accepted, loss, extra = 0, estimate.loss, 0
+        if estimate.finite:
+            accepted, estimate = 1, self._shaped(estimate)
+            if self.optimizer.conserve:
+                accepted, loss, extra = self._conserve(estimate, lr)
         self.commit(estimate, lr, accepted)
         return StepResult(loss, estimate.seeds, estimate.coefficients, accepted, estimate.forwards + extra)
 
@@ -89,7 +89,8 @@ class Stepper:
         if accepted == 0:
             return
         self.taken += 1
-        for start, stop in pieces or self.problem.noise.pieces(0, len(self.theta)):
+        assert self.problem.leaves.attached, "the parameters were moved away from the flat vector"
+        for start, stop in self.problem.noise.pieces(0, len(self.theta)) if pieces is None else pieces:
             state = self._move(estimate, start, stop, lr, self.taken, accepted, self.theta[start:stop])
             for name, value in (state if accepted > 0 else _reversed(state)).items():
                 self.state[name][start:stop] = value

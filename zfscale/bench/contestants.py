@@ -1,0 +1,161 @@
+"""What is timed, each as a function of no arguments that does one step's work.
+
+NOTE: nothing here goes through DeepSpeed's engine, which adds the same constant to every forward of either side.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from zfscale.bench import peers
+from zfscale.bench.settings import Settings
+from zfscale.errors import ModelError, ZfscaleError, nearest
+from zfscale.models.heads import LinearHead
+from zfscale.models.network import Network
+from zfscale.models.pixels import Pixels
+from zfscale.models.precision import PRECISIONS
+from zfscale.models.vit import EMBEDDED, Encoder, build, load_base
+from zfscale.spec.schema import OptimizerSpec
+from zfscale.zo.leaves import Leaves
+from zfscale.zo.noise import Noise
+from zfscale.zo.problem import Problem
+from zfscale.zo.step import Stepper, make_optimizer
+
+VIT_B16 = "vit-b16"
+CLASSES = 100
+LR, EPS = 1e-6, 1e-3  # no time depends on them: small, so that weights stay what they are like
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+Run = Callable[[], object]
+
+
+class Batch:
+    """Random uint8 images [B, C, H, W] and labels, and what a network makes of them."""
+
+    def __init__(self, pixels: Pixels, size: int) -> None:
+        draw = torch.Generator().manual_seed(0)
+        shape = (size, pixels.channels, pixels.size, pixels.size)
+        self.images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw).to(DEVICE)
+        self.labels = torch.randint(0, CLASSES, (size,), generator=draw).to(DEVICE)
+
+    def loss(self, network: Network) -> Callable[[], torch.Tensor]:
+        """Cross-entropy, one forward a call."""
+        return lambda: F.cross_entropy(network(self.images), self.labels)
+
+
+class Step:
+    """The product's own step: the leaves, hooks and noise that a trial makes, on the weights in the trial's format."""
+
+    def __init__(self, s: Settings) -> None:
+        self.network = _network(s.model, s.precision)
+        batch = batch_for(self.network, s)
+        self.leaves, perturbation = self.network.prepare(batch.images[:1])
+        o = OptimizerSpec.model_validate(
+            {"name": s.optimizer, "lr": LR, "eps": EPS, "sides": s.sides, "momentum": s.momentum}
+        )
+        noise = Noise(s.noise, self.leaves.total, DEVICE, s.queries)
+        problem = Problem(batch.loss(self.network), self.leaves, perturbation, noise)
+        self._stepper = Stepper(make_optimizer(o), problem)
+        self._s, self._seeds = s, itertools.count(1)
+
+    def __call__(self) -> None:
+        result = self._stepper.step(list(itertools.islice(self._seeds, self._s.queries)), LR)
+        if not result.accepted:
+            raise ZfscaleError(f"model {self._s.model!r}: its loss on random images is not a number")
+        assert result.forwards == self._s.forwards
+
+
+def contestants(s: Settings, names: Iterable[str]) -> dict[str, Run]:
+    """Those of `names`. The peers and the bare float32 forwards share one model."""
+
+    @cache
+    def bare(precision: str) -> Network:
+        return stored(_network(s.model, precision))
+
+    def forwards(precision: str) -> Run:
+        return _forwards(bare(precision), s)
+
+    def first_order() -> Run:
+        return peers.first_order(bare("fp32"), batch_for(bare("fp32"), s).loss(bare("fp32")), LR, s.momentum)
+
+    def mezo() -> Run:
+        return peers.mezo(bare("fp32"), batch_for(bare("fp32"), s).loss(bare("fp32")), LR, EPS)
+
+    makers: dict[str, Callable[[], Run]] = {
+        "forwards": lambda: forwards(s.precision),
+        "forwards_fp32": lambda: forwards("fp32"),
+        "step": lambda: Step(s),
+        "fo_sgd": first_order,
+        "mezo": mezo,
+        "infty": lambda: _infty(bare("fp32"), s),
+    }
+    return {name: makers[name]() for name in names}
+
+
+def stored(network: Network) -> Network:
+    """The network with each weight in the dtype its forward reads, as a model that is only run has it."""
+    network.encoder.to(network.precision.compute)
+    assert network.head is not None
+    network.head.to(network.precision.trained)
+    return network
+
+
+def batch_for(network: Network, s: Settings) -> Batch:
+    """The same batch for every network of a model."""
+    return Batch(network.encoder.pixels, s.batch_size)
+
+
+def largest_leaf(leaves: Leaves) -> int:
+    """Bytes of the largest leaf in the dtype that a forward sees."""
+    return max(leaf.parameter.numel() * leaf.seen.itemsize for leaf in leaves)
+
+
+def _network(model: str, precision: str) -> Network:
+    """Encoder and head, every parameter of them trainable, in eval mode."""
+    encoder = _vit_b16() if model == VIT_B16 else build(load_base(_known(model)))
+    network = Network(encoder, precision=PRECISIONS[precision])
+    network.head = head = LinearHead(encoder.width)
+    head.grow(CLASSES, seed=0)
+    return network.eval().to(DEVICE)
+
+
+def _known(model: str) -> str:
+    """The name, if it can be one of a model: a directory, or with a slash in it. Errors: ModelError."""
+    if "/" in model or Path(model).is_dir():
+        return model
+    known = [VIT_B16, *(f"embedded/{d.name}" for d in EMBEDDED.iterdir() if d.is_dir())]
+    raise ModelError(f"model {model!r}: no such directory; {nearest(model, known)}, a directory, a hub id")
+
+
+def _vit_b16() -> Encoder:
+    """ViT-B/16 at 224 px (Dosovitskiy et al. 2021), 86 M random weights, which are as fast as trained ones."""
+    from transformers import ViTConfig, ViTModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        backbone = ViTModel(ViTConfig(), add_pooling_layer=False)
+    return Encoder(backbone, Pixels(224, 3, (0.5,) * 3, (0.5,) * 3))
+
+
+def _forwards(network: Network, s: Settings) -> Run:
+    """The bare forwards of one step."""
+    loss = batch_for(network, s).loss(network)
+
+    @torch.no_grad()
+    def run() -> None:
+        for _ in range(s.forwards):
+            float(loss())
+
+    return run
+
+
+def _infty(network: Network, s: Settings) -> Run:
+    batch = batch_for(network, s)
+    base = torch.optim.SGD(network.parameters(), LR, s.momentum)
+    return peers.infty(network, lambda: network(batch.images), peers.loss_of(batch.labels), base, EPS)

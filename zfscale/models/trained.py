@@ -1,0 +1,70 @@
+"""A module that is trained: which of its parameters, in which number format, and how forwards see them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from zfscale.models.precision import Precision
+from zfscale.zo.leaves import Leaves, trainable
+from zfscale.zo.perturb import Perturbation
+
+
+class Trained(nn.Module):
+    """Base of the networks; `exact` names the prefix of parameters that always compute in the dtype they have."""
+
+    exact = "head."
+
+    def __init__(self, precision: Precision) -> None:
+        super().__init__()
+        self.precision = precision
+        self._perturbation: Perturbation | None = None
+
+    def prepare(self, example: torch.Tensor) -> tuple[Leaves, Perturbation]:
+        """What is trained from here on: the leaves that a loss reaches, and the hooks through which forwards see them.
+
+        A forward of `example`, one input, finds the parameters that no loss reaches: they are frozen. The hooks stay
+        until the next call. Errors: ZfscaleError if there is nothing to train.
+        """
+        leaves, perturbation = self._hook()
+        with torch.enable_grad():
+            reached = _reached(self(example))
+        if unreached := [leaf for leaf in leaves if id(leaf.parameter) not in reached]:
+            for leaf in unreached:
+                leaf.parameter.requires_grad_(False)
+            leaves, perturbation = self._hook()
+        return leaves, perturbation
+
+    def freeze(self) -> None:
+        """From here on nothing present is trainable; what is added later is."""
+        self.requires_grad_(False)
+        self._store()
+
+    def _hook(self) -> tuple[Leaves, Perturbation]:
+        if self._perturbation is not None:
+            self._perturbation.remove()
+        self._store()
+        leaves = trainable(self, lambda name: None if name.startswith(self.exact) else self.precision.compute)
+        self._perturbation = Perturbation(self, leaves)
+        return leaves, self._perturbation
+
+    def _store(self) -> None:
+        """Every parameter in the dtype it is kept in."""
+        for parameter in self.parameters():
+            dtype = self.precision.trained if parameter.requires_grad else self.precision.frozen
+            parameter.data = parameter.data.to(dtype)
+
+
+def _reached(output: torch.Tensor) -> set[int]:
+    """Ids of the parameters that `output` depends on, from the graph of its forward; no backward runs."""
+    found: set[int] = set()
+    seen, todo = set(), [output.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):  # AccumulateGrad: the leaf itself
+            found.add(id(node.variable))
+        todo.extend(parent for parent, _ in node.next_functions)
+    return found
