@@ -63,6 +63,7 @@ def test_registries_offer_what_the_spec_allows():
 
     from zfscale.methods import METHODS
     from zfscale.methods.trainers import FIRST_ORDER
+    from zfscale.models.lm import LANGUAGE_MODELS
     from zfscale.models.vit import EMBEDDED
     from zfscale.spec import MethodSpec, OptimizerSpec, StreamSpec
     from zfscale.spec.checks import CLASSES, MODELS
@@ -73,7 +74,7 @@ def test_registries_offer_what_the_spec_allows():
     assert set(get_args(MethodSpec.model_fields["name"].annotation)) == set(METHODS)
     assert set(get_args(StreamSpec.model_fields["kind"].annotation) or ["class_incremental"]) == set(STREAMS)
     assert set(CLASSES) == set(DATASETS)
-    assert set(MODELS) == {f"embedded/{d.name}" for d in EMBEDDED.iterdir() if d.is_dir()}
+    assert {*MODELS, *LANGUAGE_MODELS} == {f"embedded/{d.name}" for d in EMBEDDED.iterdir() if d.is_dir()}
     for name in get_args(OptimizerSpec.model_fields["name"].annotation):
         if name not in FIRST_ORDER:
             assert make_optimizer(OptimizerSpec(name=name, lr=1)).update is not None

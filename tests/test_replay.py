@@ -178,6 +178,16 @@ def test_step_zero_is_the_base_and_the_directory_is_an_ordinary_one(tmp_path, sm
     assert any((base.weights[k] != moved.weights[k]).any() for k in base.weights)
 
 
+def test_a_trial_of_other_arithmetic_is_not_replayed(tmp_path, small, monkeypatch):
+    from zfscale import trial
+
+    monkeypatch.setattr(trial, "ARITHMETIC", 1)
+    spec = small.spec("finetune")
+    run_into(tmp_path / "r", spec, small)
+    with pytest.raises(ZfscaleError, match="of a version with other noise"):
+        replay(tmp_path / "r", spec.trial_id, tmp_path / "m")
+
+
 def test_what_cannot_be_replayed_is_a_clear_error(tmp_path, small):
     spec = small.spec("finetune", "fo-sgd")
     run_into(tmp_path / "r", spec, small)

@@ -23,6 +23,7 @@ from zfscale.sinks.read import rows
 from zfscale.spec import TrialSpec
 from zfscale.sweep.inputs import Inputs
 from zfscale.zo.ledger import Entry
+from zfscale.zo.noise import ARITHMETIC
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,13 @@ def inside_first_order(before: Taken, after: Taken) -> bool:
 
 def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method:
     """The method as it was after these steps, the first of the trial."""
-    inputs = Inputs([spec])
+    inputs = Inputs([spec], objectives=False)
     method = METHODS[spec.method.name](spec, inputs.of(spec)[0])
     for task in inputs.stream(spec):
         method.begin(task)
         if method.trains(task.index):
             mine, taken = split(taken, task.index)
-            trainer = ForwardOnly(method.network, method.engine, spec, task)
+            trainer = ForwardOnly(method.network, method.engine, spec, task, replaying=True)
             if any(not step.entry.seeds for step in mine):
                 snapshots.load(task.index, trainer.leaves)
             for step in mine:
@@ -87,12 +88,15 @@ def split(taken: list[Taken], task_index: int) -> tuple[list[Taken], list[Taken]
 
 
 def trial_spec(results: Path, trial_id: str) -> TrialSpec:
-    """The spec of a finished trial; ZfscaleError if there is none of that id."""
-    found = rows(results, "trials", ["trial_id", "status", "spec"]).to_pylist()
+    """The spec of a finished trial; ZfscaleError if there is none of that id, or if this code cannot replay it."""
+    found = rows(results, "trials", ["trial_id", "status", "spec", "versions"]).to_pylist()
     specs = {row["trial_id"]: row["spec"] for row in found if row["status"] == "finished"}
     if trial_id not in specs:
         hint = nearest(trial_id, specs) if specs else "there are none"
         raise ZfscaleError(f"{results}: no finished trial {trial_id!r}; {hint}")
+    made = next(json.loads(row["versions"]) for row in found if row["trial_id"] == trial_id)
+    if made.get("arithmetic") != str(ARITHMETIC):
+        raise ZfscaleError(f"trial {trial_id}: of a version with other noise; run it again to replay it")
     return TrialSpec.from_json(specs[trial_id])
 
 

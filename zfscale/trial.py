@@ -18,6 +18,7 @@ from zfscale.streams import STREAMS
 from zfscale.streams.class_incremental import Task
 from zfscale.streams.datasets import ImageData
 from zfscale.zo.ledger import Ledger
+from zfscale.zo.noise import ARITHMETIC
 
 if TYPE_CHECKING:
     from zfscale.methods.base import FeatureCache, Method
@@ -85,6 +86,7 @@ def device() -> str:
 def versions() -> str:
     """JSON object of what decides the last bits of the numbers: packages, device, threads."""
     found = {"python": platform.python_version(), "threads": str(torch.get_num_threads()), "device": device()}
+    found["arithmetic"] = str(ARITHMETIC)
     for name in RECORDED:
         try:
             found[name] = metadata.version(name)

@@ -164,6 +164,22 @@ def test_an_error_in_an_override_cites_the_override(tmp_path: Path, override: st
     assert says in error
 
 
+WITHOUT_EFFECT = [
+    ({"name": "zo-sgd", "sign": "projected"}, "sign", "allowed: elementwise, or a -sign optimizer"),
+    ({"name": "zo-sgd-sign", "sign": "projected", "clip": 1.0}, "clip", "allowed: 0"),
+    ({"name": "fo-sgd", "history": 0.5}, "history", "first-order and has none"),
+    ({"name": "fo-adam", "sparsity": 0.5}, "sparsity", "first-order and has none"),
+    ({"name": "fo-sgd", "clip": 0.5}, "clip", "first-order and has none"),
+]
+
+
+@pytest.mark.parametrize(("options", "key", "says"), WITHOUT_EFFECT)
+def test_an_option_that_would_do_nothing_is_refused(tmp_path: Path, options: dict, key: str, says: str) -> None:
+    error = message(tmp_path, GOOD, *(f"optimizer.{name}={value}" for name, value in options.items()))
+    assert f"optimizer.{key}: " in error
+    assert says in error
+
+
 def test_an_image_folder_must_have_classes_that_the_tasks_divide(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     text = GOOD.replace("mnist5k", f"{{path: {folder}, format: imagefolder}}").replace("tasks: 5", "tasks: 3")

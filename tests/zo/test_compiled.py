@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -14,6 +15,14 @@ from zfscale.zo.noise import CHUNK, GROUP, NOISES, Noise
 from zfscale.zo.philox import words_of
 
 KINDS = sorted(NOISES)
+
+
+@pytest.fixture(autouse=True)
+def _afresh() -> Iterator[None]:
+    """A kernel, or the failure to make one, is remembered by the process."""
+    compiled.load.cache_clear()
+    yield
+    compiled.load.cache_clear()
 
 
 @pytest.mark.slow  # compiles for half a minute where this machine has not done so before

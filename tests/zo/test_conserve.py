@@ -102,3 +102,13 @@ def test_it_rejects_at_the_minimum(name):
     assert torch.equal(weights(net), before)
     assert stepper.taken == 0
     assert all(not s.any() for s in state(stepper).values())
+
+
+@pytest.mark.parametrize("losses", [(1.0, 0.5, float("inf"), 0.3, 0.3), (1.0, 0.5, 0.7, float("-inf"), float("nan"))])
+def test_conserve_never_moves_on_what_is_no_number(losses):
+    """Two sides, L(theta), then the candidates."""
+    net, stepper = make("zo-sgd-conserve")
+    before, values = weights(net), iter(losses)
+    stepper.problem.loss = lambda: torch.tensor(next(values))
+    assert stepper.step(seeds(0), 0.1).accepted == 0
+    assert torch.equal(weights(net), before)

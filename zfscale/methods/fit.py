@@ -41,6 +41,7 @@ class Fit:
     ) -> None:
         self.network, self.engine, self.task, self.offset = network, engine, task, offset
         self.spec, self.journal = spec, journal
+        self._skipped = 0  # in a row, up to now
         self.total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
 
     def run(self) -> None:
@@ -56,7 +57,7 @@ class Fit:
             self._first_order(islice(steps, count), count, phase.name, phase.lr)
         if count < self.total:
             trainer = ForwardOnly(self.network, self.engine, self.spec, self.task)
-            self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr)
+            self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
     def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
         trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name)
@@ -66,7 +67,7 @@ class Fit:
             self.journal.load(self.task.index, trainer.leaves)
             trainer.close()
         else:
-            self._train(trainer, steps, lr)
+            self._train(trainer, steps, lr, count)
             self.journal.save(self.task.index, trainer.leaves)
 
     def _replayed(self, trainer: ForwardOnly, steps: Steps) -> Steps:
@@ -78,18 +79,20 @@ class Fit:
                 yield step, rows
             else:
                 trainer.replay(taken, lr)
+                self._skipped = 0 if taken.finite else self._skipped + 1
 
-    def _train(self, trainer: Trainer, steps: Steps, lr: float) -> None:
-        skipped, last, patience = 0, 0, min(PATIENCE, self.total)
+    def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> None:
+        """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
+        self._skipped, last, patience = 0, 0, min(PATIENCE, count)
         for step, rows in steps:
             trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset)
             rate = lr * self._factor(step)
             result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate)
             self.journal.record(self.task.index, step, rate, result)
-            skipped = 0 if math.isfinite(result.loss) else skipped + 1
-            if skipped:
+            self._skipped = 0 if result.finite else self._skipped + 1
+            if self._skipped:
                 self._check(trainer, step)
-            if skipped == patience:
+            if self._skipped == patience:
                 raise Diverged(f"{self._place(step)}: no finite loss in {patience} steps, but {result.loss}")
             last = step
         self._check(trainer, last)

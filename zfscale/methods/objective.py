@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import numbers
 import os
 import sys
 from collections.abc import Callable
@@ -42,8 +43,8 @@ def load(name: str) -> Objective:
 
     def objective(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         value = found(logits, labels)
-        if not isinstance(value, (int, float, torch.Tensor)):
+        if not isinstance(value, (numbers.Real, torch.Tensor)):
             raise ZfscaleError(f"train.objective: expected one number from {name!r}, got {type(value).__name__}")
-        return torch.as_tensor(value)
+        return value if isinstance(value, torch.Tensor) else torch.as_tensor(float(value))
 
     return objective

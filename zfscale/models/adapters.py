@@ -21,7 +21,8 @@ FFN_NORMS = (
     "layernorm_after",
     "layer_norm2",
     "norm2",
-)  # the norm before the FFN: ViT/BEiT/DeiT, CLIP/SigLIP, DINO
+    "post_attention_layernorm",
+)  # the norm before the FFN: ViT/BEiT/DeiT, CLIP/SigLIP, DINO, Llama and its kin
 
 
 class Adapter(nn.Module):

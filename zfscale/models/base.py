@@ -149,4 +149,10 @@ def _save(encoder: Encoder, out: Path, facts: dict[str, float]) -> None:
     (out / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
-BUILDERS: dict[str, Callable[..., dict[str, float]]] = {"vit-nano": build_vit_nano}
+def _build_lm_nano(**options: Any) -> dict[str, float]:
+    from zfscale.models.lm_base import build_lm_nano
+
+    return build_lm_nano(**options)
+
+
+BUILDERS: dict[str, Callable[..., dict[str, float]]] = {"vit-nano": build_vit_nano, "lm-nano": _build_lm_nano}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from zfscale.errors import ModelError
 from zfscale.models.precision import Precision
 from zfscale.zo.leaves import Leaves, trainable
 from zfscale.zo.perturb import Perturbation
@@ -24,14 +25,19 @@ class Trained(nn.Module):
         """What is trained from here on: the leaves that a loss reaches, and the hooks through which forwards see them.
 
         A forward of `example`, one input, finds the parameters that no loss reaches: they are frozen. The hooks stay
-        until the next call. Errors: ZfscaleError if there is nothing to train.
+        until the next call. Errors: ZfscaleError if there is nothing to train, ModelError if a parameter cannot be
+        perturbed.
         """
         leaves, perturbation = self._hook()
         with torch.enable_grad():
             reached = _reached(self(example))
+        unread = perturbation.unread()
+        if missed := [leaf.name for leaf in leaves if id(leaf.parameter) in reached and leaf.name in unread]:
+            raise ModelError(f"{missed[0]} is read outside its module's forward, where it cannot be perturbed")
         if unreached := [leaf for leaf in leaves if id(leaf.parameter) not in reached]:
             for leaf in unreached:
                 leaf.parameter.requires_grad_(False)
+                leaf.parameter.data = leaf.parameter.data.clone()  # no longer a view that keeps all the others alive
             leaves, perturbation = self._hook()
         return leaves, perturbation
 

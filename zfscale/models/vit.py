@@ -50,7 +50,7 @@ def load_base(name: str, input_range: str = "processor") -> BaseModel:
 
     where = resolve(name)
     try:
-        with _quiet():  # transformers reports the pooler that we do not use as missing
+        with quiet():  # transformers reports the pooler that we do not use as missing
             model, report = AutoModel.from_pretrained(
                 where, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
@@ -62,7 +62,7 @@ def load_base(name: str, input_range: str = "processor") -> BaseModel:
     tower = getattr(model, "vision_model", model)
     if tower.config.model_type in RANDOM:
         raise ModelError(f"model {name!r}: {tower.config.model_type} hides random patches of every image it is given")
-    weights = {k: _to_numpy(v) for k, v in tower.state_dict().items() if not k.startswith("pooler.dense")}
+    weights = {k: to_numpy(v) for k, v in tower.state_dict().items() if not k.startswith("pooler.dense")}
     return BaseModel(name, tower.config, weights, _pixels(name, where, tower.config, input_range))
 
 
@@ -120,7 +120,8 @@ def build(base: BaseModel, attention: str = "sdpa") -> Encoder:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Without transformers' warnings and progress bars."""
     from transformers.utils import logging as hf
 
     level, bar = hf.get_verbosity(), hf.is_progress_bar_enabled()
@@ -158,5 +159,6 @@ def _per_channel(value: float | list[float], channels: int) -> tuple[float, ...]
     return tuple(values) if len(values) == channels else (float(np.mean(values)),) * channels
 
 
-def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """Floating point as float32, the rest as it is."""
     return tensor.detach().to(torch.float32).numpy() if tensor.is_floating_point() else tensor.numpy()

@@ -34,6 +34,14 @@ def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
     if phase and backward:
         message = f"{optimizer.name} is first-order throughout; allowed: null, or a zo- or forward-grad optimizer"
         found.append((("optimizer", "first_order"), message))
+    if optimizer.sign == "projected" and not optimizer.name.endswith("-sign"):
+        message = f"'projected' has no effect on {optimizer.name}; allowed: elementwise, or a -sign optimizer"
+        found.append((("optimizer", "sign"), message))
+    if optimizer.sign == "projected" and optimizer.clip:
+        found.append((("optimizer", "clip"), "the projected sign drops the size that clip bounds; allowed: 0"))
+    for option in ("history", "sparsity", "clip") if backward else ():
+        if getattr(optimizer, option):
+            found.append((("optimizer", option), f"{optimizer.name} is first-order and has none; allowed: 0"))
     if phase and phase.epochs > train.epochs:
         message = f"{phase.epochs} of {train.epochs} train.epochs; allowed: 1 to {train.epochs}"
         found.append((("optimizer", "first_order", "epochs"), message))

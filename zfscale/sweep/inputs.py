@@ -25,18 +25,19 @@ def data_key(spec: TrialSpec) -> str:
 
 
 class Inputs:
-    """The distinct models and datasets of a set of trials, in memory.
+    """The distinct models and datasets of a set of trials, in memory; `objectives` are tried too, unless told not to.
 
     Errors: ModelError, DataError, SpecError where tasks do not divide classes, or ZfscaleError for an objective that
     cannot be imported, before any trial starts.
     """
 
-    def __init__(self, specs: Iterable[TrialSpec]) -> None:
+    def __init__(self, specs: Iterable[TrialSpec], objectives: bool = True) -> None:
         self._models: dict[str, BaseModel] = {}
         self._data: dict[str, ImageData] = {}
         self._streams: dict[tuple[str, StreamSpec], ClassIncremental] = {}
         for spec in specs:
-            objective.load(spec.train.objective)
+            if objectives:
+                objective.load(spec.train.objective)
             if model_key(spec) not in self._models:
                 self._models[model_key(spec)] = load_base(spec.model.name, spec.model.input_range)
             if data_key(spec) not in self._data:

@@ -18,6 +18,7 @@ from ray import tune
 from zfscale.errors import SpecError, ZfscaleError
 from zfscale.records import Outcome
 from zfscale.sinks.parquet import TABLES
+from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.progress import Progress
@@ -58,6 +59,7 @@ def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
     """
     root = results(sweep).absolute()
     with _alone(root):
+        clean(root, sweep)
         todo = missing(sweep, retry_failed)
         if not todo:  # another run has just finished them
             return []
@@ -76,6 +78,16 @@ def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
             ray.shutdown()
             shutil.rmtree(root / ".tmp", ignore_errors=True)
     return missing(sweep)
+
+
+def clean(root: Path, sweep: Sweep) -> None:
+    """Remove what a worker that was killed right after it wrote its trial's tables could not: it is needed no more."""
+    status = statuses(root)
+    for trial in sweep.trials:
+        if status.get(trial.trial_id) == "finished":
+            (root / ".ledgers" / trial.trial_id).unlink(missing_ok=True)
+            if trial.optimizer.first_order is None:
+                shutil.rmtree(root / "snapshots" / trial.trial_id, ignore_errors=True)
 
 
 def forget(root: Path, todo: list[TrialSpec]) -> None:

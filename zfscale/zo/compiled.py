@@ -1,12 +1,13 @@
 """Noise kernels compiled ahead of time by Inductor, for large trainable sets; eager torch gives the same bits.
 
-A kernel generates one chunk of fixed size: C++ on CPU, Triton on GPU, from the one source in `noise`. It is compiled
-in a process of its own, so that the compiler's memory is not ours, and kept on disk, so that this is paid once a
-machine. Loading one takes milliseconds.
+A kernel generates one chunk of fixed size: C++ on CPU, Triton on GPU (not run yet), from the one source in `noise`. It
+is compiled in a process of its own, so that the compiler's memory is not ours, and kept on disk, so that this is paid
+once a machine. Loading one takes milliseconds.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -28,10 +29,11 @@ TIMEOUT_S = 600
 log = logging.getLogger(__name__)
 
 
+@functools.cache  # also of a failure: one attempt a process
 def load(kind: str, size: int, device: torch.device) -> Kernel | None:
     """The compiled generator of `size` elements of `kind`; None, with a warning, where it cannot be compiled."""
-    path = cache() / f"{kind}-{size}-{device.type}-{fingerprint()}.pt2"
     try:
+        path = cache() / f"{kind}-{size}-{device.type}-{fingerprint()}.pt2"
         if not path.exists():
             _compile(kind, size, device, path)
         runner = _runner(path, device)
@@ -78,6 +80,8 @@ def fingerprint() -> str:
 
 def build(kind: str, size: int, device: str, path: str) -> None:
     """Compile the generator and write the package; run in the child process."""
+    from torch._inductor import config
+
     from zfscale.zo.noise import NOISES
 
     class Generator(torch.nn.Module):
@@ -86,7 +90,12 @@ def build(kind: str, size: int, device: str, path: str) -> None:
 
     example: tuple[Any, ...] = (torch.tensor([1, 2, size], device=device),)
     program = torch.export.export(Generator(), example)
-    torch._inductor.aoti_compile_and_package(program, package_path=path)
+    # On GPUs, too, every operation is to be rounded as eager torch rounds it: no fused multiply-add, exact division.
+    exact = {"emulate_precision_casts": True}
+    if hasattr(config, "eager_numerics"):
+        exact["eager_numerics.division_rounding"] = True
+    with config.patch(exact):
+        torch._inductor.aoti_compile_and_package(program, package_path=path)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ def spsa(problem: Problem, seeds: Sequence[int], eps: float, sides: int) -> Esti
 def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
     """Forward gradient (Baydin et al. 2022): c = d/dt L(theta + t z) at t = 0, by forward-mode AD; q forwards.
 
-    NOTE: fused attention has no forward derivative, so models are built with eager attention for this.
+    NOTE: fused attention has no forward derivative, so models are built with eager attention for this. Where forwards
+    compute in 16 bits, so does the tangent: it is along z rounded to them, while the update uses z itself.
     """
     coefficients, losses = [], []
     for seed in seeds:

@@ -57,7 +57,7 @@ class Leaves:
         self.flat = self._lay_out()
 
     def _lay_out(self) -> torch.Tensor:
-        """Move the leaves into one new tensor, each freed as soon as it is copied."""
+        """Move the leaves into one new tensor; the first time, each is freed as soon as it is copied."""
         first = self._leaves[0].parameter
         flat = torch.empty(self.total, dtype=first.dtype, device=first.device)
         for leaf in self._leaves:

@@ -9,13 +9,17 @@ follows are cut off.
 from __future__ import annotations
 
 import binascii
+import errno
+import math
 import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MAGIC = b"zfscale ledger 2\n"  # a file of another format is void
+from zfscale.zo.noise import ARITHMETIC
+
+MAGIC = f"zfscale ledger 2.{ARITHMETIC}\n".encode()  # a file of another format, or of other arithmetic, is void
 HEAD = struct.Struct("<HBBfd")  # checksum of the rest, accepted + 1 and queries, forwards, seconds, loss
 QUERY = struct.Struct("<qd")  # seed, coefficient
 QUERIES = 64  # accepted + 1 and the number of queries share a byte: 64 * (accepted + 1) + queries
@@ -31,6 +35,11 @@ class Entry:
     accepted: int
     seeds: tuple[int, ...]
     coefficients: tuple[float, ...]
+
+    @property
+    def finite(self) -> bool:
+        """Whether the loss and every coefficient are numbers."""
+        return all(map(math.isfinite, (self.loss, *self.coefficients)))
 
     def pack(self) -> bytes:
         """The entry as bytes."""
@@ -53,7 +62,9 @@ class Ledger:
 
     def append(self, entry: Entry) -> None:
         """Hand the entry to the kernel: it outlives this process from here on."""
-        self._file.write(entry.pack())
+        data = entry.pack()
+        if self._file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def drop(self, count: int) -> None:
         """Take the last `count` entries of the past back: the steps will be taken again."""

@@ -24,6 +24,8 @@ from zfscale.zo.philox import PERTURB, blocks, words_of
 Key = tuple[Any, Any]  # two 32-bit words: integers or 0-dimensional tensors
 Device = torch.device | str | None
 
+ARITHMETIC = 2  # raised whenever noise or updates change in a bit: older ledgers then cannot be replayed
+
 SIGNS_PER_BLOCK = 128
 GAUSSIANS_PER_BLOCK = 4
 HALVES_PER_BLOCK = 8

@@ -31,6 +31,7 @@ class Perturbation:
         self._value: Value | None = None
         self._release: Callable[[torch.Tensor], None] | None = None
         self._slots = _slots(module, leaves)
+        self._read: set[nn.Module] = set()
         self._handles: list[Any] = []
         for reader in self._slots:
             self._handles.append(reader.register_forward_pre_hook(self._replace))
@@ -56,8 +57,14 @@ class Perturbation:
         for handle in self._handles:
             handle.remove()
 
+    def unread(self) -> set[str]:
+        """Names of the leaves that no forward has read through a module that owns them."""
+        read = {leaf.name for reader in self._read for *_, leaf in self._slots[reader]}
+        return {leaf.name for slots in self._slots.values() for *_, leaf in slots} - read
+
     def _replace(self, reader: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """NOTE: transformers' ViTs cast pixels to the dtype of the weight they find, the master's: cast them again."""
+        self._read.add(reader)
         cast = None
         for owner, attribute, leaf in self._slots[reader]:
             if self._value is not None:

@@ -8,6 +8,7 @@ for each step:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,6 +52,11 @@ class StepResult:
     accepted: int
     forwards: int
 
+    @property
+    def finite(self) -> bool:
+        """Whether the loss and every coefficient are numbers."""
+        return all(map(math.isfinite, (self.loss, *self.coefficients)))
+
 
 class Stepper:
     """Runs an optimizer on a problem, holding its state: the step count and the moments, flat as the weights are."""
@@ -80,8 +86,8 @@ class Stepper:
     def commit(self, estimate: Estimate, lr: float, accepted: int, pieces: Sequence[Piece] | None = None) -> None:
         """Write theta <- theta - accepted * step, and the state of that step, once; nothing where theta is kept.
 
-        The pieces may be any division of the flat vector, in any order (by default, the noise's own): an element's
-        step depends on nothing but its own weight, state and noise.
+        The pieces may be any division of the flat vector, or part of it (a shard), in any order; by default, the
+        noise's own. An element's step depends on nothing but its own weight, state and noise.
 
         NOTE: the paper does not say what becomes of the state on theta + step. Here its first moment is turned round
         with the step (the second is even in g), so that the state is the one whose step was the move made.
@@ -132,10 +138,11 @@ class Stepper:
         without a look at the other. That makes it 4 forwards two-sided and 3 one-sided, one more on a rejection.
         """
         here, extra = (estimate.loss, 0) if estimate.exact else (self.problem.loss_here(), 1)
-        if self._loss_after(estimate, lr, 1) < here:
-            return 1, here, extra + 1
-        if self._loss_after(estimate, lr, -1) < here:
-            return -1, here, extra + 2
+        if not math.isfinite(here):
+            return 0, here, extra
+        for side, looks in ((1, 1), (-1, 2)):
+            if -math.inf < self._loss_after(estimate, lr, side) < here:
+                return side, here, extra + looks
         return 0, here, extra + 2
 
     def _loss_after(self, estimate: Estimate, lr: float, accepted: int) -> float:
@@ -148,9 +155,9 @@ class Stepper:
 
 
 def _reversed(state: State) -> State:
-    """The state of the opposite step: SGD's velocity `v` (alone) or Adam's `m` changes sign."""
-    first = "m" if "m" in state else "v"
-    return {k: -s if k == first else s for k, s in state.items()}
+    """The state of the opposite step: history `g`, and SGD's velocity `v` (alone) or Adam's `m`, change sign."""
+    odd = {"m" if "m" in state else "v", "g"}
+    return {k: -s if k in odd else s for k, s in state.items()}
 
 
 def make_optimizer(o: Any) -> Optimizer:

@@ -1,0 +1,112 @@
+"""Where documents come from: files of any kind, the hub's client, and what an installation carries."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from typing import Any
+
+import datasets
+import pytest
+
+from zfscale.errors import DataError
+from zfscale.streams import corpora
+from zfscale.streams.corpora import DOMAINS, find
+
+
+def read(source: Any) -> list[str]:
+    return list(find(source).documents())
+
+
+def test_files_of_any_bytes_and_packed_ones(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"latin \xe9\xff" * 20)
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"packed " * 20))
+    (tmp_path / "c.txt").write_text("  \n")
+    assert read({"path": str(tmp_path / "*.txt*")}) == ["latin \ufffd\ufffd" * 20, "packed " * 20, "  \n"]
+    (tmp_path / "d.txt.gz").write_bytes(gzip.compress(b"packed " * 20)[:-9])
+    with pytest.raises(DataError, match=r"d\.txt\.gz: not readable"):
+        read({"path": str(tmp_path / "d*")})
+
+
+def test_a_long_file_is_read_in_pieces(tmp_path):
+    lines = [f"line {i}\n" + "\n" * (i % 50 == 0) for i in range(20000)]
+    (tmp_path / "book.txt").write_text("".join(lines))
+    (tmp_path / "line.txt").write_text("x" * 100_000)
+    (tmp_path / "short.txt").write_text("y" * corpora.PIECE)
+    for name in ("book", "line", "short"):
+        pieces = read({"path": str(tmp_path / f"{name}.txt")})
+        assert "".join(pieces) == (tmp_path / f"{name}.txt").read_text()
+        assert len(pieces) == {"book": 27, "line": 13, "short": 1}[name]
+        assert max(map(len, pieces)) <= corpora.PIECE
+        if name == "book":
+            assert all(piece.endswith("\n\n") for piece in pieces[:-1])
+
+
+def test_a_hub_dataset_that_cannot_be_had(monkeypatch):
+    def missing(name: str, **_: Any) -> Any:
+        raise FileNotFoundError("Dataset 'python-cod' doesn't exist on the Hub\nor cannot be accessed")
+
+    monkeypatch.setattr(datasets, "load_dataset", missing)
+    with pytest.raises(DataError, match="did you mean 'python-code'") as caught:
+        read("python-cod")
+    assert str(caught.value).startswith("dataset 'python-cod' cannot be read: FileNotFoundError: Dataset 'python-cod'")
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": [{"body": "x", "id": 1}]})
+    with pytest.raises(DataError, match=r"^dataset 'a/b': has no column 'text'; it has body, id$"):
+        read("a/b")
+
+
+def test_a_connection_that_breaks(monkeypatch):
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from ({"text": f"row {i}"} for i in range(3))
+        raise ConnectionError("reset by peer")
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": broken()})
+    with pytest.raises(DataError, match=r"'a/b' cannot be read: ConnectionError: reset by peer"):
+        read("a/b")
+
+
+def test_globs_without_files(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere/\*\.txt: no file matches$"):
+        read({"path": str(tmp_path / "nowhere" / "*.txt")})
+    (tmp_path / "dir").mkdir()
+    with pytest.raises(DataError, match=r"dir: no file matches; it is a directory: .*dir/\*\*/\*\?$"):
+        read({"path": str(tmp_path / "dir")})
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_embedded_domains(name):
+    """Each yields 300 kB of text of its own kind, in the same order every time."""
+    texts, total = [], 0
+    for document in DOMAINS[name]():
+        texts.append(document)
+        total += len(document)
+        if total > 300_000:
+            break
+    assert total > 300_000
+    assert len(set(texts)) == len(texts) > 9
+    mark = {"python-code": "def ", "cpp-headers": "#include", "licenses": "WARRANT", "reference": "statement"}
+    assert sum(mark.get(name, "") in document.replace("warrant", "WARRANT") for document in texts) > len(texts) / 3
+    again = DOMAINS[name]()
+    assert [next(again) for _ in range(5)] == texts[:5]
+
+
+def test_docstrings_of_a_module():
+    code = '''
+class Public:
+    """{long} class"""
+    def method(self):
+        """{long} method"""
+    def _private(self):
+        """{long} private"""
+def short():
+    """Short."""
+'''.replace("{long}", "word " * 50)
+    assert [d.split()[-1] for d in corpora._docstrings(code)] == ["class", "method"]
+    assert not list(corpora._docstrings("no python {{"))
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(corpora, "PROSE", ("numpy", "no_such_package"))
+    with pytest.raises(DataError, match="package 'no_such_package' is not installed"):
+        read("docstrings")

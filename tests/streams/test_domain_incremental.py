@@ -1,0 +1,33 @@
+"""Domains in order of seed; the labels of a block are its next tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zfscale.streams.domain_incremental import DomainIncremental
+from zfscale.streams.text import TextDomain
+
+
+def domain(name: str, start: int) -> TextDomain:
+    blocks = np.arange(start, start + 12, dtype=np.int32).reshape(3, 4)
+    return TextDomain(name, blocks, blocks[:1], 1.0)
+
+
+DOMAINS = [domain(name, 100 * i) for i, name in enumerate("abcdef")]
+
+
+def test_the_order_is_the_files_or_the_seeds():
+    assert [t.name for t in DomainIncremental(DOMAINS, None)] == list("abcdef")
+    shuffled = [t.name for t in DomainIncremental(DOMAINS, 3)]
+    assert sorted(shuffled) == list("abcdef")
+    assert shuffled == [t.name for t in DomainIncremental(DOMAINS, 3)]
+    assert len({tuple(t.name for t in DomainIncremental(DOMAINS, seed)) for seed in range(5)}) > 1
+
+
+def test_tasks_count_from_one_and_labels_are_the_next_tokens():
+    stream = DomainIncremental(DOMAINS, 1)
+    assert [t.index for t in stream] == list(range(1, 7))
+    assert len(stream) == 6
+    for task in stream:
+        assert np.array_equal(task.train_y, task.train_x[:, :-1] + 1)
+    assert stream[2].index == 3

@@ -1,0 +1,185 @@
+"""Language models, causal or masked: anything that transformers' Auto classes load from safetensors or GGUF."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from zfscale.errors import ModelError
+from zfscale.models.vit import quiet, resolve, to_numpy
+
+LANGUAGE_MODELS = ("embedded/lm-nano",)
+UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, SafetensorError)
+
+
+@dataclass(frozen=True)
+class LanguageBase:
+    """A pretrained language model as plain data, ready for an object store.
+
+    `weights` holds a tied tensor once; `tokenizer` is JSON for `tokenizer_of`; `max_block` is the longest sequence
+    that the model has positions for, None if it has no such limit.
+    """
+
+    name: str
+    config: Any  # transformers.PretrainedConfig
+    weights: dict[str, np.ndarray]
+    tokenizer: str
+    max_block: int | None
+    masked: bool
+
+
+def load_lm(name: str) -> LanguageBase:
+    """Read a model and its tokenizer once: `embedded/<name>`, a local directory, a hub id or a `.gguf` file.
+
+    Errors: ModelError if either cannot be read, if it is no causal or masked LM, or if they do not fit each other.
+    """
+    where, options = _locate(name)
+    config, masked = _config(name, where, options)
+    module = _module(name, where, config, masked, options)
+    tokenizer = _tokenizer(name, where, options)
+    rows = module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"model {name!r}: tokenizer does not fit the model: {len(tokenizer)} tokens, {rows} embeddings"
+        )
+    weights = {k: to_numpy(v) for k, v in _state(module).items()}
+    return LanguageBase(name, _plain(module), weights, _serialise(tokenizer), _max_block(module), masked)
+
+
+def build_lm(base: LanguageBase, attention: str = "sdpa") -> nn.Module:
+    """A fresh float32 module with the base's weights, in eval mode: token ids [B, T] -> `.logits` [B, T, vocabulary].
+
+    Tied weights stay tied; nothing is drawn from the caller's random state. `attention="eager"` gives an attention
+    with a forward-mode derivative, which the fused kernels lack.
+    """
+    config = copy.deepcopy(base.config)
+    config._attn_implementation = None if attention == "sdpa" else attention  # None: sdpa if the family has it
+    with torch.random.fork_rng(devices=[]):
+        module = _auto(base.masked).from_config(config, dtype=torch.float32)
+    state = _state(module)
+    if state.keys() != base.weights.keys():
+        raise ModelError(f"model {base.name!r}: weights {sorted(state.keys() ^ base.weights.keys())[:3]} do not match")
+    with torch.no_grad():
+        for key, tensor in state.items():
+            tensor.copy_(torch.tensor(base.weights[key]))
+    return module.eval()
+
+
+def tokenizer_of(base: LanguageBase) -> Any:
+    """The base's tokenizer, a transformers.PreTrainedTokenizerFast; reads no file."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    facts = json.loads(base.tokenizer)
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(facts.pop("backend")), **facts)
+
+
+def _locate(name: str) -> tuple[str, dict[str, str]]:
+    """What transformers is given: a directory or hub id, and the option that picks a GGUF file of a directory."""
+    if not name.endswith(".gguf"):
+        return resolve(name), {}
+    file = Path(name).expanduser()
+    if not file.is_file():
+        raise ModelError(f"model {name!r}: no such file")
+    return str(file.parent), {"gguf_file": file.name}
+
+
+def _config(name: str, where: str, options: dict[str, str]) -> tuple[Any, bool]:
+    """The model's configuration, and whether it is a masked LM.
+
+    An encoder such as BERT is in both of transformers' tables: what the checkpoint says of itself comes first.
+    """
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    try:
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
+    except UNREADABLE as error:
+        raise _failure(name, "cannot be loaded", error) from error
+    if getattr(config, "quantization_config", None) and not options:
+        raise ModelError(f"model {name!r}: its weights are quantised; a checkpoint in floating point is needed")
+    kinds = "".join(getattr(config, "architectures", None) or ())
+    causal, masked = (type(config) in table for table in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING))
+    if getattr(config, "is_encoder_decoder", False) or not (causal or masked):
+        raise ModelError(f"model {name!r} ({config.model_type}) is neither a causal nor a masked language model")
+    decoder = "CausalLM" in kinds or "LMHead" in kinds or getattr(config, "is_decoder", False)
+    return config, masked and not (causal and decoder)
+
+
+def _module(name: str, where: str, config: Any, masked: bool, options: dict[str, str]) -> nn.Module:
+    given: dict[str, Any] = {**options} or {"use_safetensors": True}
+    try:
+        with quiet():
+            module, report = _auto(masked).from_pretrained(
+                where, config=config, trust_remote_code=False, output_loading_info=True, **given
+            )
+    except UNREADABLE as error:
+        raise _failure(name, "cannot be loaded", error) from error
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(f"model {name!r}: its checkpoint lacks {len(missing)} weights, {missing[0]} for one")
+    return module
+
+
+def _tokenizer(name: str, where: str, options: dict[str, str]) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
+    except Exception as error:  # a file that tokenizers cannot parse is a bare Exception
+        raise _failure(name, "has no tokenizer that can be loaded", error) from error
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise ModelError(f"model {name!r}: {type(tokenizer).__name__} has no fast version; a tokenizer.json is needed")
+    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # transformers invents one where no file is
+        raise ModelError(f"model {name!r} has no tokenizer: no tokenizer.json nor vocabulary beside the weights")
+    return tokenizer
+
+
+def _failure(name: str, what: str, error: Exception) -> ModelError:
+    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ModelError(f"model {name!r} {what}: {reason}")
+
+
+def _serialise(tokenizer: Any) -> str:
+    special = {k: str(v) for k, v in tokenizer.special_tokens_map.items() if isinstance(v, str)}
+    facts = {"model_max_length": tokenizer.model_max_length, "clean_up_tokenization_spaces": False}
+    return json.dumps({"backend": tokenizer.backend_tokenizer.to_str(), **special, **facts})
+
+
+def _auto(masked: bool) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    return AutoModelForMaskedLM if masked else AutoModelForCausalLM
+
+
+def _state(module: nn.Module) -> dict[str, torch.Tensor]:
+    """`state_dict`, a tensor of several names once, under the first."""
+    seen: dict[int, str] = {}
+    state = module.state_dict()
+    return {k: v for k, v in state.items() if not v.numel() or seen.setdefault(v.data_ptr(), k) == k}
+
+
+def _plain(module: Any) -> Any:
+    """The module's configuration without what concerns its file; tied only if the weights are."""
+    config = copy.deepcopy(module.config)
+    head = module.get_output_embeddings()
+    if head is not None:
+        config.tie_word_embeddings = head.weight is module.get_input_embeddings().weight
+    return config
+
+
+def _max_block(module: Any) -> int | None:
+    """Positions of the model; a table with a padding row (RoBERTa) starts counting behind it."""
+    limit = getattr(module.config.get_text_config(), "max_position_embeddings", None)
+    for key, part in module.named_modules():
+        if key.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+            limit = part.num_embeddings - part.padding_idx - 1
+    return limit if isinstance(limit, int) and limit > 0 else None

@@ -1,0 +1,212 @@
+"""Where the documents of a text domain come from: text that an installation carries, a user's files, a hub dataset."""
+
+from __future__ import annotations
+
+import ast
+import glob
+import gzip
+import hashlib
+import os
+import platform
+import sysconfig
+import warnings
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from zfscale.errors import DataError, nearest
+
+PIECE = 1 << 13  # characters; a longer text file is read as several documents, so that it never is whole in memory
+PROSE = ("torch", "numpy", "sklearn", "transformers")  # the packages whose docstrings are read
+SHORTEST = 200  # characters of a docstring that counts as prose
+NOT_LIBRARY = {"test", "tests", "idle_test", "lib2to3", "pydoc_data", "site-packages", "dist-packages"}
+LEGAL = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents, read anew at every call, and what tells them from any others: plain data for a cache key."""
+
+    identity: Any
+    documents: Callable[[], Iterator[str]]
+
+
+def find(source: str | Any) -> Corpus:
+    """The corpus of a name of `DOMAINS`, of a hub id, or of `{path: GLOB, format: text}` (a dict or an object).
+
+    Errors: DataError if no file matches; a hub dataset is only looked for when its documents are read.
+    """
+    if not isinstance(source, str):
+        pattern = source["path"] if isinstance(source, dict) else source.path
+        files = matching(pattern)
+        return Corpus(_facts(files), partial(text_files, files))
+    if source in DOMAINS:
+        return Corpus([source, platform.python_version(), *_installed()], DOMAINS[source])
+    local = matching(os.path.join(source, "**", "*")) if os.path.isdir(source) else []
+    return Corpus([source, metadata.version("datasets"), *_facts(local)], partial(hub, source))
+
+
+def _facts(files: Iterable[str]) -> list[tuple[str, int, int]]:
+    stats = ((file, os.stat(file)) for file in files)
+    return [(file, s.st_size, s.st_mtime_ns) for file, s in stats]
+
+
+def matching(pattern: str) -> list[str]:
+    """Absolute paths of the files that a glob matches, sorted; `**` stands for any depth."""
+    found = glob.glob(os.path.expanduser(pattern), recursive=True)
+    if files := sorted(os.path.abspath(f) for f in found if os.path.isfile(f)):
+        return files
+    hint = f"; it is a directory: {os.path.join(pattern, '**', '*')}?" if os.path.isdir(pattern) else ""
+    raise DataError(f"{pattern}: no file matches{hint}")
+
+
+def text_files(files: Iterable[str]) -> Iterator[str]:
+    """The text of each file, a long one in pieces; `.gz` is unpacked. Bytes that are no UTF-8 become U+FFFD."""
+    for file in files:
+        opener: Any = gzip.open if file.endswith(".gz") else open
+        try:
+            with opener(file, "rt", encoding="utf-8", errors="replace") as handle:
+                yield from _pieces(iter(partial(handle.read, PIECE), ""))
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{file}: not readable: {error}") from error
+
+
+def _pieces(parts: Iterable[str]) -> Iterator[str]:
+    """Texts of at most `PIECE` characters that joined are `parts` joined."""
+    rest = ""
+    for part in parts:
+        rest += part
+        while len(rest) > PIECE:
+            cut = _cut(rest)
+            yield rest[:cut]
+            rest = rest[cut:]
+    if rest:
+        yield rest
+
+
+def _cut(text: str) -> int:
+    """Where a piece ends: after a blank line in the second half of `PIECE`, else after any line, else at `PIECE`."""
+    for mark in ("\n\n", "\n"):
+        at = text.rfind(mark, PIECE // 2, PIECE)
+        if at >= 0:
+            return at + len(mark)
+    return PIECE
+
+
+def hub(dataset: str) -> Iterator[str]:
+    """The column `text` of the training split of what `datasets.load_dataset` streams: one row, one document."""
+    import datasets
+
+    try:
+        splits = datasets.load_dataset(dataset, streaming=True)
+        rows = splits["train"] if "train" in splits else splits[next(iter(splits))]
+        for row in rows:
+            if "text" not in row:
+                raise DataError(f"dataset {dataset!r}: has no column 'text'; it has {', '.join(row)}")
+            yield str(row["text"] or "")
+    except DataError:
+        raise
+    except Exception as error:  # the hub client has no common base class for "cannot be had"
+        reason = next(iter(str(error).splitlines()), "no reason given")
+        raise DataError(
+            f"dataset {dataset!r} cannot be read: {type(error).__name__}: {reason}; "
+            f"{nearest(dataset, DOMAINS)}, an id of the Hugging Face hub, or {{path: GLOB, format: text}}"
+        ) from error
+
+
+def python_code() -> Iterator[str]:
+    """The standard library's modules, without its tests."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    files = (f for f in root.rglob("*.py") if not NOT_LIBRARY.intersection(f.relative_to(root).parts))
+    return _read(root, files)
+
+
+def cpp_headers() -> Iterator[str]:
+    """The C++ and CUDA headers that torch installs."""
+    root = _package("torch") / "include"
+    return _read(root, root.rglob("*.h"))
+
+
+def reference() -> Iterator[str]:
+    """Python's language reference, as `help()` shows it: one topic, one document."""
+    from pydoc_data.topics import topics
+
+    return _once(topics[name] for name in sorted(topics))
+
+
+def licenses() -> Iterator[str]:
+    """Licence texts of the installed distributions; those that differ in white space only appear once."""
+    files = {
+        str(f.locate())
+        for d in metadata.distributions()
+        for f in d.files or ()
+        if f.name.upper().startswith(LEGAL) and f.suffix.lower() in ("", ".txt", ".md", ".rst")
+    }
+    return _once(Path(f).read_text("utf-8", "replace") for f in sorted(files) if os.path.isfile(f))
+
+
+def docstrings() -> Iterator[str]:
+    """What the installed scientific packages say of their public classes and functions: English with examples."""
+    roots = [_package(name) for name in PROSE]
+    files = [(f.relative_to(r.parent), f) for r in roots for f in r.rglob("*.py")]
+    library = sorted((pair for pair in files if "tests" not in pair[0].parts and pair[1].is_file()), key=_mixed)
+    return _once(text for _, f in library for text in _docstrings(f.read_text("utf-8", "replace")))
+
+
+def _docstrings(code: str) -> Iterator[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes
+        try:
+            tree = ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError):  # a template, a null byte, a generated monster
+            return
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            text = ast.get_docstring(node) or ""
+            if len(text) > SHORTEST:
+                yield text
+
+
+def _read(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Their texts in a fixed order that mixes directories: a small budget is a sample of the whole."""
+    ordered = sorted(((f.relative_to(root), f) for f in files if f.is_file()), key=_mixed)
+    return (f.read_text("utf-8", "replace") for _, f in ordered)
+
+
+def _mixed(pair: tuple[Path, Path]) -> bytes:
+    return hashlib.sha256(pair[0].as_posix().encode("utf-8", "surrogateescape")).digest()
+
+
+def _once(texts: Iterable[str]) -> Iterator[str]:
+    seen = set()
+    for text in texts:
+        digest = hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).digest()
+        if digest not in seen:
+            seen.add(digest)
+            yield text
+
+
+def _package(name: str) -> Path:
+    """Directory of an installed package, found without importing it."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise DataError(f"package {name!r} is not installed, and the text domain is made of it")
+    return Path(spec.origin).parent
+
+
+def _installed() -> list[str]:
+    return sorted({f"{d.name}=={d.version}" for d in metadata.distributions()})
+
+
+DOMAINS: dict[str, Callable[[], Iterator[str]]] = {
+    "python-code": python_code,
+    "cpp-headers": cpp_headers,
+    "reference": reference,
+    "licenses": licenses,
+    "docstrings": docstrings,
+}
