@@ -143,8 +143,9 @@ class ParquetSink:
         final = self._path(table)
         for directory in (aside.parent, final.parent):
             directory.mkdir(parents=True, exist_ok=True)
-        # No Arrow schema and no statistics: half of a small file, and no reader needs them.
-        pq.write_table(data, aside, compression="zstd", store_schema=False, write_statistics=False)
+        # No Arrow schema, no statistics, no dictionaries of numbers: half of a small file, and no reader needs them.
+        text = [field.name for field in data.schema if pa.types.is_string(field.type)]
+        pq.write_table(data, aside, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=text)
         _fsync(aside)
         os.replace(aside, final)
         _fsync(final.parent)
