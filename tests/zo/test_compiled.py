@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from zfscale.zo.noise import CHUNK, GROUP, NOISES, Noise
 from zfscale.zo.philox import words_of
 
 KINDS = sorted(NOISES)
+COMPILER = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +27,7 @@ def _afresh() -> Iterator[None]:
     compiled.load.cache_clear()
 
 
+@COMPILER
 @pytest.mark.slow  # compiles for half a minute where this machine has not done so before
 @pytest.mark.parametrize("kind", KINDS)
 def test_compiled_noise_has_the_bits_of_eager(kind):
@@ -35,6 +38,7 @@ def test_compiled_noise_has_the_bits_of_eager(kind):
             assert torch.equal(kernel(seed, first), NOISES[kind](words_of(seed), first, CHUNK)), (seed, first)
 
 
+@COMPILER
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_large_noise_is_compiled_and_slices_as_small_noise_does(kind, monkeypatch):
