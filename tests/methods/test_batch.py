@@ -52,4 +52,6 @@ def test_the_error_rate_of_a_batch_in_parts_is_that_of_the_batch():
 def test_a_trial_in_parts(optimizer, small):
     spec = small.spec("finetune", optimizer, optimizer__lr=0.01, optimizer__eps=0.1)
     parts = small.spec("finetune", optimizer, optimizer__lr=0.01, optimizer__eps=0.1, train__micro_batch_size=3)
-    close(small.run(spec), small.run(parts))
+    whole, cut = small.run(spec), small.run(parts)
+    assert len(whole.steps) == len(cut.steps) > 0
+    close(whole, cut)

@@ -6,31 +6,13 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from zfscale.report.load import MEASURES, Trial
+from zfscale.spec import MethodSpec, OptimizerSpec
 
-METHODS = ("finetune", "simplecil", "aper", "ease")
-OPTIMIZERS = (
-    "fo-sgd",
-    "fo-adam",
-    "zo-sgd",
-    "zo-sgd-sign",
-    "zo-sgd-conserve",
-    "zo-adam",
-    "zo-adam-sign",
-    "zo-adam-conserve",
-    "zo-adamm",
-    "zo-adamm-sign",
-    "zo-adamm-conserve",
-    "forward-grad",
-    "forward-grad-sign",
-    "forward-grad-conserve",
-    "forward-grad-adam",
-    "forward-grad-adam-sign",
-    "forward-grad-adam-conserve",
-    "forward-grad-adamm",
-)
+METHODS = get_args(MethodSpec.model_fields["name"].annotation)
+OPTIMIZERS = get_args(OptimizerSpec.model_fields["name"].annotation)  # in the paper's order
 NAMES = ("method.name", "optimizer.name", "seed")
 
 

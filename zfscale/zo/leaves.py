@@ -74,7 +74,7 @@ class Leaves:
     @property
     def attached(self) -> bool:
         """Whether the parameters still are views of `flat`; a module moved to another device or dtype is not."""
-        return all(leaf.parameter.data_ptr() == self.flat[leaf.start :].data_ptr() for leaf in self)
+        return self._leaves[0].parameter.data_ptr() == self.flat.data_ptr()  # what moves one leaf moves them all
 
     @property
     def device(self) -> torch.device:
