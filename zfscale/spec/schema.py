@@ -9,17 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from zfscale.errors import nearest
 from zfscale.spec.distributions import Distribution
 
 MAX_SEED = 2**32 - 1  # the widest seed that every random generator below us accepts
 
 Text = Annotated[str, Field(min_length=1)]
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]  # "~/x" -> "/home/me/x"
+
+
+OBJECTIVES = ("accuracy", "cross_entropy")  # those with a name; any other is the path of a user's function
+
+
+def _objective(name: str) -> str:
+    if name not in OBJECTIVES and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name):
+        raise ValueError(f"unknown objective {name!r}; {nearest(name, OBJECTIVES)}, or package.module:function")
+    return name
 
 
 class Block(BaseModel):
@@ -142,9 +153,8 @@ class TrainSpec(Block):
         default="fp32",
         description="fp32; bf16-mixed: a bf16 model that trains fp32 weights; bf16: those too, rounded stochastically",
     )
-    objective: str = Field(
+    objective: Annotated[str, AfterValidator(_objective)] = Field(
         default="cross_entropy",
-        pattern=r"^(cross_entropy|accuracy|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$",
         description="what is minimised: cross_entropy, accuracy (0-1 loss), or your own package.module:function",
     )
 
