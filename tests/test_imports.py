@@ -61,20 +61,28 @@ def test_only_the_command_imports_the_benchmarks():
 def test_registries_offer_what_the_spec_allows():
     from typing import get_args
 
-    from zfscale.methods import METHODS
+    from zfscale.methods import DOMAIN_METHODS, METHODS
     from zfscale.methods.trainers import FIRST_ORDER
-    from zfscale.models.lm import LANGUAGE_MODELS
     from zfscale.models.vit import EMBEDDED
     from zfscale.spec import MethodSpec, OptimizerSpec, StreamSpec
-    from zfscale.spec.checks import CLASSES, MODELS
+    from zfscale.spec.checks import METHODS as ALLOWED
+    from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, MODELS, TEXTS
     from zfscale.streams import STREAMS
+    from zfscale.streams.corpora import DOMAINS
     from zfscale.streams.datasets import DATASETS
     from zfscale.zo.step import make_optimizer
 
-    assert set(get_args(MethodSpec.model_fields["name"].annotation)) == set(METHODS)
-    assert set(get_args(StreamSpec.model_fields["kind"].annotation) or ["class_incremental"]) == set(STREAMS)
+    assert set(get_args(MethodSpec.model_fields["name"].annotation)) == {*METHODS, *DOMAIN_METHODS}
+    assert {kind: set(names) for kind, names in ALLOWED.items()} == {
+        "class_incremental": set(METHODS),
+        "domain_incremental": set(DOMAIN_METHODS),
+    }
+    assert set(get_args(StreamSpec.model_fields["kind"].annotation)) == set(STREAMS)
     assert set(CLASSES) == set(DATASETS)
-    assert {*MODELS, *LANGUAGE_MODELS} == {f"embedded/{d.name}" for d in EMBEDDED.iterdir() if d.is_dir()}
+    assert set(TEXTS) == set(DOMAINS)
+    assert {*MODELS, *LANGUAGE_MODELS, *IMAGE_MODELS} == {
+        f"embedded/{d.name}" for d in EMBEDDED.iterdir() if d.is_dir()
+    }
     for name in get_args(OptimizerSpec.model_fields["name"].annotation):
         if name not in FIRST_ORDER:
             assert make_optimizer(OptimizerSpec(name=name, lr=1)).update is not None

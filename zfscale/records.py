@@ -1,6 +1,7 @@
 """What a trial says while it runs: the rows of the four tables, before any sink has seen them.
 
-Tasks and stages count from 1, as in the papers: stage k is the state after learning task k.
+Tasks and stages count from 1, as in the papers: stage k is the state after learning task k. Stage 0 is the pretrained
+model.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ class Eval:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: the row of the `trials` table that is not its spec."""
+    """How a trial ended: the row of the `trials` table that is not its spec.
+
+    Accuracies are of class-incremental trials; losses (nats a token) and tokens of domain-incremental ones. Forgetting
+    and transfer (bwt, fwt) are in the unit of the trial's kind; positive transfer is good, positive forgetting bad.
+    """
 
     status: str  # "finished" | "failed"
     avg_accuracy: float | None = None
@@ -53,6 +58,12 @@ class Outcome:
     forgetting: float | None = None
     bwt: float | None = None
     fwt: float | None = None
+    final_loss: float | None = None
+    perplexity: float | None = None
+    bits_per_byte: float | None = None
+    learning_gain: float | None = None
+    upstream_loss: float | None = None
+    tokens: int | None = None
     seconds: float | None = None
     forwards: int | None = None
     peak_memory_bytes: int | None = None

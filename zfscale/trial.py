@@ -4,72 +4,51 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Callable
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zfscale import memory, metrics
-from zfscale.methods import METHODS
+from zfscale import classes, domains, memory
 from zfscale.methods.journal import Journal, Snapshots
-from zfscale.models.vit import BaseModel
-from zfscale.records import Eval, Outcome, Sink
-from zfscale.streams import STREAMS
-from zfscale.streams.class_incremental import Task
-from zfscale.streams.datasets import ImageData
+from zfscale.records import Outcome, Sink
 from zfscale.zo.ledger import Ledger
 from zfscale.zo.noise import ARITHMETIC
 
 if TYPE_CHECKING:
-    from zfscale.methods.base import FeatureCache, Method
     from zfscale.spec import TrialSpec
 
+LEARN: dict[str, Callable[..., dict[str, Any]]] = {
+    "class_incremental": classes.learn,
+    "domain_incremental": domains.learn,
+}
 RECORDED = ("zfscale", "torch", "deepspeed", "transformers", "ray", "pyarrow")
 
 
 def run(
     spec: TrialSpec,
-    base: BaseModel,
-    data: ImageData,
+    base: Any,
+    data: Any,
     sink: Sink,
     attempt: int = 1,
     ledger: Ledger | None = None,
     snapshots: Snapshots | None = None,
-    cache: FeatureCache | None = None,
+    cache: dict[Any, Any] | None = None,
 ) -> Outcome:
-    """Learn the stream task by task, evaluate after each on all tasks seen; the caller closes the sink.
+    """Learn the stream task by task, evaluate after each; the caller closes the sink.
 
-    A trial that was killed goes on where its `ledger` ends: a forward-only phase at its last step, a first-order one at
-    the last of its `snapshots`. `cache` keeps the pretrained model's features from trial to trial.
+    `base` and `data` are what `sweep.inputs` loads for the spec. A trial that was killed goes on where its `ledger`
+    ends: a forward-only phase at its last step, a first-order one at the last of its `snapshots`. `cache` keeps what
+    the pretrained model alone decides from trial to trial.
     """
     memory.reset_peak()
-    stream = STREAMS[spec.stream.kind](data, spec.stream.tasks, spec.stream.class_order_seed)
-    method = METHODS[spec.method.name](spec, base, cache)
     journal = Journal(sink, ledger, snapshots)
-    accuracy: list[list[float]] = []
-    sizes = [len(task.test_y) for task in stream]
-    for task in stream:
-        method.learn(task, journal)
-        accuracy.append([task_accuracy(method, seen) for seen in list(stream)[: task.index]])
-        for j, value in enumerate(accuracy[-1], start=1):
-            sink.eval(Eval(task.index, j, "accuracy", value))
-        sink.eval(Eval(task.index, 0, "stage_accuracy", metrics.stage_accuracy(accuracy, sizes, task.index - 1)))
-    return summary(accuracy, sizes, journal, attempt)
-
-
-def task_accuracy(method: Method, task: Task) -> float:
-    """Share of the task's test images that are given their label, among all classes seen so far."""
-    return float((method.predict(task) == task.test_y).mean())
-
-
-def summary(accuracy: list[list[float]], sizes: list[int], journal: Journal, attempt: int) -> Outcome:
-    """The finished trial's row. fwt stays empty: it needs each task learned alone by a randomly initialised model."""
+    learn = LEARN[spec.stream.kind]
+    measured = learn(spec, base, data, journal, {} if cache is None else cache)
     return Outcome(
         status="finished",
-        avg_accuracy=metrics.average(accuracy, sizes),
-        last_accuracy=metrics.last(accuracy, sizes),
-        forgetting=metrics.forgetting(accuracy),
-        bwt=metrics.bwt(accuracy),
+        **measured,
         seconds=journal.seconds,
         forwards=journal.forwards,
         peak_memory_bytes=memory.peak(),

@@ -11,7 +11,7 @@ import torch
 
 from zfscale.models import lm_base
 from zfscale.models.base import BUILDERS
-from zfscale.models.lm import LANGUAGE_MODELS, build_lm, load_lm, tokenizer_of
+from zfscale.models.lm import build_lm, load_lm, tokenizer_of
 from zfscale.models.lm_base import END, PAD, bits_per_byte, byte_tokenizer
 from zfscale.models.vit import EMBEDDED
 from zfscale.streams.text import TextDomain, load_domain
@@ -37,7 +37,6 @@ def test_the_byte_tokenizer(tmp_path):
 
 def test_lm_nano():
     """What the package carries: small, tied, and a reader of docstrings."""
-    assert LANGUAGE_MODELS == ("embedded/lm-nano",)
     assert sum(f.stat().st_size for f in (EMBEDDED / "lm-nano").iterdir()) < 5_000_000
     base = load_lm("embedded/lm-nano")
     assert (base.masked, base.max_block) == (False, 512)

@@ -39,7 +39,7 @@ VALUES = [  # what to replace, by what, where the error is, what it says
     ("lr: 1e-3", "lr: 1\n  queries: 33", "x.yaml:8: optimizer.queries:", "an integer >= 1 and <= 32, got 33"),
     ("lr: 1e-3", "lr: 1\n  sides: true", "x.yaml:8: optimizer.sides:", "got true"),
     ("lr: 1e-3", "lr: 1\n  momentum: 1", "x.yaml:8: optimizer.momentum:", ">= 0 and < 1, got 1"),
-    ("tasks: 5", "tasks: 5.0", "x.yaml:3: stream.tasks:", "expected an integer >= 1, got 5.0"),
+    ("tasks: 5", "tasks: 5.0", "x.yaml:3: stream.tasks:", "expected an integer >= 1 or null, got 5.0"),
     ("mnist5k", "fashion-mnist", "x.yaml:3: stream.dataset:", "did you mean 'fashion_mnist'?"),
     ("mnist5k", "./data", "x.yaml:3: stream.dataset:", "write {path: ./data, format: imagefolder}"),
     ("mnist5k", "[digits]", "x.yaml:3: stream.dataset:", "or a mapping with keys path, format"),
@@ -75,7 +75,13 @@ TRAINING = [  # optimizer, what follows its lr, more of the train block, where t
     ("zo-sgd", "", "precision: fp16", "8: train.precision:", "allowed: bf16, bf16-mixed, fp32"),
     ("fo-sgd", FIRST, "", "8: optimizer.first_order:", "fo-sgd is first-order throughout; allowed: null, or"),
     ("zo-adam", FIRST.replace("epochs: 1", "epochs: 2"), "", "8: optimizer.first_order.epochs:", "allowed: 1 to 1"),
-    ("zo-adam", FIRST.replace("fo-sgd", "zo-sgd"), "", "8: optimizer.first_order.name:", "allowed: fo-adam, fo-sgd"),
+    (
+        "zo-adam",
+        FIRST.replace("fo-sgd", "zo-sgd"),
+        "",
+        "8: optimizer.first_order.name:",
+        "allowed: fo-adam, fo-adamw, fo-sgd",
+    ),
     ("zo-adam", FIRST.replace("lr: 0.1, ", ""), "", "8: optimizer.first_order.lr:", "missing"),
     ("zo-adam", FIRST.replace("lr:", "rate:"), "", "8: optimizer.first_order.rate:", "allowed: epochs, lr, name"),
 ]

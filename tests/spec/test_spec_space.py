@@ -200,14 +200,32 @@ def test_leaves_name_every_field_and_are_scalars(tmp_path: Path) -> None:
     assert leaves["optimizer.beta2"] == 0.999
     assert leaves["train.precision"] == "fp32"
     scalars = {path for path in TEMPLATE_PATHS if not any(p.startswith(f"{path}.") for p in TEMPLATE_PATHS)}
-    assert set(leaves) == (scalars - {"stream.dataset.path", "stream.dataset.format"}) | {"stream.dataset"}
-    assert {path for path, value in leaves.items() if value is None} == set(TrialSpec.NULLABLE)
+    inside = {path for path in scalars if path.startswith(("stream.dataset.", "stream.upstream."))}
+    assert set(leaves) == (scalars - inside) | {"stream.dataset", "stream.upstream"}
+    given = {"stream.dataset", "stream.tasks"}
+    assert {path for path, value in leaves.items() if value is None} == set(TrialSpec.NULLABLE) - given
     assert all(isinstance(value, (str, int, float)) for path, value in leaves.items() if path not in TrialSpec.NULLABLE)
 
 
 def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path) -> None:
     phase = "optimizer.first_order={name: fo-adam, lr: 1e-2, epochs: 1}"
-    leaves = sweep(tmp_path, {}, phase, "train.micro_batch_size=3").trials[0].leaves()
-    found = {path: leaves[path] for path in TrialSpec.NULLABLE}
-    assert list(found.values()) == ["fo-adam", 0.01, 1, 3]
+    images = sweep(tmp_path, {}, phase, "train.micro_batch_size=3").trials[0].leaves()
+    texts = TrialSpec.model_validate(
+        {
+            "model": {"name": "embedded/lm-nano"},
+            "stream": {
+                "kind": "domain_incremental",
+                "domains": [{"name": "a", "dataset": {"path": "*.txt", "format": "text"}}, {"name": "licenses"}],
+                "upstream": {"name": "docstrings"},
+                "order_seed": 1,
+                "block_size": 64,
+                "tokens_per_domain": 640,
+            },
+            "method": {"name": "replay"},
+            "optimizer": {"name": "fo-adamw", "lr": 1e-3},
+            "train": {"epochs": 1, "batch_size": 8},
+        }
+    ).leaves()
+    assert (texts["stream.domains"], texts["stream.upstream"]) == ("a, licenses", "docstrings")
+    found = {path: texts[path] if images[path] is None else images[path] for path in TrialSpec.NULLABLE}
     assert {path: type(value) for path, value in found.items()} == TrialSpec.NULLABLE

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from zfscale.streams.domain_incremental import DomainIncremental
+from zfscale.streams.domain_incremental import DomainIncremental, Domains, DomainTask, causal
 from zfscale.streams.text import TextDomain
 
 
-def domain(name: str, start: int) -> TextDomain:
+def domain(name: str, start: int) -> DomainTask:
     blocks = np.arange(start, start + 12, dtype=np.int32).reshape(3, 4)
-    return TextDomain(name, blocks, blocks[:1], 1.0)
+    return causal(TextDomain(name, blocks, blocks[:1], 1.0))
 
 
-DOMAINS = [domain(name, 100 * i) for i, name in enumerate("abcdef")]
+DOMAINS = Domains([domain(name, 100 * i) for i, name in enumerate("abcdef")])
 
 
 def test_the_order_is_the_files_or_the_seeds():

@@ -15,7 +15,7 @@ from zfscale.models.engine import Engine
 class Batch:
     """The current batch and the mean of the objective over it: one pass through the engine a call.
 
-    With `micro_batch_size`, the pass goes in parts of that many images and the loss is their mean, weighted by size.
+    With `micro_batch_size`, the pass goes in parts of that many examples and the loss is their mean, weighted by size.
     """
 
     def __init__(self, engine: Engine, objective: Objective, micro_batch_size: int | None = None) -> None:
@@ -25,7 +25,7 @@ class Batch:
         self.x = self.y = torch.empty(0)
 
     def load(self, x: np.ndarray, y: np.ndarray) -> None:
-        """uint8 images [B, C, H, W] and labels [B] onto the device."""
+        """Inputs [B, ...] (images uint8 [B, C, H, W], token ids [B, T]) and labels [B] or [B, T] onto the device."""
         self.x = torch.tensor(x, device=self.engine.device)
         self.y = torch.tensor(y, device=self.engine.device)
 
@@ -43,7 +43,14 @@ class Batch:
         """The loss of each micro-batch, times its share of the batch; they add up to `loss`."""
         size = self._size or len(self.y)
         for x, y in zip(self.x.split(size), self.y.split(size), strict=True):
-            loss = self._objective(self.engine(x), y)
+            loss = self._objective(*_flat(self.engine(x), y))
             if loss.numel() != 1:
                 raise ZfscaleError(f"train.objective: expected one number, got a tensor {list(loss.shape)}")
             yield loss.reshape(()) * (len(y) / len(self.y)) if len(y) < len(self.y) else loss.reshape(())
+
+
+def _flat(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [B, T, V] and labels [B, T] of token blocks as [B T, V] and [B T]; those of images as they are."""
+    if labels.ndim < 2:
+        return logits, labels
+    return logits.flatten(0, 1), labels.flatten().long()

@@ -13,8 +13,9 @@ from zfscale.errors import ZfscaleError
 from zfscale.methods.journal import Journal
 from zfscale.methods.trainers import ORDER, STEP, FirstOrder, ForwardOnly, Trainer, first_order
 from zfscale.models.engine import Engine
-from zfscale.models.network import Network
+from zfscale.models.trained import Trained
 from zfscale.streams.class_incremental import Task
+from zfscale.streams.domain_incremental import DomainTask
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Fit:
     """
 
     def __init__(
-        self, network: Network, engine: Engine, task: Task, offset: int, spec: TrialSpec, journal: Journal
+        self, network: Trained, engine: Engine, task: Task | DomainTask, offset: int, spec: TrialSpec, journal: Journal
     ) -> None:
         self.network, self.engine, self.task, self.offset = network, engine, task, offset
         self.spec, self.journal = spec, journal
@@ -108,7 +109,7 @@ class Fit:
         return f"task {self.task.index}, step {step}"
 
     def _factor(self, step: int) -> float:
-        return schedule(self.spec.optimizer.schedule, step, self.total)
+        return schedule(self.spec.optimizer.schedule, step, self.total, self.spec.optimizer.warmup)
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -124,6 +125,15 @@ def batches(images: int, batch_size: int, epochs: int, seed: int) -> Iterator[np
             yield order[start : start + batch_size]
 
 
-def schedule(name: str, step: int, total: int) -> float:
-    """Factor on the learning rate: constant 1, or cosine from 1 to 0 over the task."""
-    return 1.0 if name == "constant" else 0.5 * (1 + math.cos(math.pi * step / total))
+def schedule(name: str, step: int, total: int, warmup: float = 0.0) -> float:
+    """Factor on the learning rate of a task: constant 1, or cosine from 1 to 0.
+
+    warmup-cosine first climbs from 1 / w to 1 in the first w = ceil(warmup * total) steps: with a new task, the rate
+    is warmed up and decayed again (Ibrahim et al. 2024, arXiv 2403.08763).
+    """
+    if name == "constant":
+        return 1.0
+    rise = math.ceil(warmup * total) if name == "warmup-cosine" else 0
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (total - rise)))

@@ -13,8 +13,9 @@ from zfscale.errors import ZfscaleError
 from zfscale.methods import objective
 from zfscale.methods.batch import Batch
 from zfscale.models.engine import Engine
-from zfscale.models.network import Network
+from zfscale.models.trained import Trained
 from zfscale.streams.class_incremental import Task
+from zfscale.streams.domain_incremental import DomainTask
 from zfscale.zo.estimate import Estimate
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 # What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path.
 HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE, REPLAY = range(8)
-FIRST_ORDER = ("fo-sgd", "fo-adam")
+FIRST_ORDER = ("fo-sgd", "fo-adam", "fo-adamw")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class ForwardOnly:
     One for `replaying` alone computes no loss. Errors: ZfscaleError if `eps` is lost in the weights' number format.
     """
 
-    def __init__(self, network: Network, engine: Engine, spec: TrialSpec, task: Task, replaying: bool = False) -> None:
+    def __init__(
+        self, network: Trained, engine: Engine, spec: TrialSpec, task: Task | DomainTask, replaying: bool = False
+    ) -> None:
         o, self._queries = spec.optimizer, spec.optimizer.queries
         engine.train(False)
         self.leaves, perturbation = network.prepare(_one(task, engine))
@@ -102,14 +105,15 @@ class ForwardOnly:
 class FirstOrder:
     """Backpropagation through the engine; the network runs in train mode, its dropout drawn from the step's seed.
 
-    `name` is fo-sgd or fo-adam; momentum, betas and weight decay are those of the sweep file's `optimizer` block.
+    `name` is one of FIRST_ORDER; momentum, betas and weight decay are those of the sweep file's `optimizer` block.
     """
 
-    def __init__(self, network: Network, engine: Engine, spec: TrialSpec, task: Task, name: str) -> None:
+    def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Task | DomainTask, name: str) -> None:
         o, self._inference = spec.optimizer, engine
         self.leaves, _ = network.prepare(_one(task, engine))
         parameters = [leaf.parameter for leaf in self.leaves]
-        rule: Any = torch.optim.SGD if name == "fo-sgd" else torch.optim.Adam
+        rules = {"fo-sgd": torch.optim.SGD, "fo-adam": torch.optim.Adam, "fo-adamw": torch.optim.AdamW}
+        rule: Any = rules[name]
         own = {"momentum": o.momentum} if name == "fo-sgd" else {"betas": (o.beta1, o.beta2)}
         self._optimizer = rule(parameters, o.lr, weight_decay=o.weight_decay, **own)
         self.batch = _batch(Engine(network, spec.train.batch_size, self._optimizer), spec)
@@ -162,7 +166,7 @@ def _batch(engine: Engine, spec: TrialSpec) -> Batch:
     return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size)
 
 
-def _one(task: Task, engine: Engine) -> torch.Tensor:
+def _one(task: Task | DomainTask, engine: Engine) -> torch.Tensor:
     return torch.tensor(task.train_x[:1], device=engine.device)
 
 

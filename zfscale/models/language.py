@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from zfscale.errors import ModelError
@@ -26,6 +27,15 @@ class LanguageNetwork(Trained):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.module(input_ids=tokens, use_cache=False).logits[:, :-1].float()
+
+    @staticmethod
+    def example_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Mean negative log-likelihood of each block [B], in nats a token, of logits [B, T, V] and labels [B, T].
+
+        Labels of -100 do not count.
+        """
+        nll = F.cross_entropy(logits.flatten(0, 1), labels.flatten().long(), reduction="none").view(labels.shape)
+        return nll.sum(1) / (labels != -100).sum(1)
 
 
 def _select(network: LanguageNetwork, train: str, seed: int) -> None:

@@ -16,7 +16,6 @@ from torch import nn
 from zfscale.errors import ModelError
 from zfscale.models.vit import quiet, resolve, to_numpy
 
-LANGUAGE_MODELS = ("embedded/lm-nano",)
 UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, SafetensorError)
 
 

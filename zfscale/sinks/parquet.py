@@ -1,6 +1,6 @@
 """Parquet, the truth: four tables, one file per trial and table, each whole or absent.
 
-    <root>/evals/<trial_id>.parquet    accuracy after each stage
+    <root>/evals/<trial_id>.parquet    metrics after each stage
     <root>/steps/<trial_id>.parquet    training steps
     <root>/ledger/<trial_id>.parquet   zeroth-order queries
     <root>/trials/<trial_id>.parquet   spec and outcome; written last, so it commits the other three
@@ -68,6 +68,12 @@ TAIL = pa.schema(
         "forgetting": pa.float64(),
         "bwt": pa.float64(),
         "fwt": pa.float64(),
+        "final_loss": pa.float64(),
+        "perplexity": pa.float64(),
+        "bits_per_byte": pa.float64(),
+        "learning_gain": pa.float64(),
+        "upstream_loss": pa.float64(),
+        "tokens": pa.int64(),
         "seconds": pa.float64(),
         "forwards": pa.int64(),
         "peak_memory_bytes": pa.int64(),

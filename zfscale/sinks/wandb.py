@@ -38,12 +38,20 @@ QUIET: dict[str, Any] = {
     "x_disable_machine_info": True,
     "x_disable_stats": True,
 }
+STAGES = ("stage_accuracy", "stage_loss", "upstream_loss")
+MATRICES = ("accuracy", "loss")
 SUMMARY = (
     "avg_accuracy",
     "last_accuracy",
     "forgetting",
     "bwt",
     "fwt",
+    "final_loss",
+    "perplexity",
+    "bits_per_byte",
+    "learning_gain",
+    "upstream_loss",
+    "tokens",
     "seconds",
     "forwards",
     "peak_memory_bytes",
@@ -53,8 +61,8 @@ SUMMARY = (
 class WandbSink:
     """Streams a trial to W&B.
 
-    History: `loss`, `lr`, `forwards` against `step` (over all tasks), `stage_accuracy` against `stage`.
-    At the end: the accuracy matrix as table `accuracy_matrix`, and the outcome as summary.
+    History: `loss`, `lr`, `forwards` against `step` (over all tasks), `stage_accuracy` or `stage_loss` against `stage`.
+    At the end: the matrix of single tasks as table `accuracy_matrix` or `loss_matrix`, and the outcome as summary.
 
     Args:
         root: The sweep's results directory; runs lie in `<root>/wandb/`.
@@ -70,7 +78,7 @@ class WandbSink:
     ) -> None:
         self._root = Path(root)
         self._run: Any = None
-        self._matrix: list[list[float]] = []
+        self._matrices: dict[str, list[list[float]]] = {}
         self._position = (0, -1, 0)  # task, its last step, steps of the tasks before it
         self._guard(lambda: self._start(sweep_name, trial_id, config, mode, project))
 
@@ -83,11 +91,11 @@ class WandbSink:
         """Queries stay in Parquet: they are for replay, not for looking at."""
 
     def eval(self, record: Eval) -> None:
-        """Logs a stage's accuracy; keeps the accuracy of single tasks for the matrix."""
-        if record.metric == "stage_accuracy":
-            self._log({"stage": record.stage, "stage_accuracy": record.value})
-        elif record.metric == "accuracy":
-            self._matrix.append([record.stage, record.task, record.value])
+        """Logs what is measured over all tasks of a stage; keeps that of single tasks for the matrix."""
+        if record.metric in STAGES:
+            self._log({"stage": record.stage, record.metric: record.value})
+        elif record.metric in MATRICES:
+            self._matrices.setdefault(record.metric, []).append([record.stage, record.task, record.value])
 
     def close(self, outcome: Outcome) -> None:
         """Logs matrix and summary and ends the run, with exit code 1 when the trial failed."""
@@ -117,15 +125,16 @@ class WandbSink:
             self._run = wandb.init(config=dict(config), settings={**settings, "mode": "offline"})
         for metric in ("loss", "lr", "forwards"):
             self._run.define_metric(metric, step_metric="step")
-        self._run.define_metric("stage_accuracy", step_metric="stage")
+        for metric in STAGES:
+            self._run.define_metric(metric, step_metric="stage")
 
     def _finish(self, outcome: Outcome) -> None:
         import wandb
 
-        if self._matrix:
+        for metric, rows in self._matrices.items():
             with _data_beside(self._root):
-                table = wandb.Table(columns=["stage", "task", "accuracy"], data=self._matrix)
-                self._run.log({"accuracy_matrix": table})
+                table = wandb.Table(columns=["stage", "task", metric], data=rows)
+                self._run.log({f"{metric}_matrix": table})
         values = asdict(outcome)
         self._run.summary.update({name: values[name] for name in ("status", *SUMMARY) if values[name] is not None})
         self._run.finish(exit_code=0 if outcome.status == "finished" else 1)

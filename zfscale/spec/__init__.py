@@ -18,7 +18,9 @@ from zfscale.spec.document import Document
 from zfscale.spec.overrides import override
 from zfscale.spec.problems import explain
 from zfscale.spec.schema import (
+    METRICS,
     DatasetPath,
+    DomainSpec,
     MethodSpec,
     ModelSpec,
     OptimizerSpec,
@@ -36,7 +38,9 @@ from zfscale.spec.space import expand, misspelt
 from zfscale.spec.yaml import Place
 
 __all__ = [
+    "METRICS",
     "DatasetPath",
+    "DomainSpec",
     "MethodSpec",
     "ModelSpec",
     "OptimizerSpec",

@@ -5,26 +5,33 @@ Only names and directories are looked at; nothing is imported, downloaded or dec
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Collection
 from pathlib import Path
 
 from zfscale.errors import nearest
-from zfscale.spec.schema import DatasetPath, ModelSpec, OptimizerSpec, StreamSpec, TrainSpec
-from zfscale.spec.yaml import Place
+from zfscale.spec.domains import domain_findings, domain_model
+from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
+from zfscale.spec.schema import DatasetPath, MethodSpec, ModelSpec, OptimizerSpec, StreamSpec, TrainSpec
 
-CLASSES = {"mnist5k": 10, "digits": 10, "fashion_mnist": 10}  # datasets that come by name
-MODELS = ("embedded/vit-nano",)
-HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
-PATH_LIKE = ("/", "./", "../", "~")
-
-Finding = tuple[Place, str]
+METHODS = {  # stream.kind -> the methods that learn it
+    "class_incremental": ("finetune", "simplecil", "aper", "ease"),
+    "domain_incremental": ("zero-shot", "sequential", "replay", "joint"),
+}
 
 
 def findings(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
     """Everything wrong with the model and the stream of one trial."""
-    return [*_model(model.name), *_stream(stream)]
+    if stream.kind == "domain_incremental":
+        found = domain_findings(stream)
+        return found if any("domains" in place for place, _ in found) else [*found, *domain_model(model.name, stream)]
+    return [*_model(model), *_stream(stream)]
+
+
+def learning(method: MethodSpec, stream: StreamSpec) -> list[Finding]:
+    """What of a method does not go with the stream."""
+    if method.name in METHODS[stream.kind]:
+        return []
+    message = f"{method.name!r} does not learn a {stream.kind} stream; allowed: {', '.join(METHODS[stream.kind])}"
+    return [(("method", "name"), message)]
 
 
 def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
@@ -52,37 +59,49 @@ def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
     return found
 
 
-def _model(name: str) -> list[Finding]:
-    place = ("model", "name")
+def _model(model: ModelSpec) -> list[Finding]:
+    place, name = ("model", "name"), model.name
+    found: list[Finding] = []
+    if model.train != "full":
+        message = f"{model.train!r} has no effect on class_incremental, where the method decides; allowed: full"
+        found.append((("model", "train"), message))
     if name.startswith(PATH_LIKE) or name in (".", ".."):
-        return [] if Path(name).is_dir() else [(place, f"{name!r} is not an existing directory")]
+        return found if Path(name).is_dir() else [*found, (place, f"{name!r} is not an existing directory")]
     if name in MODELS:
-        return []
+        return found
     if name.startswith("embedded/"):
-        return [(place, f"unknown model {name!r}; {nearest(name, MODELS)}")]
-    return [(place, problem) for problem in _hub_id(name, MODELS, "model")]
-
-
-def _hub_id(name: str, known: Collection[str], kind: str) -> list[str]:
-    """A name that is not ours is a hub id, unless it is malformed or looks like a slip of one of ours."""
-    slip = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    if slip or not HUB_ID.fullmatch(name):
-        ours = nearest(name, known) if known else "allowed:"
-        return [f"unknown {kind} {name!r}; {ours}, a hub id such as owner/name, or a directory"]
-    return []
+        return [*found, (place, f"unknown model {name!r}; {nearest(name, MODELS)}")]
+    return [*found, *((place, problem) for problem in hub_id(name, MODELS, "model"))]
 
 
 def _stream(stream: StreamSpec) -> list[Finding]:
-    dataset = stream.dataset
+    found: list[Finding] = [
+        (("stream", key), "has no effect on class_incremental; allowed: null, or kind: domain_incremental")
+        for key in ("domains", "upstream", "order_seed", "block_size", "tokens_per_domain")
+        if getattr(stream, key) is not None
+    ]
+    dataset, tasks = stream.dataset, stream.tasks
+    if dataset is None:
+        found.append(
+            (("stream", "dataset"), f"missing; expected one of {', '.join(CLASSES)}, a hub id, or {{path: DIR}}")
+        )
+    if tasks is None:
+        found.append((("stream", "tasks"), "missing; expected an integer >= 1"))
+    if dataset is None or tasks is None:
+        return found
+    return [*found, *_dataset(dataset, tasks)]
+
+
+def _dataset(dataset: str | DatasetPath, tasks: int) -> list[Finding]:
     if isinstance(dataset, DatasetPath):
-        return _directory(dataset, stream.tasks)
+        return _directory(dataset, tasks)
     if dataset in CLASSES:
-        return _tasks(stream.tasks, CLASSES[dataset], dataset)
+        return _tasks(tasks, CLASSES[dataset], dataset)
     place = ("stream", "dataset")
     if dataset.startswith(PATH_LIKE):
         return [(place, f"{dataset!r} is a path; write {{path: {dataset}, format: imagefolder}}")]
     known = () if "/" in dataset else CLASSES
-    return [(place, problem) for problem in _hub_id(dataset, known, "dataset")]
+    return [(place, problem) for problem in hub_id(dataset, known, "dataset")]
 
 
 def _directory(dataset: DatasetPath, tasks: int) -> list[Finding]:

@@ -75,7 +75,7 @@ def _find(root: Schema, loc: Place) -> Schema:
     """The schema of what sits at a location; of a block that may be null, the block's."""
     schema = _resolve(root, root)
     for key in loc:
-        schema = _block(root, schema)
+        schema = _present(root, schema)
         if str(key).startswith("<"):
             branches = [_resolve(root, branch) for branch in schema["oneOf"]]
             titled = [branch for branch in branches if f"<{branch.get('title')}>" == key]
@@ -85,12 +85,15 @@ def _find(root: Schema, loc: Place) -> Schema:
         else:
             properties = schema.get("properties", {})
             schema = _resolve(root, properties.get(key) or schema["additionalProperties"])
-    return _block(root, schema)
+    inner = _present(root, schema)
+    return inner if "properties" in inner else schema
 
 
-def _block(root: Schema, schema: Schema) -> Schema:
+def _present(root: Schema, schema: Schema) -> Schema:
+    """Of what may be null, what it is otherwise."""
     branches = [_resolve(root, branch) for branch in schema.get("anyOf", ())]
-    return next((branch for branch in branches if "properties" in branch), schema)
+    there = [branch for branch in branches if branch.get("type") != "null"]
+    return there[0] if len(there) == 1 < len(branches) else schema
 
 
 def _resolve(root: Schema, schema: Schema) -> Schema:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -47,6 +47,12 @@ class ModelSpec(Block):
         default="processor",
         description="pixel values: as the model's processor makes them, or plain [0, 1]",
     )
+    train: Text = Field(
+        default="full",
+        description="domain_incremental: full, adapter, lora, or a regular expression that parameter names contain",
+    )
+    lora_rank: int = Field(default=8, ge=1, description="lora: rank of an update")
+    lora_alpha: float = Field(default=16.0, gt=0, description="lora: an update is scaled by alpha / rank")
 
 
 class DatasetPath(Block):
@@ -65,34 +71,86 @@ Dataset = Annotated[
 ]
 
 
-class StreamSpec(Block):
-    """The tasks, in the order they are learnt."""
+class DomainPath(Block):
+    """A domain in local files."""
 
-    kind: Literal["class_incremental"] = Field(
-        default="class_incremental", description="class_incremental: every task brings new classes"
+    path: UserPath = Field(description="a glob of text files, or a directory of images")
+    format: Literal["text", "imagefolder"] = Field(description="text: plain or .gz files; imagefolder: as a dataset's")
+
+
+DomainData = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[DomainPath, Tag("<DomainPath>")],
+    Discriminator(lambda value: "<DomainPath>" if isinstance(value, (dict, DomainPath)) else "<text>"),
+]
+
+
+class DomainSpec(Block):
+    """One domain of a domain-incremental stream."""
+
+    name: Text = Field(description="what it is called in tables and plots")
+    dataset: DomainData | None = Field(
+        default=None,
+        description="an embedded text or image source, a hub id, or {path: GLOB, format: text}; null: its name",
     )
-    dataset: Dataset = Field(
-        description="a name (mnist5k, digits, fashion_mnist), a hub id, or {path: DIR, format: imagefolder}"
+
+    @property
+    def source(self) -> str | DomainPath:
+        """Where its data comes from."""
+        return self.name if self.dataset is None else self.dataset
+
+
+class StreamSpec(Block):
+    """The tasks, in the order they are learnt; which keys are needed depends on `kind`."""
+
+    kind: Literal["class_incremental", "domain_incremental"] = Field(
+        default="class_incremental",
+        description="class_incremental: every task brings new classes; domain_incremental: new text, or other images",
     )
-    tasks: int = Field(ge=1, description="number of tasks; divides the number of classes")
+    dataset: Dataset | None = Field(
+        default=None,
+        description="class_incremental: a name (mnist5k, digits, fashion_mnist), a hub id, "
+        "or {path: DIR, format: imagefolder}",
+    )
+    tasks: int | None = Field(
+        default=None, ge=1, description="class_incremental: number of tasks; divides the number of classes"
+    )
     class_order_seed: int = Field(default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes")
+    domains: Annotated[tuple[DomainSpec, ...], Field(strict=False, min_length=1)] | None = Field(
+        default=None, description="domain_incremental: the domains, [{name: ..., dataset: ...}, ...]"
+    )
+    upstream: DomainSpec | None = Field(
+        default=None, description="domain_incremental: held-out data of what the model was pretrained on; null: none"
+    )
+    order_seed: int | None = Field(
+        default=None, ge=0, le=MAX_SEED, description="domain_incremental: seed of the order of domains; null: as listed"
+    )
+    block_size: int | None = Field(default=None, ge=2, description="text domains: tokens of an example")
+    tokens_per_domain: int | None = Field(
+        default=None, ge=1, description="text domains: training budget of each; null: all there is"
+    )
+    held_out_tokens: int = Field(default=16384, ge=1, description="text domains: tokens of each that are evaluated on")
 
 
 class MethodSpec(Block):
     """The continual-learning method."""
 
-    name: Literal["finetune", "simplecil", "aper", "ease"] = Field(description="the method")
+    name: Literal["finetune", "simplecil", "aper", "ease", "zero-shot", "sequential", "replay", "joint"] = Field(
+        description="the method: finetune to ease for class_incremental, zero-shot to joint for domain_incremental"
+    )
     bottleneck: int = Field(default=64, ge=1, description="width of an adapter's bottleneck")
     adapter_scale: float = Field(default=0.1, description="factor on an adapter's output")
     adapter_dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout inside an adapter while it trains")
     alpha: float = Field(default=0.1, description="ease: weight of the other tasks' subspaces in the logits")
     beta: float = Field(default=0.0, description="ease: moderation of the logits of old classes")
+    replay_fraction: float = Field(
+        default=0.1, gt=0, le=1, description="replay: share of each earlier domain's examples that is learned again"
+    )
 
 
 class FirstOrderSpec(Block):
     """A hybrid's first-order phase: the first epochs of every task go by backpropagation (ZeroFlow, enhancement 1)."""
 
-    name: Literal["fo-sgd", "fo-adam"] = Field(description="its update rule")
+    name: Literal["fo-sgd", "fo-adam", "fo-adamw"] = Field(description="its update rule")
     lr: float = Field(ge=0, description="its learning rate; momentum, betas, decay and schedule are the optimizer's")
     epochs: int = Field(ge=1, description="how many of train.epochs it takes, from the start of each task")
 
@@ -103,6 +161,7 @@ class OptimizerSpec(Block):
     name: Literal[
         "fo-sgd",
         "fo-adam",
+        "fo-adamw",
         "zo-sgd",
         "zo-sgd-sign",
         "zo-sgd-conserve",
@@ -128,14 +187,18 @@ class OptimizerSpec(Block):
     momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd: momentum")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="adam: decay of the second moment")
-    weight_decay: float = Field(default=0.0, ge=0, description="weight decay")
+    weight_decay: float = Field(default=0.0, ge=0, description="weight decay; decoupled in fo-adamw only")
     history: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of past estimates in g")
     sparsity: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of z's entries zeroed")
     clip: float = Field(default=0.0, ge=0, description="zo and forward-grad: bound on |coefficient|; 0 for none")
     sign: Literal["elementwise", "projected"] = Field(
         default="elementwise", description="what -sign takes it of: every element of g, or each query's coefficient"
     )
-    schedule: Literal["constant", "cosine"] = Field(default="constant", description="learning rate within a task")
+    schedule: Literal["constant", "cosine", "warmup-cosine"] = Field(
+        default="constant",
+        description="learning rate within a task; warmup-cosine warms up and decays again in every task",
+    )
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="warmup-cosine: share of a task's steps that warm up")
     first_order: FirstOrderSpec | None = Field(
         default=None, description="zo and forward-grad: a first-order phase at the start of each task; null: none"
     )
@@ -177,6 +240,13 @@ class TrialSpec(Block):
 
     # Leaves that may be null -> what they are otherwise.
     NULLABLE: ClassVar[dict[str, type]] = {
+        "stream.dataset": str,
+        "stream.tasks": int,
+        "stream.domains": str,
+        "stream.upstream": str,
+        "stream.order_seed": int,
+        "stream.block_size": int,
+        "stream.tokens_per_domain": int,
         "optimizer.first_order.name": str,
         "optimizer.first_order.lr": float,
         "optimizer.first_order.epochs": int,
@@ -193,14 +263,22 @@ class TrialSpec(Block):
         return cls.model_validate_json(text)
 
     def leaves(self) -> dict[str, str | int | float | None]:
-        """Dotted path -> scalar for every leaf, defaults included; a dataset directory is its path."""
+        """Dotted path -> scalar for every leaf, defaults included; a directory is its path, a domain its name."""
         flat: dict[str, Any] = {"seed": self.seed}
         for block, values in self.model_dump(exclude={"seed"}).items():
             flat |= {f"{block}.{key}": value for key, value in values.items()}
         if isinstance(self.stream.dataset, DatasetPath):
             flat["stream.dataset"] = self.stream.dataset.path
+        if self.stream.domains is not None:
+            flat["stream.domains"] = ", ".join(domain.name for domain in self.stream.domains)
+        if self.stream.upstream is not None:
+            flat["stream.upstream"] = self.stream.upstream.name
         phase = flat.pop("optimizer.first_order") or dict.fromkeys(FirstOrderSpec.model_fields)
         return flat | {f"optimizer.first_order.{key}": value for key, value in phase.items()}
+
+
+Metric = Literal["avg_accuracy", "last_accuracy", "forgetting", "bwt", "final_loss", "learning_gain", "upstream_loss"]
+METRICS: tuple[str, ...] = get_args(Metric)
 
 
 class SearchSpec(Block):
@@ -208,8 +286,10 @@ class SearchSpec(Block):
 
     samples: int = Field(default=1, ge=1, description="draws from the non-grid distributions per grid point")
     algorithm: Literal["random"] = Field(default="random", description="how the draws are made")
-    metric: Literal["avg_accuracy", "last_accuracy", "forgetting", "bwt"] = Field(
-        default="avg_accuracy", description="what the best trial is best at"
+    metric: Metric = Field(
+        default="avg_accuracy",
+        description="what the best trial is best at; the accuracies are of class_incremental, the last three of "
+        "domain_incremental trials",
     )
     mode: Literal["max", "min"] = Field(default="max", description="whether a larger or a smaller metric is better")
     scheduler: Literal["none"] = Field(default="none", description="early stopping of trials")
@@ -267,6 +347,8 @@ def paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def _blocks(annotation: Any) -> list[type[Block]]:
     if isinstance(annotation, type) and issubclass(annotation, Block):
         return [annotation]
+    if get_origin(annotation) is tuple:  # a list is a leaf: its items have no dotted path
+        return []
     return [block for part in get_args(annotation) for block in _blocks(part)]
 
 
@@ -277,7 +359,7 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema of a sweep file, for editors; only `name` is required, as the space may supply the rest."""
     sweep, trial = SweepSpec.model_json_schema(), TrialSpec.model_json_schema()
     for block in ("ModelSpec", "StreamSpec", "MethodSpec", "OptimizerSpec", "TrainSpec"):
-        trial["$defs"][block].pop("required")
+        trial["$defs"][block].pop("required", None)
     values = sweep["properties"]["space"].pop("additionalProperties")
     sweep["properties"]["space"] |= {
         "properties": dict.fromkeys(TEMPLATE_PATHS, values),

@@ -1,5 +1,31 @@
-"""Streams: datasets cut into tasks that arrive one after the other."""
+"""Streams: data cut into tasks that arrive one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from zfscale.streams.class_incremental import ClassIncremental
+from zfscale.streams.domain_incremental import DomainIncremental, Domains
 
-STREAMS = {"class_incremental": ClassIncremental}
+if TYPE_CHECKING:
+    from zfscale.spec import StreamSpec
+
+Stream = ClassIncremental | DomainIncremental
+
+
+def class_incremental(spec: StreamSpec, data: Any) -> ClassIncremental:
+    """Images by class; `data` is an ImageData."""
+    assert spec.tasks is not None, "the spec is checked"
+    return ClassIncremental(data, spec.tasks, spec.class_order_seed)
+
+
+def domain_incremental(spec: StreamSpec, data: Domains) -> DomainIncremental:
+    """Examples by domain."""
+    return DomainIncremental(data, spec.order_seed)
+
+
+STREAMS: dict[str, Callable[[StreamSpec, Any], Stream]] = {
+    "class_incremental": class_incremental,
+    "domain_incremental": domain_incremental,
+}

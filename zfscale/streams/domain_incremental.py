@@ -1,9 +1,13 @@
-"""Domain-incremental stream: text domains arrive one after the other; the labels of a block are its next tokens."""
+"""Domain-incremental stream: domains arrive one after the other, each with examples and what to predict of them.
+
+Shapes: N training and M held-out examples. An example of text is a block of B tokens, and what is to be predicted the
+B - 1 tokens that follow; a masked language model is given blocks with masks and predicts what was there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,28 +16,35 @@ from zfscale.streams.text import TextDomain
 
 @dataclass(frozen=True)
 class DomainTask:
-    """Domain `index` of 1..K: token blocks int32 [N, B], and the tokens that follow, int32 [N, B - 1]."""
+    """Domain `index` of 1..K; inputs [N, ...] and targets [N, ...]. `index` 0 is the upstream domain.
+
+    `bytes_per_token` turns a loss a token into bits a byte of text; None where examples are no text.
+    """
 
     index: int
     name: str
     train_x: np.ndarray
-    held_out: np.ndarray
-    bytes_per_token: float
+    train_y: np.ndarray
+    held_out_x: np.ndarray
+    held_out_y: np.ndarray
+    bytes_per_token: float | None = None
 
-    @property
-    def train_y(self) -> np.ndarray:
-        """What is to be predicted: each block without its first token."""
-        return self.train_x[:, 1:]
+
+@dataclass(frozen=True)
+class Domains:
+    """The domains of a stream in the order of the file; `upstream` stands for what the model was pretrained on."""
+
+    tasks: Sequence[DomainTask]
+    upstream: DomainTask | None = None
 
 
 class DomainIncremental:
     """The domains in the order that `order_seed` gives; None keeps the file's."""
 
-    def __init__(self, domains: Sequence[TextDomain], order_seed: int | None) -> None:
-        order = (
-            range(len(domains)) if order_seed is None else np.random.RandomState(order_seed).permutation(len(domains))
-        )
-        self._tasks = [task(domains[j], k) for k, j in enumerate(order, start=1)]
+    def __init__(self, domains: Domains, order_seed: int | None) -> None:
+        order = domain_order(len(domains.tasks), order_seed)
+        self._tasks = [replace(domains.tasks[j], index=k) for k, j in enumerate(order, start=1)]
+        self.upstream = domains.upstream
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -45,6 +56,12 @@ class DomainIncremental:
         return self._tasks[i]
 
 
-def task(domain: TextDomain, index: int) -> DomainTask:
-    """A domain in its place of the stream."""
-    return DomainTask(index, domain.name, domain.train, domain.held_out, domain.bytes_per_token)
+def domain_order(count: int, seed: int | None) -> list[int]:
+    """The domain that arrives i-th; None is the file's order."""
+    return list(range(count)) if seed is None else np.random.RandomState(seed).permutation(count).tolist()
+
+
+def causal(domain: TextDomain) -> DomainTask:
+    """A text domain for a model that predicts the next token."""
+    train, held_out = domain.train, domain.held_out
+    return DomainTask(0, domain.name, train, train[:, 1:], held_out, held_out[:, 1:], domain.bytes_per_token)

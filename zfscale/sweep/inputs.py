@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from zfscale.errors import SpecError
 from zfscale.methods import objective
+from zfscale.models.lm import LanguageBase, load_lm, tokenizer_of
 from zfscale.models.vit import BaseModel, load_base
-from zfscale.spec import StreamSpec, TrialSpec
-from zfscale.streams import STREAMS
-from zfscale.streams.class_incremental import ClassIncremental
+from zfscale.spec import DomainSpec, StreamSpec, TrialSpec
+from zfscale.streams import STREAMS, Stream
 from zfscale.streams.datasets import ImageData, load
+from zfscale.streams.domain_incremental import Domains, DomainTask, causal
+from zfscale.streams.text import load_domain
+
+Base = BaseModel | LanguageBase
+Data = ImageData | Domains
+
+ORDER = {"order_seed", "class_order_seed", "tasks"}  # what of a stream only arranges its data
 
 
 def model_key(spec: TrialSpec) -> str:
     """Trials with equal keys start from the same weights."""
-    return spec.model.model_dump_json()
+    kind = "lm" if spec.stream.kind == "domain_incremental" else "vit"
+    return f"{kind} {spec.model.model_dump_json(include={'name', 'input_range'})}"
 
 
 def data_key(spec: TrialSpec) -> str:
-    """Trials with equal keys read the same arrays: the dataset, at the size of the model."""
-    return json.dumps([spec.stream.model_dump()["dataset"], spec.model.name])
+    """Trials with equal keys read the same arrays: the dataset, at the size of the model, or in its tokens."""
+    return f"{spec.model.name} {spec.stream.model_dump_json(exclude=ORDER)}"
 
 
 class Inputs:
@@ -32,30 +40,55 @@ class Inputs:
     """
 
     def __init__(self, specs: Iterable[TrialSpec], objectives: bool = True) -> None:
-        self._models: dict[str, BaseModel] = {}
-        self._data: dict[str, ImageData] = {}
-        self._streams: dict[tuple[str, StreamSpec], ClassIncremental] = {}
+        self._models: dict[str, Base] = {}
+        self._data: dict[str, Data] = {}
+        self._streams: dict[tuple[str, StreamSpec], Stream] = {}
         for spec in specs:
             if objectives:
                 objective.load(spec.train.objective)
             if model_key(spec) not in self._models:
-                self._models[model_key(spec)] = load_base(spec.model.name, spec.model.input_range)
+                self._models[model_key(spec)] = _load_model(spec)
             if data_key(spec) not in self._data:
-                size = self._models[model_key(spec)].pixels.size
-                self._data[data_key(spec)] = load(spec.stream.dataset, size)
+                self._data[data_key(spec)] = _load_data(spec, self._models[model_key(spec)])
             key = (data_key(spec), spec.stream)
             if key not in self._streams:
-                order = spec.stream.class_order_seed
-                self._streams[key] = STREAMS[spec.stream.kind](self._data[key[0]], spec.stream.tasks, order)
+                self._streams[key] = STREAMS[spec.stream.kind](spec.stream, self._data[key[0]])
 
-    def of(self, spec: TrialSpec) -> tuple[BaseModel, ImageData]:
-        """The trial's model and data."""
+    def of(self, spec: TrialSpec) -> tuple[Any, Any]:
+        """The trial's model and data: BaseModel and ImageData, or LanguageBase and Domains."""
         return self._models[model_key(spec)], self._data[data_key(spec)]
 
-    def stream(self, spec: TrialSpec) -> ClassIncremental:
+    def stream(self, spec: TrialSpec) -> Any:
         """The trial's stream."""
         return self._streams[data_key(spec), spec.stream]
 
     def put(self, put: Callable[[Any], Any]) -> dict[str, Any]:
         """Key -> reference of everything, after `put` has stored it."""
         return {key: put(value) for key, value in (self._models | self._data).items()}
+
+
+def _load_model(spec: TrialSpec) -> Base:
+    if spec.stream.kind == "domain_incremental":
+        base, size = load_lm(spec.model.name), spec.stream.block_size
+        if base.max_block is not None and size is not None and size > base.max_block:
+            raise SpecError(f"stream.block_size: {size} tokens, but {base.name} has positions for {base.max_block}")
+        return base
+    return load_base(spec.model.name, spec.model.input_range)
+
+
+def _load_data(spec: TrialSpec, base: Base) -> Data:
+    if isinstance(base, LanguageBase):
+        return _texts(spec.stream, base)
+    return load(spec.stream.dataset, base.pixels.size)
+
+
+def _texts(stream: StreamSpec, base: LanguageBase) -> Domains:
+    tokenizer, size = tokenizer_of(base), stream.block_size
+    assert size is not None
+    assert stream.domains is not None
+
+    def read(domain: DomainSpec, tokens: int | None) -> DomainTask:
+        return causal(load_domain(domain.name, domain.source, tokenizer, size, tokens, stream.held_out_tokens))
+
+    tasks = [read(domain, stream.tokens_per_domain) for domain in stream.domains]
+    return Domains(tasks, None if stream.upstream is None else read(stream.upstream, size))

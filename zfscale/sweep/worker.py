@@ -14,7 +14,7 @@ import ray
 from ray import tune
 
 from zfscale.records import Outcome
-from zfscale.spec import TrialSpec
+from zfscale.spec import METRICS, TrialSpec
 from zfscale.sweep.inputs import data_key, model_key
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class Worker(tune.Trainable):
 
 def summary(outcome: Outcome) -> dict[str, Any]:
     """What the driver's display needs of an outcome."""
-    keys = ("status", "avg_accuracy", "last_accuracy", "forgetting", "bwt", "seconds")
-    return {key: getattr(outcome, key) for key in keys}
+    return {key: getattr(outcome, key) for key in ("status", *METRICS)}
 
 
 def open_sinks(root: Path, name: str, spec: TrialSpec, output: OutputSpec) -> Any:

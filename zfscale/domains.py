@@ -1,0 +1,106 @@
+"""A domain-incremental trial: learn the domains in order, measure the held-out loss on all of them before and after.
+
+L[i][j] is the loss on domain j after stage i, the mean over its held-out examples; row 0 is the pretrained model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zfscale import domain_metrics as metrics
+from zfscale.methods import DOMAIN_METHODS
+from zfscale.methods.journal import Journal
+from zfscale.records import Eval
+from zfscale.streams import domain_incremental
+from zfscale.streams.domain_incremental import DomainIncremental, Domains, DomainTask
+
+if TYPE_CHECKING:
+    from zfscale.methods.domains import DomainMethod
+    from zfscale.models.lm import LanguageBase
+    from zfscale.records import Sink
+    from zfscale.spec import TrialSpec
+
+Row = list[np.ndarray]  # the losses of single examples: a domain an entry, then the upstream one, if any
+
+
+def learn(
+    spec: TrialSpec, base: LanguageBase, data: Domains, journal: Journal, cache: dict[Any, Any]
+) -> dict[str, Any]:
+    """Run the trial; its metrics by their names in `Outcome`."""
+    stream = domain_incremental(spec.stream, data)
+    method = DOMAIN_METHODS[spec.method.name](spec, base)
+    rows, tokens = [_base_row(method, stream, cache)], 0
+    tell(journal.sink, 0, stream, rows)
+    for stage, task in enumerate(method.stages(stream), start=1):
+        method.learn(task, journal)
+        trained = method.trains(task.index)
+        tokens += trained * spec.train.epochs * task.train_x.size
+        rows.append(_row(method, stream) if trained else rows[-1])
+        tell(journal.sink, stage, stream, rows)
+    is_text = stream[0].bytes_per_token is not None
+    return summary(stream, rows) | ({"tokens": tokens} if is_text else {})
+
+
+def tell(sink: Sink, stage: int, stream: DomainIncremental, rows: list[Row]) -> None:
+    """The metrics of the last stage: of each domain, and as task 0 the mean over domains and the upstream loss."""
+    means = [float(losses.mean()) for losses in rows[-1]]
+    for task, base, now, loss in zip(stream, rows[0], rows[-1], means, strict=False):
+        found = {"loss": loss, "perplexity": metrics.perplexity(loss)}
+        if task.bytes_per_token is not None:
+            found["bits_per_byte"] = metrics.bits_per_byte(loss, task.bytes_per_token)
+        else:
+            del found["perplexity"]
+        if stage:
+            found["change_stderr"] = stderr(now - base)
+        for metric, value in found.items():
+            sink.eval(Eval(stage, task.index, metric, value))
+    sink.eval(Eval(stage, 0, "stage_loss", float(np.mean(means[: len(stream)]))))
+    if stream.upstream is not None:
+        sink.eval(Eval(stage, 0, "upstream_loss", means[-1]))
+
+
+def summary(stream: DomainIncremental, rows: list[Row]) -> dict[str, Any]:
+    """The trial's row. Joint training has one stage, so that neither forgetting nor transfer is defined."""
+    loss = [[float(losses.mean()) for losses in row[: len(stream)]] for row in rows]
+    final = metrics.final_loss(loss)
+    found: dict[str, Any] = {"final_loss": final, "learning_gain": metrics.learning_gain(loss)}
+    if len(loss) == len(stream) + 1:
+        found["forgetting"] = metrics.forgetting(loss)
+        found |= {"bwt": metrics.backward_transfer(loss), "fwt": metrics.forward_transfer(loss)}
+    sizes = [task.bytes_per_token for task in stream]
+    if None not in sizes:
+        found["perplexity"] = metrics.perplexity(final)
+        rates = [metrics.bits_per_byte(x, n) for x, n in zip(loss[-1], sizes, strict=True) if n is not None]
+        found["bits_per_byte"] = float(np.mean(rates))
+    if stream.upstream is not None:
+        found["upstream_loss"] = float(rows[-1][-1].mean())
+    return found
+
+
+def stderr(change: np.ndarray) -> float:
+    """Standard error of the mean change of the loss since the pretrained model, paired over held-out examples."""
+    return float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else math.nan
+
+
+def _row(method: DomainMethod, stream: DomainIncremental) -> Row:
+    return [method.losses(task) for task in _measured(stream)]
+
+
+def _measured(stream: DomainIncremental) -> list[DomainTask]:
+    return [*stream, *([stream.upstream] if stream.upstream else [])]
+
+
+def _base_row(method: DomainMethod, stream: DomainIncremental, cache: dict[Any, Any]) -> Row:
+    """Row 0, once for all trials of a worker that start from the same model and measure the same blocks.
+
+    The key holds all that decides its bits: a matrix product's rounding depends on its batch.
+    """
+    s = method.spec
+    fused = not s.optimizer.name.startswith("forward-grad")
+    key = (s.model, s.stream, s.train.precision, s.train.micro_batch_size or s.train.batch_size, fused)
+    if key not in cache:
+        cache[key] = _row(method, stream)
+    return cache[key]

@@ -1,0 +1,75 @@
+"""Methods for domain-incremental streams: a pretrained model that goes on learning, domain after domain.
+
+`Sequential` is the plain one and the base of the others. Shapes: M held-out examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from zfscale.methods.fit import Fit
+from zfscale.methods.journal import Journal
+from zfscale.methods.trainers import ADAPTER
+from zfscale.models.engine import Engine
+from zfscale.models.language import LanguageNetwork
+from zfscale.models.lm import LanguageBase, build_lm
+from zfscale.models.precision import PRECISIONS
+from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
+from zfscale.zo.philox import derive
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+
+class DomainMethod:
+    """Learns the domains of a stream in order; says, at any time, how well it predicts any of them."""
+
+    def __init__(self, spec: TrialSpec, base: LanguageBase) -> None:
+        self.spec = spec
+        # Forward-mode AD has no rule for the fused attention kernels.
+        module = build_lm(base, "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa")
+        precision, seed = PRECISIONS[spec.train.precision], derive(spec.seed, 0, ADAPTER)
+        self.network = LanguageNetwork(module, spec.model.train, precision, seed)
+        self.engine = Engine(self.network, spec.train.batch_size)
+
+    def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
+        """What is learned at each stage: the stream's domains, unless the method adds to them."""
+        return iter(stream)
+
+    def learn(self, task: DomainTask, journal: Journal) -> None:
+        """Learn one of the stages, writing every step to `journal`."""
+        if self.trains(task.index):
+            Fit(self.network, self.engine, task, 0, self.spec, journal).run()
+
+    def losses(self, task: DomainTask) -> np.ndarray:
+        """float64 [M]: the mean loss of each held-out example of a domain, in nats a token."""
+        size = self.spec.train.micro_batch_size or self.spec.train.batch_size
+        self.engine.train(False)
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(task.held_out_x), size):
+                x = torch.tensor(task.held_out_x[start : start + size], device=self.engine.device)
+                y = torch.tensor(task.held_out_y[start : start + size], device=self.engine.device)
+                parts.append(self.network.example_losses(self.engine(x), y).double().cpu())
+        return torch.cat(parts).numpy()
+
+    @staticmethod
+    def trains(task_index: int) -> bool:
+        """Whether stage 1..K is trained on."""
+        return True
+
+
+class Sequential(DomainMethod):
+    """Each domain in its turn, on its own examples only."""
+
+
+class ZeroShot(DomainMethod):
+    """The pretrained model as it is."""
+
+    @staticmethod
+    def trains(task_index: int) -> bool:
+        return False

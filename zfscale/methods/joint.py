@@ -1,0 +1,20 @@
+"""Joint training: all domains at once, in one stage. The upper bound, which a stream does not allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from zfscale.methods.domains import DomainMethod
+from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
+
+
+class Joint(DomainMethod):
+    """One stage over the examples of every domain, mixed."""
+
+    def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
+        x = np.concatenate([task.train_x for task in stream])
+        y = np.concatenate([task.train_y for task in stream])
+        yield replace(stream[0], name="all", train_x=x, train_y=y)

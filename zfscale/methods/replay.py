@@ -1,0 +1,35 @@
+"""Replay: with each domain, a share of every earlier one's examples is learned again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from zfscale.methods.domains import DomainMethod
+from zfscale.methods.trainers import REPLAY
+from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
+from zfscale.zo.philox import derive
+
+
+class Replay(DomainMethod):
+    """`replay_fraction` of each earlier domain, chosen by seed, anew for every stage; the batches mix all of it.
+
+    The first-order and the forward-only optimizers see the same examples in the same order.
+    """
+
+    def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
+        earlier: list[DomainTask] = []
+        for task in stream:
+            kept = [self._rows(old, task) for old in earlier]
+            x = [task.train_x, *(old.train_x[rows] for old, rows in zip(earlier, kept, strict=True))]
+            y = [task.train_y, *(old.train_y[rows] for old, rows in zip(earlier, kept, strict=True))]
+            yield replace(task, train_x=np.concatenate(x), train_y=np.concatenate(y))
+            earlier.append(task)
+
+    def _rows(self, old: DomainTask, task: DomainTask) -> np.ndarray:
+        """Rows of an earlier domain that are learned again with `task`: at least one."""
+        seed = derive(self.spec.seed, task.index, REPLAY, old.index)
+        count = max(1, round(self.spec.method.replay_fraction * len(old.train_x)))
+        return np.sort(np.random.Generator(np.random.Philox(key=seed)).permutation(len(old.train_x))[:count])

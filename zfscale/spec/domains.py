@@ -1,0 +1,117 @@
+"""What the types of a domain-incremental stream cannot say: which keys it needs, and what its domains are made of."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import Literal
+
+from zfscale.errors import nearest
+from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
+from zfscale.spec.schema import DomainPath, DomainSpec, StreamSpec
+from zfscale.spec.yaml import Place
+
+Modality = Literal["text", "images"]
+TEXT_KEYS = ("block_size", "tokens_per_domain")
+
+
+def modality(stream: StreamSpec) -> Modality:
+    """Whether the stream's domains are text or images; hub ids, which do not tell, are text if blocks have a size."""
+    found = {_kind(domain) for domain in stream.domains or ()} - {None}
+    if len(found) == 1:
+        return found.pop()  # type: ignore[return-value]
+    return "text" if stream.block_size is not None else "images"
+
+
+def domain_findings(stream: StreamSpec) -> list[Finding]:
+    """Everything wrong with a stream of kind `domain_incremental`."""
+    found: list[Finding] = [
+        (("stream", key), f"{getattr(stream, key)!r} has no effect on domain_incremental; allowed: class_incremental")
+        for key in ("dataset", "tasks")
+        if getattr(stream, key) is not None
+    ]
+    if stream.domains is None:
+        return [
+            *found,
+            (("stream", "domains"), "missing; expected a list such as [{name: licenses}, {name: reference}]"),
+        ]
+    names = [domain.name for domain in stream.domains]
+    found += [
+        (("stream", "domains", i, "name"), f"{name!r} is the name of an earlier domain; allowed: a name of its own")
+        for i, name in enumerate(names)
+        if name in names[:i]
+    ]
+    everyone: list[tuple[Place, DomainSpec]] = [
+        (("stream", "domains", i), domain) for i, domain in enumerate(stream.domains)
+    ]
+    if stream.upstream is not None:
+        everyone.append((("stream", "upstream"), stream.upstream))
+    what = modality(stream)
+    for place, domain in everyone:
+        found += _source(place, domain, what)
+    return [*found, *_blocks(stream, what)]
+
+
+def _kind(domain: DomainSpec) -> Modality | None:
+    """What a domain is, as far as its name tells."""
+    source = domain.source
+    if isinstance(source, DomainPath):
+        return "text" if source.format == "text" else "images"
+    return "text" if source in TEXTS else "images" if source in CLASSES else None
+
+
+def _source(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
+    if (kind := _kind(domain)) not in (None, what):
+        return [(place, f"{domain.name!r} is {kind}, other domains are {what}; allowed: one of the two")]
+    at, source = (*place, "name" if domain.dataset is None else "dataset"), domain.source
+    if isinstance(source, DomainPath):
+        return _files((*at, "path"), source)
+    if kind is not None:
+        return []
+    if source.startswith(PATH_LIKE):
+        return [(at, f"{source!r} is a path; write {{path: {source}, format: text}}, or format: imagefolder")]
+    known = TEXTS if what == "text" else CLASSES
+    return [(at, problem) for problem in hub_id(source, () if "/" in source else known, "domain")]
+
+
+def _files(place: Place, source: DomainPath) -> list[Finding]:
+    if source.format == "text":
+        if any(os.path.isfile(file) for file in glob.iglob(source.path, recursive=True)):
+            return []
+        hint = f"; it is a directory: {os.path.join(source.path, '**', '*')}?" if os.path.isdir(source.path) else ""
+        return [(place, f"no file matches {source.path!r}{hint}")]
+    if Path(source.path).is_dir():
+        return []
+    return [(place, f"{source.path!r} is not a directory; expected one with one subdirectory per class")]
+
+
+def _blocks(stream: StreamSpec, what: Modality) -> list[Finding]:
+    if what == "images":
+        return [
+            (("stream", key), f"{getattr(stream, key)} has no effect on images; allowed: null")
+            for key in TEXT_KEYS
+            if getattr(stream, key) is not None
+        ]
+    if stream.block_size is None:
+        return [(("stream", "block_size"), "missing; expected an integer >= 2, the tokens of an example")]
+    return [
+        (("stream", key), f"{budget} tokens are less than one block of {stream.block_size}")
+        for key in ("tokens_per_domain", "held_out_tokens")
+        if (budget := getattr(stream, key)) is not None and budget < stream.block_size
+    ]
+
+
+def domain_model(name: str, stream: StreamSpec) -> list[Finding]:
+    """What is wrong with the name of a model for this stream; only what can be seen without reading it."""
+    known = LANGUAGE_MODELS if modality(stream) == "text" else IMAGE_MODELS
+    place = ("model", "name")
+    if name.endswith(".gguf") and modality(stream) == "text":
+        return [] if Path(name).is_file() else [(place, f"{name!r} is not an existing file")]
+    if name.startswith(PATH_LIKE) or name in (".", ".."):
+        return [] if Path(name).is_dir() else [(place, f"{name!r} is not an existing directory")]
+    if name in known:
+        return []
+    if name.startswith("embedded/"):
+        return [(place, f"unknown model {name!r}; {nearest(name, known)}")]
+    return [(place, problem) for problem in hub_id(name, known, "model")]

@@ -1,0 +1,29 @@
+"""The names that a sweep file may use for what the package brings along; any other name is a path or a hub id."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection
+
+from zfscale.errors import nearest
+from zfscale.spec.yaml import Place
+
+CLASSES = {"mnist5k": 10, "digits": 10, "fashion_mnist": 10}  # image datasets that come by name -> classes
+TEXTS = ("python-code", "cpp-headers", "reference", "licenses", "docstrings")  # text domains that do
+MODELS = ("embedded/vit-nano",)  # for class_incremental
+LANGUAGE_MODELS = ("embedded/lm-nano",)
+IMAGE_MODELS: tuple[str, ...] = ()  # for domain_incremental image streams
+HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
+PATH_LIKE = ("/", "./", "../", "~")
+
+Finding = tuple[Place, str]
+
+
+def hub_id(name: str, known: Collection[str], kind: str) -> list[str]:
+    """A name that is not ours is a hub id, unless it is malformed or looks like a slip of one of ours."""
+    slip = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    if slip or not HUB_ID.fullmatch(name):
+        ours = nearest(name, known) if known else "allowed:"
+        return [f"unknown {kind} {name!r}; {ours}, a hub id such as owner/name, or a directory"]
+    return []
