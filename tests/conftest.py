@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models this small, threads 
 
 OPTIMIZERS = {  # all there are -> a learning rate that suits them
     "fo-sgd": 0.1,
+    "fo-adamw": 0.003,
     "fo-adam": 0.01,
     "zo-sgd": 1e-3,
     "zo-sgd-sign": 1e-3,
@@ -145,7 +146,7 @@ class Small:
         """Its stream."""
         from zfscale.streams import STREAMS
 
-        return STREAMS[spec.stream.kind](self.data, spec.stream.tasks, spec.stream.class_order_seed)
+        return STREAMS[spec.stream.kind](spec.stream, self.data)
 
 
 @pytest.fixture(scope="session")

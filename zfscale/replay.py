@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from zfscale.errors import ZfscaleError, nearest
-from zfscale.methods import METHODS
-from zfscale.methods.base import Method
+from zfscale.methods import DOMAIN_METHODS, METHODS, Method
+from zfscale.methods.domains import DomainMethod
 from zfscale.methods.journal import Snapshots
 from zfscale.methods.trainers import FIRST_ORDER, ForwardOnly
 from zfscale.sinks.read import rows
@@ -61,11 +61,12 @@ def inside_first_order(before: Taken, after: Taken) -> bool:
     return before.task == after.task and not before.entry.seeds and not after.entry.seeds
 
 
-def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method:
+def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method | DomainMethod:
     """The method as it was after these steps, the first of the trial."""
     inputs = Inputs([spec], objectives=False)
-    method = METHODS[spec.method.name](spec, inputs.of(spec)[0])
-    for task in inputs.stream(spec):
+    methods: dict[str, Any] = {**METHODS, **DOMAIN_METHODS}
+    method = methods[spec.method.name](spec, inputs.of(spec)[0])
+    for task in method.stages(inputs.stream(spec)):
         method.begin(task)
         if method.trains(task.index):
             mine, taken = split(taken, task.index)
@@ -116,18 +117,8 @@ def steps_taken(results: Path, trial_id: str) -> Iterator[Taken]:
         yield Taken(s["task"], s["lr"], Entry(s["loss"], 0, 0.0, accepted, seeds, coefficients))
 
 
-def save(method: Method, spec: TrialSpec, out: Path, step: int) -> None:
-    """The backbone as `save_pretrained` writes it, the rest beside it, and a note of where it came from."""
-    from safetensors.torch import save_file
-    from transformers.image_processing_base import ImageProcessingMixin
-
-    network = method.network
-    backbone: Any = network.encoder.backbone
-    backbone.save_pretrained(out)
-    pixels = network.encoder.pixels
-    stats = {"do_normalize": True, "image_mean": list(pixels.mean), "image_std": list(pixels.std), "size": pixels.size}
-    ImageProcessingMixin(**stats).save_pretrained(out)
-    ours = {k: v.contiguous() for k, v in network.state_dict().items() if not k.startswith("encoder.")}
-    save_file(ours, out / "zfscale.safetensors")
+def save(method: Method | DomainMethod, spec: TrialSpec, out: Path, step: int) -> None:
+    """The model as `save_pretrained` writes it, what transformers does not know beside it, and where it came from."""
+    method.network.save(out)
     origin = {"trial": spec.trial_id, "step": step, "spec": json.loads(spec.to_json())}
     (out / "zfscale.json").write_text(json.dumps(origin, indent=2) + "\n")

@@ -9,6 +9,8 @@ from zfscale.methods.joint import Joint
 from zfscale.methods.replay import Replay
 from zfscale.methods.simplecil import SimpleCil
 
+__all__ = ["DOMAIN_METHODS", "METHODS", "DomainMethod", "Method"]
+
 METHODS: dict[str, type[Method]] = {"finetune": Finetune, "simplecil": SimpleCil, "aper": Aper, "ease": Ease}
 DOMAIN_METHODS: dict[str, type[DomainMethod]] = {
     "zero-shot": ZeroShot,

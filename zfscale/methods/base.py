@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from zfscale.models.engine import Engine
 from zfscale.models.network import Network
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.vit import BaseModel, build
-from zfscale.streams.class_incremental import Task
+from zfscale.streams.class_incremental import ClassIncremental, Task
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Method(ABC):
         self.width = encoder.width
         self.engine = Engine(self.network, spec.train.batch_size)
         self._test_features: dict[tuple[int, int], torch.Tensor] = {}
+
+    def stages(self, stream: ClassIncremental) -> Iterator[Task]:
+        """What is learned at each stage: the stream's tasks."""
+        return iter(stream)
 
     def learn(self, task: Task, journal: Journal) -> None:
         """Learn `task`, the next in order, writing every step to `journal`."""

@@ -42,8 +42,16 @@ class DomainMethod:
 
     def learn(self, task: DomainTask, journal: Journal) -> None:
         """Learn one of the stages, writing every step to `journal`."""
+        self.begin(task)
         if self.trains(task.index):
             Fit(self.network, self.engine, task, 0, self.spec, journal).run()
+        self.settle(task)
+
+    def begin(self, task: DomainTask) -> None:
+        """Make what the stage will train: what a model trains is the same at every stage."""
+
+    def settle(self, task: DomainTask) -> None:
+        """After training: nothing is dropped or frozen."""
 
     def losses(self, task: DomainTask) -> np.ndarray:
         """float64 [M]: the mean loss of each held-out example of a domain, in nats a token."""

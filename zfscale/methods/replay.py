@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from zfscale.methods.domains import DomainMethod
 from zfscale.methods.trainers import REPLAY
 from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
 from zfscale.zo.philox import derive
+
+if TYPE_CHECKING:
+    from zfscale.spec import MethodSpec
 
 
 class Replay(DomainMethod):
@@ -29,7 +33,12 @@ class Replay(DomainMethod):
             earlier.append(task)
 
     def _rows(self, old: DomainTask, task: DomainTask) -> np.ndarray:
-        """Rows of an earlier domain that are learned again with `task`: at least one."""
+        """Rows of an earlier domain that are learned again with `task`."""
         seed = derive(self.spec.seed, task.index, REPLAY, old.index)
-        count = max(1, round(self.spec.method.replay_fraction * len(old.train_x)))
-        return np.sort(np.random.Generator(np.random.Philox(key=seed)).permutation(len(old.train_x))[:count])
+        order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(old.train_x))
+        return np.sort(order[: replayed(self.spec.method, len(old.train_x))])
+
+
+def replayed(method: MethodSpec, examples: int) -> int:
+    """How many of an earlier domain's examples are learned again."""
+    return max(1, round(method.replay_fraction * examples))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -29,3 +32,21 @@ class Network(Trained):
             return f
         assert self.head is not None
         return self.head(f.float())
+
+    def save(self, out: Path) -> None:
+        """A directory for `from_pretrained`: the encoder and its image processor; adapters and head lie beside it."""
+        from safetensors.torch import save_file
+        from transformers.image_processing_base import ImageProcessingMixin
+
+        backbone: Any = self.encoder.backbone
+        backbone.save_pretrained(out)
+        pixels = self.encoder.pixels
+        stats = {
+            "do_normalize": True,
+            "image_mean": list(pixels.mean),
+            "image_std": list(pixels.std),
+            "size": pixels.size,
+        }
+        ImageProcessingMixin(**stats).save_pretrained(out)
+        ours = {k: v.contiguous() for k, v in self.state_dict().items() if not k.startswith("encoder.")}
+        save_file(ours, out / "zfscale.safetensors")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -40,6 +42,10 @@ class Trained(nn.Module):
                 leaf.parameter.data = leaf.parameter.data.clone()  # no longer a view that keeps all the others alive
             leaves, perturbation = self._hook()
         return leaves, perturbation
+
+    def save(self, out: Path) -> None:
+        """Write the model to a directory that `from_pretrained` reads."""
+        raise NotImplementedError
 
     def freeze(self) -> None:
         """From here on nothing present is trainable; what is added later is."""

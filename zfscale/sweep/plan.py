@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,9 @@ import numpy as np
 
 from zfscale.methods import METHODS
 from zfscale.methods.fit import steps_per_epoch
+from zfscale.methods.replay import replayed
 from zfscale.methods.trainers import first_order
-from zfscale.models.vit import BaseModel
 from zfscale.spec import TrialSpec
-from zfscale.streams.datasets import ImageData
 from zfscale.sweep.inputs import Inputs
 
 PROCESS_BYTES = 480 << 20  # a worker before it has a model: Python, torch, DeepSpeed, transformers
@@ -31,14 +29,25 @@ class Cost:
 
 def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
     """Forwards follow from the file exactly; memory is an estimate (weights + optimizer state + activations + data)."""
-    base, data = inputs.of(spec)
-    method = METHODS[spec.method.name]
-    sizes = [len(task.train_y) for task in inputs.stream(spec) if method.trains(task.index)]
+    sizes = _examples(spec, inputs)
     per_epoch = sum(steps_per_epoch(n, spec.train.batch_size) for n in sizes)
     first = first_order(spec).epochs
     least, most = forwards_per_step(spec.optimizer)
     rest = spec.train.epochs - first
-    return Cost(per_epoch * (first + rest * least), per_epoch * (first + rest * most), _memory(spec, base, data))
+    memory = _memory(spec, *inputs.of(spec))
+    return Cost(per_epoch * (first + rest * least), per_epoch * (first + rest * most), memory)
+
+
+def _examples(spec: TrialSpec, inputs: Inputs) -> list[int]:
+    """How many training examples each stage that trains has."""
+    stream, name = inputs.stream(spec), spec.method.name
+    if name in METHODS:
+        return [len(task.train_y) for task in stream if METHODS[name].trains(task.index)]
+    sizes = [len(task.train_x) for task in stream]
+    if name == "replay":
+        again = [replayed(spec.method, size) for size in sizes]
+        return [size + sum(again[:k]) for k, size in enumerate(sizes)]
+    return {"zero-shot": [], "joint": [sum(sizes)]}.get(name, sizes)
 
 
 def forwards_per_step(o: Any) -> tuple[int, int]:
@@ -56,23 +65,32 @@ def forwards_per_step(o: Any) -> tuple[int, int]:
     return estimate + here + 1, estimate + here + 2
 
 
-def _memory(spec: TrialSpec, base: BaseModel, data: ImageData) -> int:
+def _memory(spec: TrialSpec, base: Any, data: Any) -> int:
     weights = sum(w.size for w in base.weights.values())
-    adapter = base.config.num_hidden_layers * 2 * base.config.hidden_size * spec.method.bottleneck
-    trained = {"finetune": weights, "simplecil": 0}.get(spec.method.name, adapter)
+    c = base.config
+    adapter = c.num_hidden_layers * 2 * c.hidden_size * spec.method.bottleneck
+    kind = spec.method.name if spec.method.name in METHODS else spec.model.train
+    trained = {"finetune": weights, "full": weights, "simplecil": 0}.get(kind, adapter)
     first_order = spec.optimizer.name.startswith("fo-")
     moments = 2 if "adam" in spec.optimizer.name else int(spec.optimizer.momentum > 0)
     state = trained * (moments + (1 if first_order else 0))
     values = weights + state + _activations(spec, base, first_order)
-    arrays: Sequence[np.ndarray] = (data.train_x, data.test_x)
-    return PROCESS_BYTES + values * FLOAT + sum(a.nbytes for a in arrays)
+    return PROCESS_BYTES + values * FLOAT + _bytes(data)
 
 
-def _activations(spec: TrialSpec, base: BaseModel, first_order: bool) -> int:
+def _bytes(data: Any) -> int:
+    """Of all arrays of the data."""
+    arrays = [a for task in getattr(data, "tasks", [data]) for a in vars(task).values() if isinstance(a, np.ndarray)]
+    return sum(a.nbytes for a in arrays)
+
+
+def _activations(spec: TrialSpec, base: Any, first_order: bool) -> int:
     """Values kept: 17 D + 2.5 heads N a token and block for a backward (Korthikanti et al. 2022, eq. 2, in values);
-    a forward alone keeps one block's.
+    a forward alone keeps one block's. A language model's logits come on top, twice for a backward.
     """
     c = base.config
-    tokens = (c.image_size // c.patch_size) ** 2 + 1
-    a_block = spec.train.batch_size * tokens * (17 * c.hidden_size + 5 * c.num_attention_heads * tokens // 2)
-    return a_block * (c.num_hidden_layers if first_order else 1)
+    tokens = spec.stream.block_size or (c.image_size // c.patch_size) ** 2 + 1
+    batch = spec.train.micro_batch_size or spec.train.batch_size
+    a_block = batch * tokens * (17 * c.hidden_size + 5 * c.num_attention_heads * tokens // 2)
+    logits = batch * tokens * getattr(c, "vocab_size", 0)
+    return a_block * (c.num_hidden_layers if first_order else 1) + logits * (2 if first_order else 1)
