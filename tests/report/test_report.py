@@ -9,6 +9,7 @@ from PIL import Image
 from zfscale import report
 from zfscale.errors import DataError
 from zfscale.records import Eval, Outcome
+from zfscale.report.kinds import CLASSES
 from zfscale.report.load import trials
 from zfscale.report.plot import _style
 from zfscale.report.rows import OPTIMIZERS, rows, varying
@@ -103,8 +104,8 @@ def test_the_console_table_says_the_same(root):
 
 def test_writing_again_changes_no_byte(root):
     path = report.write(root)
-    before = [path.read_bytes(), (root / report.PLOT).read_bytes()]
-    assert [report.write(root).read_bytes(), (root / report.PLOT).read_bytes()] == before
+    before = [path.read_bytes(), (root / CLASSES.picture).read_bytes()]
+    assert [report.write(root).read_bytes(), (root / CLASSES.picture).read_bytes()] == before
 
 
 def test_all_but_the_tables_is_ignored(root):
@@ -116,31 +117,31 @@ def test_all_but_the_tables_is_ignored(root):
 
 def test_the_plot_is_an_image_that_grows_with_the_panels(root):
     report.write(root)
-    with Image.open(root / report.PLOT) as image:
+    with Image.open(root / CLASSES.picture) as image:
         assert image.format == "PNG"
         assert image.size == (1344, 608)  # two panels: 8.4 x 3.8 inches at 160 dpi
         assert len(set(image.convert("RGB").getdata())) > 50
     for method in ("finetune", "aper", "memo"):
         add(root, spec(method, "zo-sgd", 0), done(0.5), [0.9, 0.8])
     report.write(root)
-    with Image.open(root / report.PLOT) as image:
+    with Image.open(root / CLASSES.picture) as image:
         assert image.size == (1600, 1072)  # five panels: two rows
 
 
 def test_one_method_is_one_panel(tmp_path):
     add(tmp_path, spec("ease", "zo-sgd", 0), done(0.5), [0.9, 0.8])
     report.write(tmp_path)
-    with Image.open(tmp_path / report.PLOT) as image:
+    with Image.open(tmp_path / CLASSES.picture) as image:
         assert image.size == (1024, 608)
 
 
 def test_without_stage_accuracies_there_is_a_line_instead_of_a_plot(tmp_path):
-    (tmp_path / report.PLOT).touch()
+    (tmp_path / CLASSES.picture).touch()
     add(tmp_path, spec("ease", "zo-sgd", 0), done(0.5))
     text = report.write(tmp_path).read_text()
-    assert "No stage accuracies." in text
+    assert "Nothing to draw." in text
     assert "![" not in text
-    assert not (tmp_path / report.PLOT).exists()
+    assert not (tmp_path / CLASSES.picture).exists()
 
 
 def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):

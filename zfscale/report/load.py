@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from zfscale.errors import DataError
+from zfscale.report.kinds import MEASURES
 from zfscale.sinks import read
-
-MEASURES = ("avg_accuracy", "last_accuracy", "forgetting", "forwards", "seconds", "peak_memory_bytes")
+from zfscale.spec.domains import domain_order
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,18 @@ class Trial:
     def optimizer(self) -> str:
         """The name of the optimizer, or "-"."""
         return str(self.spec.get("optimizer.name", "-"))
+
+    @property
+    def kind(self) -> str:
+        """The kind of its stream."""
+        return str(self.spec.get("stream.kind", "class_incremental"))
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The names of its domains in order of arrival, if it has any."""
+        listed = json.loads(self.spec.get("stream.domains") or "[]")
+        order = domain_order(len(listed), self.spec.get("stream.order_seed"))
+        return tuple(listed[i]["name"] for i in order)
 
 
 def trials(root: Path) -> list[Trial]:
@@ -63,6 +75,15 @@ def stage_accuracies(root: Path) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for trial_id, stage, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
         found.setdefault(trial_id, {})[stage] = value
+    return found
+
+
+def losses(root: Path) -> dict[str, dict[tuple[int, int], float]]:
+    """Trial id -> (stage, task) -> held-out loss, of every domain-incremental trial in `evals/`."""
+    table = read.rows(root, "evals", ["trial_id", "stage", "task", "value"], pc.field("metric") == "loss")
+    found: dict[str, dict[tuple[int, int], float]] = {}
+    for trial_id, stage, task, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        found.setdefault(trial_id, {})[stage, task] = value
     return found
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from zfscale.report.load import MEASURES, Trial
+from zfscale.report.kinds import MEASURES, Kind
+from zfscale.report.load import Trial
 from zfscale.spec import MethodSpec, OptimizerSpec
 
 METHODS = get_args(MethodSpec.model_fields["name"].annotation)
@@ -33,6 +34,7 @@ class Row:
     settings: dict[str, Any]  # the other leaves that vary
     trial_ids: tuple[str, ...]
     stats: dict[str, Stat]  # by name in MEASURES
+    domains: tuple[str, ...] = ()  # in order of arrival
 
 
 def rows(trials: Sequence[Trial]) -> list[Row]:
@@ -62,14 +64,20 @@ def varying(trials: Sequence[Trial]) -> list[str]:
     return sorted({*told, *(["optimizer.lr"] if rates else [])})
 
 
-def best(table: Sequence[Row]) -> list[Row]:
-    """Of each method and optimizer, the row with the highest mean average accuracy."""
+def best(table: Sequence[Row], kind: Kind) -> list[Row]:
+    """Of each method and optimizer, the row whose mean of the kind's first measure is best."""
+    better = kind.leaders[kind.first]
     top: dict[tuple[str, str], Row] = {}
     for row in table:
         kept = top.setdefault((row.method, row.optimizer), row)
-        if _average(row) > _average(kept):
+        mean, other = row.stats[kind.first].mean, kept.stats[kind.first].mean
+        if _known(mean) and (not _known(other) or better(mean, other) != other):
             top[row.method, row.optimizer] = row
     return list(top.values())
+
+
+def _known(mean: float | None) -> bool:
+    return mean is not None and not math.isnan(mean)
 
 
 def stat(values: Sequence[float | None]) -> Stat:
@@ -86,12 +94,7 @@ def stat(values: Sequence[float | None]) -> Stat:
 def _row(key: tuple[Any, ...], leaves: Sequence[str], group: Sequence[Trial]) -> Row:
     stats = {name: stat([trial.measures[name] for trial in group]) for name in MEASURES}
     settings = dict(zip(leaves, key[2:], strict=True))
-    return Row(key[0], key[1], settings, tuple(trial.trial_id for trial in group), stats)
-
-
-def _average(row: Row) -> float:
-    mean = row.stats["avg_accuracy"].mean
-    return -math.inf if mean is None or math.isnan(mean) else mean
+    return Row(key[0], key[1], settings, tuple(trial.trial_id for trial in group), stats, group[0].domains)
 
 
 def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -6,46 +6,29 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from zfscale.report.kinds import Kind
 from zfscale.report.load import Trial
 from zfscale.report.rows import Row, Stat
 
-# measure -> title, factor to its unit, decimals
-COLUMNS: dict[str, tuple[str, float, int]] = {
-    "avg_accuracy": ("Avg %", 100, 2),
-    "last_accuracy": ("Last %", 100, 2),
-    "forgetting": ("Fgt %", 100, 2),
-    "forwards": ("forwards", 1, 0),
-    "seconds": ("seconds", 1, 1),
-    "peak_memory_bytes": ("peak MiB", 2**-20, 1),
-}
-BOLD = ("avg_accuracy", "last_accuracy")
-LEGEND = """\
-Mean ± sample standard deviation over seeds. **Avg**: mean of the stage accuracies; **Last**: accuracy over
-all classes after the last task; **Fgt**: forgetting, less is better. Bold: the best of its method.
-"""
-CAPTION = """\
-Accuracy over all classes seen so far, after each task: mean over seeds, band ± one standard deviation. Where
-a method and optimizer ran with several settings, the one with the best Avg is drawn.
-"""
+Section = tuple[Kind, Sequence[Row], bool]  # its rows, and whether there is a picture
 Cells = list[list[str]]
 
 
-def markdown(title: str, trials: Sequence[Trial], table: Sequence[Row], plot: str | None) -> str:
-    """The whole report; `plot` is the image's file name, None when there was nothing to draw."""
+def markdown(title: str, trials: Sequence[Trial], sections: Sequence[Section]) -> str:
+    """The whole report: a section for each kind of stream."""
     parts = [f"# {title}", counts(trials)]
-    if table:
-        parts += [_pipes(cells(table, bold="**"), _words(table)), LEGEND.strip(), "## Accuracy per stage"]
-        parts += [f"![Accuracy per stage]({plot})", CAPTION.strip()] if plot else ["No stage accuracies."]
+    for kind, table, drawn in sections:
+        parts += [_pipes(cells(table, kind, bold="**"), _words(table)), kind.legend, f"## {kind.heading}"]
+        parts += [f"![{kind.heading}]({kind.picture})", kind.caption] if drawn else ["Nothing to draw."]
     if failed := failures(trials):
         parts += ["## Failed trials", _pipes([[_escape(cell) for cell in row] for row in failed], 99)]
     return "\n\n".join(parts) + "\n"
 
 
-def plain(title: str, trials: Sequence[Trial], table: Sequence[Row]) -> str:
-    """The report for a console: counts, table, failures."""
+def plain(title: str, trials: Sequence[Trial], sections: Sequence[Section]) -> str:
+    """The report for a console: counts, tables, failures."""
     parts = [f"{title}: {counts(trials)}"]
-    if table:
-        parts.append(_aligned(cells(table), _words(table)))
+    parts += [_aligned(cells(table, kind), _words(table)) for kind, table, _ in sections]
     if failed := failures(trials):
         parts.append("failed trials\n" + _aligned(failed, 99))
     return "\n\n".join(parts)
@@ -57,17 +40,19 @@ def counts(trials: Sequence[Trial]) -> str:
     return f"{done} trial{'s' * (done != 1)} finished, {len(trials) - done} failed."
 
 
-def cells(table: Sequence[Row], bold: str = "") -> Cells:
-    """Header and one line per row, as text; `bold` goes around the best Avg and Last of each method."""
+def cells(table: Sequence[Row], kind: Kind, bold: str = "") -> Cells:
+    """Header and one line per row, as text; `bold` goes around the best of each method."""
+    known = {name for row in table for name, stat in row.stats.items() if stat.mean is not None}
+    columns = {name: how for name, how in kind.columns.items() if name in known or name not in kind.optional}
     header = ["method", "optimizer", *_labels(list(table[0].settings)), "seeds"]
-    lines = [header + [title for title, _, _ in COLUMNS.values()]]
-    leaders = _leaders(table)
+    lines = [header + [title for title, _, _ in columns.values()]]
+    leaders = _leaders(table, kind)
     for row in table:
         line = [row.method, row.optimizer, *(_value(value) for value in row.settings.values())]
         line.append(str(len(row.trial_ids)))
-        for name in COLUMNS:
-            mark = bold if _shown(row, name) == leaders.get((row.method, name)) else ""
-            line.append(f"{mark}{_stat(row.stats[name], name)}{mark}")
+        for name, how in columns.items():
+            mark = bold if _shown(row, name, how) == leaders.get((row.method, name)) else ""
+            line.append(f"{mark}{_stat(row.stats[name], how)}{mark}")
         lines.append(line)
     return lines
 
@@ -81,24 +66,24 @@ def failures(trials: Sequence[Trial]) -> Cells:
     ]
 
 
-def _leaders(table: Sequence[Row]) -> dict[tuple[str, str], float]:
+def _leaders(table: Sequence[Row], kind: Kind) -> dict[tuple[str, str], float]:
     """(method, measure) -> the best mean as shown; absent where all rows of the method show the same."""
     shown: dict[tuple[str, str], list[float]] = {}
     for row in table:
-        for name in BOLD:
+        for name in kind.leaders:
             if row.stats[name].mean is not None:
-                shown.setdefault((row.method, name), []).append(_shown(row, name))
-    return {key: max(values) for key, values in shown.items() if max(values) > min(values)}
+                shown.setdefault((row.method, name), []).append(_shown(row, name, kind.columns[name]))
+    return {key: kind.leaders[key[1]](values) for key, values in shown.items() if max(values) > min(values)}
 
 
-def _shown(row: Row, name: str) -> float:
-    _, factor, decimals = COLUMNS[name]
+def _shown(row: Row, name: str, how: tuple[str, float, int]) -> float:
+    _, factor, decimals = how
     mean = row.stats[name].mean
     return math.nan if mean is None else round(mean * factor, decimals)
 
 
-def _stat(stat: Stat, name: str) -> str:
-    _, factor, decimals = COLUMNS[name]
+def _stat(stat: Stat, how: tuple[str, float, int]) -> str:
+    _, factor, decimals = how
     if stat.mean is None:
         return "-"
     std = stat.std

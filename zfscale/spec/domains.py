@@ -24,6 +24,13 @@ def modality(stream: StreamSpec) -> Modality:
     return "text" if stream.block_size is not None else "images"
 
 
+def domain_order(count: int, seed: int | None) -> list[int]:
+    """The domain that arrives i-th, a permutation of 0 .. count - 1 by seed; None is the file's order."""
+    import numpy as np
+
+    return list(range(count)) if seed is None else np.random.RandomState(seed).permutation(count).tolist()
+
+
 def domain_findings(stream: StreamSpec) -> list[Finding]:
     """Everything wrong with a stream of kind `domain_incremental`."""
     found: list[Finding] = [

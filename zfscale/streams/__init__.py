@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from zfscale.spec.domains import domain_order
 from zfscale.streams.class_incremental import ClassIncremental
 from zfscale.streams.domain_incremental import DomainIncremental, Domains
 
@@ -22,7 +23,7 @@ def class_incremental(spec: StreamSpec, data: Any) -> ClassIncremental:
 
 def domain_incremental(spec: StreamSpec, data: Domains) -> DomainIncremental:
     """Examples by domain."""
-    return DomainIncremental(data, spec.order_seed)
+    return DomainIncremental(data, domain_order(len(data.tasks), spec.order_seed))
 
 
 STREAMS: dict[str, Callable[[StreamSpec, Any], Stream]] = {

@@ -39,10 +39,9 @@ class Domains:
 
 
 class DomainIncremental:
-    """The domains in the order that `order_seed` gives; None keeps the file's."""
+    """The domains in a given order of arrival: `order[i]` is the place in the file of the one that arrives i-th."""
 
-    def __init__(self, domains: Domains, order_seed: int | None) -> None:
-        order = domain_order(len(domains.tasks), order_seed)
+    def __init__(self, domains: Domains, order: Sequence[int]) -> None:
         self._tasks = [replace(domains.tasks[j], index=k) for k, j in enumerate(order, start=1)]
         self.upstream = domains.upstream
 
@@ -54,11 +53,6 @@ class DomainIncremental:
 
     def __getitem__(self, i: int) -> DomainTask:
         return self._tasks[i]
-
-
-def domain_order(count: int, seed: int | None) -> list[int]:
-    """The domain that arrives i-th; None is the file's order."""
-    return list(range(count)) if seed is None else np.random.RandomState(seed).permutation(count).tolist()
 
 
 def causal(domain: TextDomain) -> DomainTask:

@@ -1,0 +1,75 @@
+"""The loss matrix as heat maps: a panel per method and optimizer, stages down, domains across."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from zfscale.report.rows import Row
+
+DPI = 160
+Cells = Mapping[tuple[int, int], float]  # (stage, task) -> loss; stage 0 is the pretrained model
+
+
+def draw(rows: Sequence[Row], losses: Mapping[str, Cells]) -> Figure | None:
+    """The figure, or None when no row that learns has losses.
+
+    Args:
+        rows: At most one per method and optimizer, in drawing order; each names its domains in order of arrival.
+        losses: Trial id -> its losses.
+    """
+    drawn = [row for row in rows if row.method != "zero-shot" and any(i in losses for i in row.trial_ids)]
+    if not drawn:
+        return None
+    methods = list(dict.fromkeys(row.method for row in drawn))
+    optimizers = list(dict.fromkeys(row.optimizer for row in drawn))
+    grids = {(row.method, row.optimizer): _mean([losses[i] for i in row.trial_ids if i in losses]) for row in drawn}
+    figure, panels, norm = _panels(methods, optimizers, grids)
+    for row in drawn:
+        axes = panels[optimizers.index(row.optimizer)][methods.index(row.method)]
+        axes.set_visible(True)
+        axes.set_title(f"{row.method}, {row.optimizer}", loc="left", fontweight="bold", fontsize=9)
+        _panel(axes, grids[row.method, row.optimizer], row.domains, norm)
+    bar = figure.colorbar(ScalarMappable(norm, "RdBu_r"), ax=[a for line in panels for a in line], shrink=0.5, pad=0.01)
+    bar.set_label("change of the loss since the pretrained model", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def _mean(found: Sequence[Cells]) -> np.ndarray:
+    """[stages, domains], the mean over trials."""
+    stages, tasks = (1 + max(place[axis] for place in found[0]) for axis in (0, 1))
+    return np.array([[np.mean([cells[i, j] for cells in found]) for j in range(1, tasks)] for i in range(stages)])
+
+
+def _panels(
+    methods: Sequence[str], optimizers: Sequence[str], grids: Mapping[tuple[str, str], np.ndarray]
+) -> tuple[Figure, list[list[Axes]], TwoSlopeNorm]:
+    """Invisible axes, as high as the longest stream asks, and one colour scale, white at no change."""
+    stages, domains = (max(grid.shape[axis] for grid in grids.values()) for axis in (0, 1))
+    size = ((1.2 + 0.62 * domains) * len(methods) + 0.8, (0.75 + 0.24 * stages) * len(optimizers) + 0.3)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(optimizers), len(methods), squeeze=False)
+    for axes in panels.flat:
+        axes.set_visible(False)
+    most = max(float(np.abs(grid - grid[0]).max()) for grid in grids.values()) or 1.0
+    return figure, [list(line) for line in panels], TwoSlopeNorm(0.0, -most, most)
+
+
+def _panel(axes: Axes, grid: np.ndarray, domains: Sequence[str], norm: TwoSlopeNorm) -> None:
+    stages = ["base", *(f"+ {name}" for name in domains)] if len(grid) > 2 else ["base", "all"]
+    axes.imshow(grid - grid[0], cmap="RdBu_r", norm=norm, aspect="auto")
+    axes.set_yticks(range(len(grid)), stages, fontsize=7)
+    axes.set_xticks(range(len(domains)), domains, fontsize=7, rotation=20, ha="right", rotation_mode="anchor")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for i, j in np.ndindex(grid.shape):
+        dark = abs(norm(grid[i, j] - grid[0, j]) - 0.5) > 0.3
+        axes.text(j, i, f"{grid[i, j]:.3g}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
