@@ -177,3 +177,9 @@ def sweep_file(path: Path, tiny_vit: Path, image_folder: Path, **blocks: Any) ->
     }
     path.write_text(yaml.safe_dump(content | blocks))
     return path
+
+
+def pipe_table(text: str) -> list[dict[str, str]]:
+    """The first Markdown table of a text, a dict per line."""
+    lines = [[c.strip() for c in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
+    return [dict(zip(lines[0], line, strict=False)) for line in lines[2:]]

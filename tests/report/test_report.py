@@ -6,6 +6,7 @@ import statistics
 import pytest
 from PIL import Image
 
+from tests.conftest import pipe_table
 from zfscale import report
 from zfscale.errors import DataError
 from zfscale.records import Eval, Outcome
@@ -52,15 +53,8 @@ def root(tmp_path):
     return root
 
 
-def cells(text):
-    """The first Markdown table of a text, a dict per line."""
-    lines = [[c.strip() for c in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
-    header = [cell.strip() for cell in lines[0]]
-    return [dict(zip(header, line, strict=False)) for line in lines[2:]]
-
-
 def test_the_table_holds_the_hand_computed_numbers(root):
-    table = cells(report.write(root).read_text())
+    table = pipe_table(report.write(root).read_text())
     assert [(row["method"], row["optimizer"]) for row in table[:3]] == [
         ("simplecil", "zo-sgd"),
         ("ease", "fo-sgd"),
@@ -154,7 +148,7 @@ def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
 
 def test_missing_measures_are_dashes(tmp_path):
     add(tmp_path, spec("ease", "zo-sgd", 0), Outcome("finished"))
-    (row,) = cells(report.write(tmp_path).read_text())
+    (row,) = pipe_table(report.write(tmp_path).read_text())
     assert (row["Avg %"], row["Last %"], row["forwards"]) == ("-", "-", "-")
 
 

@@ -45,6 +45,23 @@ def warnings(caplog):
     return [record.getMessage() for record in caplog.records if record.name.startswith("zfscale")]
 
 
+def test_losses_of_domains_are_a_curve_and_a_matrix(tmp_path):
+    sink = WandbSink(tmp_path, "demo", "t1", CONFIG, "offline", "proj")
+    for stage in range(3):
+        for task in (1, 2):
+            sink.eval(Eval(stage, task, "loss", stage + task / 10))
+            sink.eval(Eval(stage, task, "perplexity", 9.0))
+        sink.eval(Eval(stage, 0, "stage_loss", stage + 0.15))
+        sink.eval(Eval(stage, 0, "upstream_loss", 5.0))
+    sink.close(Outcome("finished", final_loss=2.15, tokens=64))
+    (run,) = runs(tmp_path)
+    found = json.loads(inspect(run, "--summary"))["summary"]
+    assert (found["final_loss"], found["tokens"], found["loss_matrix"]["nrows"]) == (2.15, 64, 6)
+    assert "avg_accuracy" not in found
+    curve = [row["stage_loss"] for row in history(run) if "stage_loss" in row]
+    assert curve == [0.15, 1.15, 2.15]
+
+
 def test_an_offline_run_holds_config_history_and_summary(tmp_path, capfd):
     trial(tmp_path)
     assert capfd.readouterr() == ("", "")

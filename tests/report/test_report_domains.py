@@ -1,0 +1,108 @@
+"""The report of domain-incremental trials: hand-computed numbers, the heat map, and both kinds in one directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import pipe_table
+from zfscale import report
+from zfscale.records import Eval, Outcome
+from zfscale.report import heat
+from zfscale.report.kinds import CLASSES, DOMAINS
+from zfscale.report.load import losses, trials
+from zfscale.report.rows import best, rows
+from zfscale.sinks.parquet import ParquetSink
+
+NAMES = ("licenses", "headers", "code")
+BASE = [3.0, 3.5, 2.5]
+
+
+def add(root: Path, method: str, optimizer: str, seed: int, final: float, order_seed: int | None = None) -> str:
+    """A finished trial of three domains whose loss falls by one where it learns; `final` is its final loss."""
+    stream = {"kind": "domain_incremental", "domains": [{"name": n} for n in NAMES], "order_seed": order_seed}
+    spec = {"stream": stream, "method": {"name": method}, "optimizer": {"name": optimizer, "lr": 0.1}, "seed": seed}
+    trial_id = f"{method}{optimizer}{seed}"
+    sink = ParquetSink(root, trial_id, json.dumps(spec), {"seed": seed})
+    for stage in range(2 if method == "joint" else 4):
+        for j, base in enumerate(BASE, start=1):
+            sink.eval(Eval(stage, j, "loss", base - (j == stage) + 0.1 * seed * (stage > 0)))
+            sink.eval(Eval(stage, j, "perplexity", 9.0))
+    more = {} if method == "joint" else {"forgetting": 0.25, "bwt": -0.25, "fwt": 0.0}
+    sink.close(Outcome("finished", final_loss=final, learning_gain=1.0, tokens=640, seconds=2.0, forwards=8, **more))
+    return trial_id
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for seed, final in enumerate([2.0, 2.2, 2.4]):
+        add(tmp_path, "sequential", "zo-sgd", seed, final)
+        add(tmp_path, "sequential", "fo-adamw", seed, final - 1)
+    add(tmp_path, "joint", "fo-adamw", 0, 0.9)
+    add(tmp_path, "zero-shot", "fo-adamw", 0, 3.0)
+    return tmp_path
+
+
+def test_the_table_holds_the_hand_computed_numbers(root: Path) -> None:
+    table = pipe_table(report.write(root).read_text())
+    places = [(row["method"], row["optimizer"]) for row in table]
+    assert places == [
+        ("zero-shot", "fo-adamw"),
+        ("sequential", "fo-adamw"),
+        ("sequential", "zo-sgd"),
+        ("joint", "fo-adamw"),
+    ]
+    assert table[1]["final"] == "**1.2000 ± 0.2000**"  # the lower of the two is the better
+    assert table[2]["final"] == "2.2000 ± 0.2000"
+    assert (table[2]["gain"], table[2]["Fgt"], table[2]["BWT"]) == (
+        "1.0000 ± 0.0000",
+        "0.2500 ± 0.0000",
+        "-0.2500 ± 0.0000",
+    )
+    assert (table[3]["Fgt"], table[3]["tokens"]) == ("-", "640")
+    assert "upstream" not in table[0]  # no row has it
+    assert "Avg %" not in table[0]
+
+
+def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
+    text = report.write(root).read_text()
+    assert f"![Loss matrix]({DOMAINS.picture})" in text
+    with Image.open(root / DOMAINS.picture) as image:
+        assert image.format == "PNG"
+        assert len(set(image.convert("RGB").getdata())) > 100
+    before = (root / DOMAINS.picture).read_bytes()
+    report.write(root)
+    assert (root / DOMAINS.picture).read_bytes() == before
+    found = losses(root)
+    grid = heat._mean([found[f"sequentialzo-sgd{seed}"] for seed in range(3)])
+    assert grid.shape == (4, 3)
+    assert grid[0] == pytest.approx(BASE)
+    assert grid[2] == pytest.approx([3.1, 2.6, 2.6])  # the seeds add 0, 0.1 and 0.2
+
+
+def test_domains_are_named_in_order_of_arrival(tmp_path: Path) -> None:
+    add(tmp_path, "sequential", "zo-sgd", 0, 2.0, order_seed=3)
+    (trial,) = trials(tmp_path)
+    assert trial.domains == tuple(NAMES[i] for i in np.random.RandomState(3).permutation(3))
+    assert trial.domains != NAMES
+
+
+def test_the_best_setting_has_the_lowest_final_loss(root: Path) -> None:
+    add(root, "sequential", "zo-adam", 7, 5.0)
+    (row,) = [r for r in best(rows(trials(root)), DOMAINS) if r.optimizer == "zo-sgd"]
+    assert row.stats["final_loss"].mean == pytest.approx(2.2)
+
+
+def test_both_kinds_of_stream_have_a_section(root: Path) -> None:
+    spec = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
+    sink = ParquetSink(root, "classes", json.dumps(spec), {"seed": 0})
+    sink.eval(Eval(1, 0, "stage_accuracy", 0.5))
+    sink.close(Outcome("finished", 0.5, 0.5))
+    text = report.write(root).read_text()
+    assert text.index("Avg %") < text.index(CLASSES.heading) < text.index(" final |") < text.index(DOMAINS.heading)
+    assert "50.00" in report.table(root)
+    assert "1.2000 ± 0.2000" in report.table(root)
