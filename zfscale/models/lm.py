@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from zfscale import installed
 from zfscale.errors import ModelError
 from zfscale.models.vit import quiet, resolve, to_numpy
 
@@ -36,7 +37,8 @@ class LanguageBase:
 
 
 def load_lm(name: str) -> LanguageBase:
-    """Read a model and its tokenizer once: `embedded/<name>`, a local directory, a hub id or a `.gguf` file.
+    """Read a model and its tokenizer once: `embedded/<name>`, a local directory, a hub id, a `.gguf` file, or one that
+    a pip package carries, `installed/<distribution>/<file>.gguf`.
 
     Errors: ModelError if either cannot be read, if it is no causal or masked LM, or if they do not fit each other.
     """
@@ -83,9 +85,12 @@ def tokenizer_of(base: LanguageBase) -> Any:
 
 def _locate(name: str) -> tuple[str, dict[str, str]]:
     """What transformers is given: a directory or hub id, and the option that picks a GGUF file of a directory."""
-    if not name.endswith(".gguf"):
+    if name.startswith(installed.PREFIX):
+        file = installed.find(name)
+    elif name.endswith(".gguf"):
+        file = Path(name).expanduser()
+    else:
         return resolve(name), {}
-    file = Path(name).expanduser()
     if not file.is_file():
         raise ModelError(f"model {name!r}: no such file")
     return str(file.parent), {"gguf_file": file.name}
