@@ -20,8 +20,9 @@ def find(name: str) -> Path:
         entries = metadata.files(distribution) or []
     except (metadata.PackageNotFoundError, ValueError) as error:
         raise ModelError(f"model {name!r}: no package {distribution!r} is installed; pip install it") from error
-    paths = {entry.name: Path(str(entry.locate())) for entry in entries if entry.suffix == ".gguf"}
-    if file not in paths or not paths[file].is_file():
+    recorded = [Path(str(entry.locate())) for entry in entries if entry.suffix == ".gguf"]
+    paths = {path.name: path for path in recorded if path.is_file()}
+    if file not in paths:
         carried = nearest(file, paths) if paths else "it carries no GGUF file"
         raise ModelError(f"model {name!r}: package {distribution!r} has no file {file!r}; {carried}")
     return paths[file]

@@ -92,11 +92,12 @@ def _attach(adapters: Adapters, position: int, block: nn.Module, norm: nn.Module
         adapter = adapters.current(position)
         if adapter is None:
             return output
-        out, *others = output if isinstance(output, tuple) else (output,)
+        several = isinstance(output, (tuple, list))
+        out, *others = output if several else (output,)
         if out is normed:
             raise ModelError(f"{type(block).__name__}: its last norm comes after its FFN; {HINT}")
         out = out + adapter(h).view_as(out)  # OPT's FFN has batch and tokens in one dimension
-        return (out, *others) if isinstance(output, tuple) else out
+        return (out, *others) if several else out
 
     norm.register_forward_hook(keep)
     block.register_forward_hook(add)

@@ -14,6 +14,7 @@ from torch import nn
 from zfscale.errors import ModelError
 from zfscale.models import lora
 from zfscale.models.adapters import Adapters
+from zfscale.models.lm import read_tokenizer
 from zfscale.models.precision import Precision
 from zfscale.models.trained import Trained
 
@@ -24,33 +25,35 @@ class LanguageNetwork(Trained):
     Causal: [B, T - 1, V], at position t those of token t + 1. Masked: [B, T, V], at position t those of token t.
 
     `train` is full, adapter, lora (of `lora_rank` and `lora_alpha`), or a regular expression that the names of the
-    parameters to train contain; `seed` initialises what is added. Errors: ModelError if nothing is left to train, or
-    if the architecture cannot take what is to be added.
+    parameters to train contain; `seed` initialises what is added. `tokenizer`, as LanguageBase has it, is what `save`
+    writes beside the model. Errors: ModelError if nothing is left to train, or if the architecture cannot take what is
+    to be added.
     """
 
     def __init__(
         self,
-        module: nn.Module,
+        module: Any,
         train: str,
         precision: Precision,
         seed: int,
         masked: bool = False,
+        tokenizer: str | None = None,
         lora_rank: int = 8,
         lora_alpha: float = 16.0,
     ) -> None:
         super().__init__(precision)
-        self.module: Any = module
-        self.masked = masked
+        self.module = module
+        self.masked, self._tokenizer = masked, tokenizer
         self.adapters: Adapters | None = None
         self._lora: Any = None  # peft's configuration
         if train == "lora":
             self._lora = lora.inject(module, lora_rank, lora_alpha, seed)
         elif train == "adapter":
-            self.module.requires_grad_(False)
-            self.adapters = Adapters(self.module.base_model, 64, 0.1, 0.0)
+            module.requires_grad_(False)
+            self.adapters = Adapters(module.base_model, 64, 0.1, 0.0)
             self.adapters.add(seed)
         elif train != "full":
-            _only(self.module, train)
+            _only(module, train)
         self._store()
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -67,15 +70,16 @@ class LanguageNetwork(Trained):
         nll = F.cross_entropy(logits.flatten(0, 1), labels.flatten().long(), reduction="none").view(labels.shape)
         return nll.sum(1) / (labels != -100).sum(1)
 
-    def save(self, out: Path, tokenizer: Any) -> None:
-        """Write the model with its tokenizer, for `from_pretrained(out)`, trained weights inside.
+    def save(self, out: Path) -> None:
+        """Write the model and its tokenizer for `from_pretrained(out)`, trained weights inside.
 
         What `from_pretrained` does not know lies beside it: LoRA in `out / "lora"`, for peft, over the untrained base;
-        adapters of ours in `zfscale.safetensors`. Every weight is in the number format that the trial kept it in.
+        adapters of ours in `zfscale.safetensors`. Every weight is in the number format that it was kept in.
         """
         state = lora.base_state(self.module) if self._lora else None
         self.module.save_pretrained(out, state_dict=state)
-        tokenizer.save_pretrained(out)
+        if self._tokenizer:
+            read_tokenizer(self._tokenizer).save_pretrained(out)
         if self._lora:
             lora.save(self.module, self._lora, out / "lora")
         if self.adapters:

@@ -29,11 +29,12 @@ def inject(module: Any, rank: int, alpha: float, seed: int) -> Any:
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as OWN
 
     alpha = int(alpha) if alpha == int(alpha) else alpha  # as others write it
+    targets: Any = OWN.get(module.config.model_type, "all-linear")
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]
         lora_dropout=0.0,
-        target_modules=OWN.get(module.config.model_type, "all-linear"),
+        target_modules=targets,
     )
     try:
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):  # peft's own draws are thrown away

@@ -15,9 +15,7 @@ IGNORED = -100  # the label of a token that is not predicted, as torch's cross-e
 MASKED, REPLACED = 0.8, 0.1  # shares of the predicted tokens that become the mask token, another token; rest: as is
 
 
-def mask_blocks(
-    blocks: np.ndarray, tokenizer: Any, seed: int, share: float = 0.15
-) -> tuple[np.ndarray, np.ndarray]:
+def mask_blocks(blocks: np.ndarray, tokenizer: Any, seed: int, share: float = 0.15) -> tuple[np.ndarray, np.ndarray]:
     """Blocks int32 [N, B] -> inputs int32 [N, B], labels int64 [N, B], `IGNORED` where nothing is predicted.
 
     BERT's rule (Devlin et al. 2019, section 3.1) on round(share * B) tokens of every block, one at least, so that all
@@ -48,7 +46,7 @@ def _noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _lowest(noise: np.ndarray, allowed: np.ndarray, count: int) -> np.ndarray:
-    """bool [N, B]: the `count` positions of each row that are allowed and have the least noise."""
+    """Bool [N, B]: the `count` positions of each row that are allowed and have the least noise."""
     if len(short := np.flatnonzero(allowed.sum(1) < count)):
         have = int(allowed[short[0]].sum())
         raise DataError(f"block {short[0]} has {have} ordinary tokens, of which {count} are to be masked")
