@@ -117,6 +117,20 @@ def test_transformers_reads_what_is_saved(family, train, tmp_path):
         assert torch.equal(logits, make(family)(TOKENS).logits) == bool(net.adapters)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("train", ["full", "mlp"])
+def test_nothing_is_rounded_on_the_way(precision, train, tmp_path):
+    net = LanguageNetwork(make("llama-tied"), train, PRECISIONS[precision], 0)
+    leaves, _ = net.prepare(TOKENS[:1])
+    leaves.flat.mul_(1.001)
+    net.save(tmp_path)
+    loaded = dict(type(net.module).from_pretrained(tmp_path).named_parameters())
+    kept = dict(net.module.named_parameters())
+    assert loaded.keys() == kept.keys()
+    assert all(torch.equal(loaded[name].double(), kept[name].double()) for name in kept)
+    assert {p.dtype for p in loaded.values()} == {PRECISIONS[precision].trained}
+
+
 def read(family: str, path: Path) -> LanguageBase:
     make(family).save_pretrained(path)
     byte_tokenizer().save_pretrained(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,13 @@ class LanguageNetwork(Trained):
         """Write the model and its tokenizer for `from_pretrained(out)`, trained weights inside.
 
         What `from_pretrained` does not know lies beside it: LoRA in `out / "lora"`, for peft, over the untrained base;
-        adapters of ours in `zfscale.safetensors`. Every weight is in the number format that it was kept in.
+        adapters of ours in `zfscale.safetensors`. Every weight is in the number format that it was kept in; where there
+        are two, `from_pretrained` takes the wider for all, which loses nothing.
         """
         state = lora.base_state(self.module) if self._lora else None
         self.module.save_pretrained(out, state_dict=state)
+        self.module.config.dtype = reduce(torch.promote_types, {p.dtype for p in self.module.parameters()})
+        self.module.config.save_pretrained(out)
         if self._tokenizer:
             read_tokenizer(self._tokenizer).save_pretrained(out)
         if self._lora:
