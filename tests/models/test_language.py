@@ -34,7 +34,7 @@ def test_logits_are_those_of_the_next_tokens_in_float32(base):
 
 
 @pytest.mark.parametrize("precision", list(PRECISIONS))
-@pytest.mark.parametrize("train", ["full", "adapter", r"mlp\.(up|down)_proj"])
+@pytest.mark.parametrize("train", ["full", "adapter", "lora", r"mlp\.(up|down)_proj"])
 def test_a_step_moves_what_is_trained_and_nothing_else(base, train, precision):
     network = make(base, train, precision)
     leaves, perturbation = network.prepare(TOKENS[:1])
@@ -52,12 +52,19 @@ def test_a_step_moves_what_is_trained_and_nothing_else(base, train, precision):
     wanted = {"full": "", "adapter": "adapters."}.get(train, "module.model.layers.")
     assert all(name.startswith(wanted) for name in trained)
     assert (trained == set(before)) == (train == "full")
-    assert not any("self_attn" in name for name in trained) or train == "full"
+    assert any("self_attn" in name for name in trained) == (train in ("full", "lora"))
 
 
 def test_a_pattern_that_matches_nothing_is_a_clear_error(base):
     with pytest.raises(ModelError, match=r"model\.train: no parameter's name matches 'nosuch'.*embed_tokens"):
         make(base, "nosuch")
+    with pytest.raises(ModelError, match="allowed: full, adapter, lora, or a pattern of names such as"):
+        make(base, "ful_")
+
+
+def test_a_broken_pattern_is_a_clear_error(base):
+    with pytest.raises(ModelError, match=r"^model\.train: 'mlp\.\(up' is no regular expression: missing \)"):
+        make(base, "mlp.(up")
 
 
 def test_a_parameter_that_is_read_past_its_module_is_refused(base):

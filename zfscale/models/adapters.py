@@ -17,12 +17,22 @@ from torch import nn
 
 from zfscale.errors import ModelError
 
+# The norm before the FFN, by the names it has; of several in a block, the first listed here is it.
 FFN_NORMS = (
-    "layernorm_after",
-    "layer_norm2",
-    "norm2",
-    "post_attention_layernorm",
-)  # the norm before the FFN: ViT/BEiT/DeiT, CLIP/SigLIP, DINO, Llama and its kin
+    "pre_feedforward_layernorm",  # Gemma 2 and 3, which have a post_attention_layernorm of another place
+    "layernorm_after",  # ViT, DeiT, BEiT
+    "layer_norm2",  # CLIP, SigLIP
+    "norm2",  # DINO
+    "post_attention_layernorm",  # Llama and its kin, BLOOM, GPT-NeoX
+    "ln_2",  # GPT-2, GPT-Neo
+    "final_layer_norm",  # OPT
+)
+AFTER_FFN = (
+    "post_feedforward_layernorm"  # where a block has it, post_attention_layernorm does not feed the FFN (OLMo 2)
+)
+
+
+HINT = "adapters need one: method finetune or simplecil does without, as does model.train full or lora"
 
 
 class Adapter(nn.Module):
@@ -72,38 +82,44 @@ class Adapters(nn.Module):
 
 
 def _attach(adapters: Adapters, position: int, block: nn.Module, norm: nn.Module) -> None:
-    kept: list[torch.Tensor] = []
+    kept: list[tuple[torch.Tensor, Any]] = []
 
-    def keep(_norm: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        kept[:] = [inputs[0]]
+    def keep(_norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
+        kept[:] = [(inputs[0], output)]
 
     def add(_block: nn.Module, _inputs: Any, output: Any) -> Any:
-        h = kept.pop()
+        h, normed = kept.pop()
         adapter = adapters.current(position)
         if adapter is None:
             return output
-        if isinstance(output, tuple):
-            return (output[0] + adapter(h), *output[1:])
-        return output + adapter(h)
+        several = isinstance(output, (tuple, list))
+        out, *others = output if several else (output,)
+        if out is normed:
+            raise ModelError(f"{type(block).__name__}: its last norm comes after its FFN; {HINT}")
+        out = out + adapter(h).view_as(out)  # OPT's FFN has batch and tokens in one dimension
+        return (out, *others) if several else out
 
-    norm.register_forward_pre_hook(keep)
+    norm.register_forward_hook(keep)
     block.register_forward_hook(add)
 
 
 def _blocks(backbone: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     """(block, its norm before the FFN), in order of depth."""
-    modules = dict(backbone.named_modules())
-    found = [
-        (modules[path.rpartition(".")[0]], module)
-        for path, module in modules.items()
-        if path.rpartition(".")[2] in FFN_NORMS
-    ]
+    layers = [layer for stack in backbone.modules() if isinstance(stack, nn.ModuleList) for layer in stack]
+    found = [(layer, norm) for layer in layers if (norm := _ffn_norm(layer)) is not None]
     if not found:
+        names = ", ".join(FFN_NORMS)
         raise ModelError(
-            f"{type(backbone).__name__}: no transformer block with a norm before its FFN "
-            f"(looked for {', '.join(FFN_NORMS)}); adapters need one. Method 'finetune' or 'simplecil' does not."
+            f"{type(backbone).__name__}: no transformer block with a norm before its FFN ({names}); {HINT}"
         )
     return found
+
+
+def _ffn_norm(block: nn.Module) -> nn.Module | None:
+    parts = dict(block.named_children())
+    if AFTER_FFN in parts and FFN_NORMS[0] not in parts:
+        return None
+    return next((parts[name] for name in FFN_NORMS if name in parts), None)
 
 
 def _width(backbone: nn.Module) -> int:

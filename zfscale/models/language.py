@@ -1,31 +1,65 @@
-"""A language model as a trial trains it: all of it, adapters, or the parameters that a pattern names."""
+"""A language model as a trial trains it: all of it, adapters, LoRA, or the parameters that a pattern names."""
 
 from __future__ import annotations
 
 import re
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 
 from zfscale.errors import ModelError
+from zfscale.models import lora
 from zfscale.models.adapters import Adapters
+from zfscale.models.lm import read_tokenizer
 from zfscale.models.precision import Precision
 from zfscale.models.trained import Trained
 
 
 class LanguageNetwork(Trained):
-    """Token ids [B, T] -> logits [B, T - 1, V] in float32: at position t those of token t + 1."""
+    """Token ids [B, T] -> logits in float32.
 
-    def __init__(self, module: nn.Module, train: str, precision: Precision, seed: int) -> None:
+    Causal: [B, T - 1, V], at position t those of token t + 1. Masked: [B, T, V], at position t those of token t.
+
+    `train` is full, adapter, lora (of `lora_rank` and `lora_alpha`), or a regular expression that the names of the
+    parameters to train contain; `seed` initialises what is added. `tokenizer`, as LanguageBase has it, is what `save`
+    writes beside the model. Errors: ModelError if nothing is left to train, or if the architecture cannot take what is
+    to be added.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        train: str,
+        precision: Precision,
+        seed: int,
+        masked: bool = False,
+        tokenizer: str | None = None,
+        lora_rank: int = 8,
+        lora_alpha: float = 16.0,
+    ) -> None:
         super().__init__(precision)
         self.module = module
+        self.masked, self._tokenizer = masked, tokenizer
         self.adapters: Adapters | None = None
-        _select(self, train, seed)
+        self._lora: Any = None  # peft's configuration
+        if train == "lora":
+            self._lora = lora.inject(module, lora_rank, lora_alpha, seed)
+        elif train == "adapter":
+            module.requires_grad_(False)
+            self.adapters = Adapters(module.base_model, 64, 0.1, 0.0)
+            self.adapters.add(seed)
+        elif train != "full":
+            _only(module, train)
         self._store()
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        if self.masked:
+            return self.module(input_ids=tokens).logits.float()
         return self.module(input_ids=tokens, use_cache=False).logits[:, :-1].float()
 
     @staticmethod
@@ -37,23 +71,38 @@ class LanguageNetwork(Trained):
         nll = F.cross_entropy(logits.flatten(0, 1), labels.flatten().long(), reduction="none").view(labels.shape)
         return nll.sum(1) / (labels != -100).sum(1)
 
+    def save(self, out: Path) -> None:
+        """Write the model and its tokenizer for `from_pretrained(out)`, trained weights inside.
 
-def _select(network: LanguageNetwork, train: str, seed: int) -> None:
-    """Make trainable what `model.train` says: full, adapter, or a pattern that parameter names contain.
+        What `from_pretrained` does not know lies beside it: LoRA in `out / "lora"`, for peft, over the untrained base;
+        adapters of ours in `zfscale.safetensors`. Every weight is in the number format that it was kept in; where there
+        are two, `from_pretrained` takes the wider for all, which loses nothing.
+        """
+        state = lora.base_state(self.module) if self._lora else None
+        self.module.save_pretrained(out, state_dict=state)
+        self.module.config.dtype = reduce(torch.promote_types, {p.dtype for p in self.module.parameters()})
+        self.module.config.save_pretrained(out)
+        if self._tokenizer:
+            read_tokenizer(self._tokenizer).save_pretrained(out)
+        if self._lora:
+            lora.save(self.module, self._lora, out / "lora")
+        if self.adapters:
+            ours = {f"adapters.{k}": v.contiguous() for k, v in self.adapters.state_dict().items()}
+            save_file(ours, out / "zfscale.safetensors")
 
-    Errors: ModelError if that is nothing.
-    """
-    if train == "full":
-        return
-    module: Any = network.module
+
+def _only(module: nn.Module, pattern: str) -> None:
+    """Freeze all but the parameters whose name contains the pattern; a tied one goes by each of its names."""
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise ModelError(f"model.train: {pattern!r} is no regular expression: {error}") from error
+    named = list(module.named_parameters(remove_duplicate=False))
+    found = [parameter for name, parameter in named if wanted.search(name)]
+    if not found:
+        some = ", ".join(name for name, _ in named[:3])
+        kinds = "full, adapter, lora, or a pattern of names"
+        raise ModelError(f"model.train: no parameter's name matches {pattern!r}; allowed: {kinds} such as {some}")
     module.requires_grad_(False)
-    if train == "adapter":
-        network.adapters = Adapters(module.base_model, 64, 0.1, 0.0)
-        network.adapters.add(seed)
-    else:
-        named = [p for name, p in module.named_parameters() if re.search(train, name)]
-        if not named:
-            some = ", ".join(name for name, _ in list(module.named_parameters())[:3])
-            raise ModelError(f"model.train: no parameter's name matches {train!r}; names are like {some}")
-        for parameter in named:
-            parameter.requires_grad_(True)
+    for parameter in found:
+        parameter.requires_grad_(True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+import struct
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,11 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from zfscale import installed
 from zfscale.errors import ModelError
 from zfscale.models.vit import quiet, resolve, to_numpy
 
-UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, SafetensorError)
+UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, SafetensorError, struct.error)  # the last: a cut GGUF
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class LanguageBase:
 
 
 def load_lm(name: str) -> LanguageBase:
-    """Read a model and its tokenizer once: `embedded/<name>`, a local directory, a hub id or a `.gguf` file.
+    """Read a model and its tokenizer once: `embedded/<name>`, a local directory, a hub id, a `.gguf` file, or one that
+    a pip package carries, `installed/<distribution>/<file>.gguf`.
 
     Errors: ModelError if either cannot be read, if it is no causal or masked LM, or if they do not fit each other.
     """
@@ -74,18 +79,26 @@ def build_lm(base: LanguageBase, attention: str = "sdpa") -> nn.Module:
 
 def tokenizer_of(base: LanguageBase) -> Any:
     """The base's tokenizer, a transformers.PreTrainedTokenizerFast; reads no file."""
+    return read_tokenizer(base.tokenizer)
+
+
+def read_tokenizer(serialised: str) -> Any:
+    """The tokenizer that `LanguageBase.tokenizer` describes."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    facts = json.loads(base.tokenizer)
+    facts = json.loads(serialised)
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(facts.pop("backend")), **facts)
 
 
 def _locate(name: str) -> tuple[str, dict[str, str]]:
     """What transformers is given: a directory or hub id, and the option that picks a GGUF file of a directory."""
-    if not name.endswith(".gguf"):
+    if name.startswith(installed.PREFIX):
+        file = installed.find(name)
+    elif name.endswith(".gguf"):
+        file = Path(name).expanduser()
+    else:
         return resolve(name), {}
-    file = Path(name).expanduser()
     if not file.is_file():
         raise ModelError(f"model {name!r}: no such file")
     return str(file.parent), {"gguf_file": file.name}
@@ -116,7 +129,7 @@ def _config(name: str, where: str, options: dict[str, str]) -> tuple[Any, bool]:
 def _module(name: str, where: str, config: Any, masked: bool, options: dict[str, str]) -> nn.Module:
     given: dict[str, Any] = {**options} or {"use_safetensors": True}
     try:
-        with quiet():
+        with quiet(), redirect_stderr(io.StringIO()):  # a progress bar over a GGUF file's tensors
             module, report = _auto(masked).from_pretrained(
                 where, config=config, trust_remote_code=False, output_loading_info=True, **given
             )
