@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.conftest import OPTIMIZERS, Memory
+from tests.models import small_lms
 from zfscale import domains, trial
-from zfscale.methods import DOMAIN_METHODS
+from zfscale.methods import DOMAIN_METHODS, DomainMethod
 from zfscale.models.lm import build_lm
+from zfscale.models.lm_base import byte_tokenizer
+from zfscale.replay import replay
+from zfscale.sinks import make_sinks
 from zfscale.spec import TrialSpec
 from zfscale.sweep import plan
 from zfscale.sweep.inputs import Inputs
@@ -165,3 +170,40 @@ def test_the_order_of_domains_is_by_seed(text: Text) -> None:
 def test_standard_error_by_hand() -> None:
     assert domains.stderr(np.array([1.0, 2.0, 3.0, 4.0])) == pytest.approx(math.sqrt((5 / 3) / 4))
     assert math.isnan(domains.stderr(np.array([1.0])))
+
+
+@pytest.mark.parametrize("train", ["full", "lora", "adapter", r"layers\.0\..*norm"])
+def test_replay_rebuilds_what_was_trained(train: str, text: Text, tmp_path: Path, monkeypatch: Any) -> None:
+    """Base weights + ledger, in a directory that transformers reads."""
+    built: list[DomainMethod] = []
+    begin = DomainMethod.__init__
+    monkeypatch.setattr(DomainMethod, "__init__", lambda self, *given: built.append(self) or begin(self, *given))
+    spec = text.spec("replay", "zo-adam", model__train=train)
+    base, data = Inputs([spec]).of(spec)
+    sink = make_sinks(tmp_path, "x", spec.trial_id, spec.to_json(), spec.leaves(), wandb_mode="disabled")
+    sink.close(trial.run(spec, base, data, sink))
+    assert replay(tmp_path, spec.trial_id, tmp_path / "out") == 9
+    trained, again = (method.network.state_dict() for method in built[:2])
+    assert all(torch.equal(trained[name], again[name]) for name in trained)
+    assert any(not torch.equal(trained[k], v) for k, v in DomainMethod(spec, base).network.state_dict().items())
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert AutoTokenizer.from_pretrained(tmp_path / "out")("é")["input_ids"] == list("é".encode())
+    ids = torch.tensor(data.tasks[0].held_out_x[:2]).long()
+    with torch.no_grad():
+        same = torch.equal(loaded(ids).logits, build_lm(base)(ids).logits)
+    assert same == (train in ("lora", "adapter"))  # these lie beside the base
+
+
+def test_a_masked_model_learns_what_was_hidden(text: Text, tmp_path: Path) -> None:
+    small_lms.make("bert").save_pretrained(tmp_path / "bert")
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"mask_token": "<|mask|>"})
+    tokenizer.save_pretrained(tmp_path / "bert")
+    spec = text.spec("sequential", "fo-adamw", model__name=str(tmp_path / "bert"), train__epochs=4)
+    (task, *_) = Inputs([spec]).of(spec)[1].tasks
+    hidden = task.train_y != -100
+    assert (hidden.sum(1) == round(0.15 * BLOCK)).all()
+    told = text.run(spec)
+    assert told.outcome.learning_gain > 0.02
+    forward_only = text.run(text.spec("joint", "zo-sgd", model__name=str(tmp_path / "bert")))
+    assert math.isfinite(forward_only.outcome.final_loss)

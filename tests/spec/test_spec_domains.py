@@ -52,6 +52,8 @@ MISTAKES = [  # what to replace, by what, the line, where, what it says
     ("embedded/lm-nano", "embedded/lm-nana", 2, "model.name", "did you mean 'embedded/lm-nano'?"),
     ("embedded/lm-nano", "embedded/vit-nano", 2, "model.name", "unknown model 'embedded/vit-nano'"),
     ("embedded/lm-nano", "./no.gguf", 2, "model.name", "'./no.gguf' is not an existing file"),
+    ("embedded/lm-nano", "installed/nothing/a.gguf", 2, "model.name", "no package 'nothing' is installed"),
+    ("lm-nano}", "lm-nano, train: 'q_(proj'}", 2, "model.train", "'q_(proj' is no regular expression"),
     ("embedded/lm-nano", "./none", 2, "model.name", "'./none' is not an existing directory"),
 ]
 

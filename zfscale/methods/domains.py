@@ -31,9 +31,17 @@ class DomainMethod:
     def __init__(self, spec: TrialSpec, base: LanguageBase) -> None:
         self.spec = spec
         # Forward-mode AD has no rule for the fused attention kernels.
-        module = build_lm(base, "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa")
-        precision, seed = PRECISIONS[spec.train.precision], derive(spec.seed, 0, ADAPTER)
-        self.network = LanguageNetwork(module, spec.model.train, precision, seed)
+        m, attention = spec.model, "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa"
+        self.network = LanguageNetwork(
+            build_lm(base, attention),
+            m.train,
+            PRECISIONS[spec.train.precision],
+            derive(spec.seed, 0, ADAPTER),
+            masked=base.masked,
+            tokenizer=base.tokenizer,
+            lora_rank=m.lora_rank,
+            lora_alpha=m.lora_alpha,
+        )
         self.engine = Engine(self.network, spec.train.batch_size)
 
     def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:

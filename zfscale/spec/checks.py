@@ -22,7 +22,7 @@ def findings(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
     """Everything wrong with the model and the stream of one trial."""
     if stream.kind == "domain_incremental":
         found = domain_findings(stream)
-        return found if any("domains" in place for place, _ in found) else [*found, *domain_model(model.name, stream)]
+        return found if any("domains" in place for place, _ in found) else [*found, *domain_model(model, stream)]
     return [*_model(model), *_stream(stream)]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from zfscale.errors import nearest
+from zfscale import installed
+from zfscale.errors import ModelError, nearest
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
-from zfscale.spec.schema import DomainPath, DomainSpec, StreamSpec
+from zfscale.spec.schema import DomainPath, DomainSpec, ModelSpec, StreamSpec
 from zfscale.spec.yaml import Place
 
 Modality = Literal["text", "images"]
@@ -109,10 +111,29 @@ def _blocks(stream: StreamSpec, what: Modality) -> list[Finding]:
     ]
 
 
-def domain_model(name: str, stream: StreamSpec) -> list[Finding]:
-    """What is wrong with the name of a model for this stream; only what can be seen without reading it."""
+def domain_model(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
+    """What is wrong with a model for this stream; only what can be seen without reading it."""
+    return [*_named(model.name, stream), *_trained(model.train)]
+
+
+def _trained(pattern: str) -> list[Finding]:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        message = f"{pattern!r} is no regular expression ({error}); allowed: full, adapter, lora, or a pattern of names"
+        return [(("model", "train"), message)]
+    return []
+
+
+def _named(name: str, stream: StreamSpec) -> list[Finding]:
     known = LANGUAGE_MODELS if modality(stream) == "text" else IMAGE_MODELS
     place = ("model", "name")
+    if name.startswith(installed.PREFIX) and modality(stream) == "text":
+        try:
+            installed.find(name)
+        except ModelError as error:
+            return [(place, str(error).partition(": ")[2])]
+        return []
     if name.endswith(".gguf") and modality(stream) == "text":
         return [] if Path(name).is_file() else [(place, f"{name!r} is not an existing file")]
     if name.startswith(PATH_LIKE) or name in (".", ".."):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from zfscale.streams.masking import mask_blocks
 from zfscale.streams.text import TextDomain
 
 
@@ -59,3 +61,11 @@ def causal(domain: TextDomain) -> DomainTask:
     """A text domain for a model that predicts the next token."""
     train, held_out = domain.train, domain.held_out
     return DomainTask(0, domain.name, train, train[:, 1:], held_out, held_out[:, 1:], domain.bytes_per_token)
+
+
+def masked(domain: TextDomain, tokenizer: Any) -> DomainTask:
+    """A text domain for a model that predicts hidden tokens: the same ones in every trial."""
+    train, held_out = (
+        mask_blocks(blocks, tokenizer, seed) for seed, blocks in enumerate((domain.train, domain.held_out))
+    )
+    return DomainTask(0, domain.name, *train, *held_out, domain.bytes_per_token)

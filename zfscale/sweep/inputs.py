@@ -12,7 +12,7 @@ from zfscale.models.vit import BaseModel, load_base
 from zfscale.spec import DomainSpec, StreamSpec, TrialSpec
 from zfscale.streams import STREAMS, Stream
 from zfscale.streams.datasets import ImageData, load
-from zfscale.streams.domain_incremental import Domains, DomainTask, causal
+from zfscale.streams.domain_incremental import Domains, DomainTask, causal, masked
 from zfscale.streams.text import load_domain
 
 Base = BaseModel | LanguageBase
@@ -88,7 +88,8 @@ def _texts(stream: StreamSpec, base: LanguageBase) -> Domains:
     assert stream.domains is not None
 
     def read(domain: DomainSpec, tokens: int | None) -> DomainTask:
-        return causal(load_domain(domain.name, domain.source, tokenizer, size, tokens, stream.held_out_tokens))
+        text = load_domain(domain.name, domain.source, tokenizer, size, tokens, stream.held_out_tokens)
+        return masked(text, tokenizer) if base.masked else causal(text)
 
     tasks = [read(domain, stream.tokens_per_domain) for domain in stream.domains]
     return Domains(tasks, None if stream.upstream is None else read(stream.upstream, size))
