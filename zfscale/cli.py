@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if left:
         from zfscale.sweep.runner import run as run_sweep
 
-        left = run_sweep(sweep, args.retry_failed)
+        left = run_sweep(sweep, args.retry_failed, args.address)
     if left:
         print(
             f"interrupted: {len(left)} of {len(sweep.trials)} trials left; run the same command to go on",
@@ -149,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweep_file(command)
     command.add_argument("--dry-run", action="store_true", help="print trials, forwards and memory; start nothing")
     command.add_argument("--retry-failed", action="store_true", help="run failed trials again as well")
+    command.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        default="local",
+        help="a running Ray cluster: auto or HOST:PORT; default: a new one here",
+    )
     command.set_defaults(command=run)
 
     command = commands.add_parser("report", help="remake a report from Parquet", description=report.__doc__)

@@ -52,9 +52,10 @@ class RecordDeaths(tune.Callback):
         sink.close(Outcome("failed", attempts=attempts_of(root, spec.trial_id), error=error))
 
 
-def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
+def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> list[TrialSpec]:
     """Run the trials of the sweep that are missing; those still without a result (after Ctrl-C) come back.
 
+    `address` is Ray's: "local" starts a cluster on this machine, "auto" and "HOST:PORT" are of one that runs.
     Errors: ZfscaleErrors (model, data, resources) before any trial starts. A failing trial is a row, not an error.
     """
     root = results(sweep).absolute()
@@ -69,7 +70,7 @@ def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
             raise SpecError(f"{sweep.path}: {error}") from error
         forget(root, todo)
         os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
-        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        connect(address)
         try:
             _check_resources(sweep)
             with Progress(sweep, root) as progress:
@@ -78,6 +79,15 @@ def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
             ray.shutdown()
             shutil.rmtree(root / ".tmp", ignore_errors=True)
     return missing(sweep)
+
+
+def connect(address: str) -> None:
+    """Start a cluster here ("local") or join one that runs; ZfscaleError if there is none."""
+    own = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except ConnectionError as error:
+        raise ZfscaleError(f"--address {address}: {str(error).partition(chr(10))[0]}") from error
 
 
 def clean(root: Path, sweep: Sweep) -> None:
