@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from zfscale.report import text
 from zfscale.report.load import stage_accuracies, trials
 from zfscale.report.plot import draw
 from zfscale.report.rows import best, rows
+from zfscale.storage import Place, storage
 
 PLOT = "accuracy_per_stage.png"
 
 
-def write(root: Path) -> Path:
+def write(root: Place) -> str:
     """Writes `<root>/report.md` and the plot beside it; the same tables give the same bytes.
 
     Returns:
-        The path of `report.md`.
+        What `report.md` is called.
 
     Raises:
         DataError: `root` holds no trials.
     """
     found = trials(root)
     table, lines = rows(found), stage_accuracies(root)
-    figure = draw(best(table), lines)
+    figure, there = draw(best(table), lines), storage(root)
     if figure is None:
-        (root / PLOT).unlink(missing_ok=True)
+        there.remove(PLOT)
     else:
-        figure.savefig(root / PLOT, metadata={"Software": None})
-    path = root / "report.md"
-    path.write_text(text.markdown(_title(root), found, table, PLOT if figure else None), encoding="utf-8")
-    return path
+        with there.writing(PLOT) as path:
+            figure.savefig(path, metadata={"Software": None})
+    there.write("report.md", text.markdown(_title(root), found, table, PLOT if figure else None).encode())
+    return f"{there}/report.md"
 
 
-def table(root: Path) -> str:
+def table(root: Place) -> str:
     """The report's table and failures as plain text, for the console.
 
     Raises:
@@ -43,5 +42,5 @@ def table(root: Path) -> str:
     return text.plain(_title(root), found, rows(found))
 
 
-def _title(root: Path) -> str:
-    return Path(root).resolve().name
+def _title(root: Place) -> str:
+    return storage(root).name

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
 from zfscale.errors import DataError
 from zfscale.sinks import read
+from zfscale.storage import Place, storage
 
 MEASURES = ("avg_accuracy", "last_accuracy", "forgetting", "forwards", "seconds", "peak_memory_bytes")
 
@@ -37,13 +37,13 @@ class Trial:
         return str(self.spec.get("optimizer.name", "-"))
 
 
-def trials(root: Path) -> list[Trial]:
+def trials(root: Place) -> list[Trial]:
     """Every trial that ended, by id.
 
     Raises:
         DataError: `root` holds no trials.
     """
-    if not (Path(root) / "trials").is_dir():
+    if not storage(root).exists("trials"):
         raise DataError(f"{root} is not a results directory: it has no folder `trials`")
     columns = ["trial_id", "status", "spec", *MEASURES, "error"]
     table = read.rows(root, "trials", columns).sort_by("trial_id").to_pylist()
@@ -52,7 +52,7 @@ def trials(root: Path) -> list[Trial]:
     return [_trial(row) for row in table]
 
 
-def stage_accuracies(root: Path) -> dict[str, dict[int, float]]:
+def stage_accuracies(root: Place) -> dict[str, dict[int, float]]:
     """Trial id -> stage -> accuracy over all classes seen, of every trial in `evals/`."""
     table = read.rows(
         root,
