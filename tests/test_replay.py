@@ -67,7 +67,7 @@ def optimized(small, method: str, optimizer: str, variant: dict[str, Any], **mor
 def run_into(root: Path, spec: TrialSpec, small) -> None:
     about = (spec.trial_id, spec.to_json(), spec.leaves())
     sink = make_sinks(root, "s", *about, types=spec.NULLABLE, wandb_mode="disabled")
-    snapshots = Snapshots(root / "snapshots" / spec.trial_id)
+    snapshots = Snapshots(root, spec.trial_id)
     sink.close(trial.run(spec, small.base, small.data, sink, snapshots=snapshots))
 
 

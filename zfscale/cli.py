@@ -39,32 +39,30 @@ def run(args: argparse.Namespace) -> int:
 
         print(describe(sweep, args.retry_failed))
         return 0
-    from zfscale.sweep.todo import missing, root
+    from zfscale.sweep.launch import run as run_sweep
 
-    left = missing(sweep, args.retry_failed)
+    left, done = run_sweep(sweep, args.retry_failed, args.address)
     if left:
-        from zfscale.sweep.runner import run as run_sweep
-
-        left = run_sweep(sweep, args.retry_failed)
-    if left:
-        print(
-            f"interrupted: {len(left)} of {len(sweep.trials)} trials left; run the same command to go on",
-            file=sys.stderr,
-        )
+        print(f"interrupted: {left} of {len(sweep.trials)} trials left; run the same command to go on", file=sys.stderr)
         return 130
-    return _report(str(root(sweep)))
+    print(done)
+    return 0
 
 
 def report(args: argparse.Namespace) -> int:
     """Make the table, report.md and the plot again, from the Parquet files of a results directory."""
-    return _report(args.directory)
+    from zfscale.report import table, write
+
+    print(table(args.directory))
+    print(f"report: {write(args.directory)}")
+    return 0
 
 
 def replay(args: argparse.Namespace) -> int:
     """Write the model of a finished forward-only trial, at any step, as a from_pretrained directory."""
     from zfscale.replay import replay as rebuild
 
-    steps = rebuild(Path(args.directory), args.trial, Path(args.out), args.step)
+    steps = rebuild(args.directory, args.trial, Path(args.out), args.step)
     print(f"{args.out}: trial {args.trial} after {steps} steps")
     return 0
 
@@ -91,14 +89,6 @@ def bench_step(args: argparse.Namespace) -> int:
     threads = torch.get_num_threads() if args.threads is None else args.threads
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     print(report(Settings(**given, threads=threads, against=args.against and tuple(args.against)), args.json))
-    return 0
-
-
-def _report(directory: str) -> int:
-    from zfscale.report import table, write
-
-    print(table(Path(directory)))
-    print(f"report: {write(Path(directory))}")
     return 0
 
 
@@ -149,10 +139,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweep_file(command)
     command.add_argument("--dry-run", action="store_true", help="print trials, forwards and memory; start nothing")
     command.add_argument("--retry-failed", action="store_true", help="run failed trials again as well")
+    command.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        default="local",
+        help="a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a new one on this machine",
+    )
     command.set_defaults(command=run)
 
     command = commands.add_parser("report", help="remake a report from Parquet", description=report.__doc__)
-    command.add_argument("directory", metavar="DIR", help="a sweep's results, e.g. results/vit_classil")
+    command.add_argument("directory", metavar="DIR", help="a sweep's results (path or URL), e.g. results/vit_classil")
     command.set_defaults(command=report)
 
     command = commands.add_parser("replay", help="rebuild a trial's model", description=replay.__doc__)

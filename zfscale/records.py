@@ -67,6 +67,7 @@ class Outcome:
     seconds: float | None = None
     forwards: int | None = None
     peak_memory_bytes: int | None = None
+    node: str | None = None  # where it ended
     attempts: int = 1
     error: str | None = None
     versions: str = ""  # JSON object: package -> version

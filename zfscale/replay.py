@@ -21,6 +21,7 @@ from zfscale.methods.journal import Snapshots
 from zfscale.methods.trainers import FIRST_ORDER, ForwardOnly
 from zfscale.sinks.read import rows
 from zfscale.spec import TrialSpec
+from zfscale.storage import Place
 from zfscale.sweep.inputs import Inputs
 from zfscale.zo.ledger import Entry
 from zfscale.zo.noise import ARITHMETIC
@@ -35,7 +36,7 @@ class Taken:
     entry: Entry
 
 
-def replay(results: Path, trial_id: str, out: Path, step: int | None = None) -> int:
+def replay(results: Place, trial_id: str, out: Path, step: int | None = None) -> int:
     """Write the model after `step` steps (all, if None) of a trial to the directory `out`; how many were replayed.
 
     The directory loads with `from_pretrained`; adapters and head, which transformers does not know, lie beside it in
@@ -51,7 +52,7 @@ def replay(results: Path, trial_id: str, out: Path, step: int | None = None) -> 
         raise ZfscaleError(f"--step {step}: trial {trial_id} took {len(taken)} steps; allowed: 0 to {len(taken)}")
     if 0 < step < len(taken) and inside_first_order(taken[step - 1], taken[step]):
         raise ZfscaleError(f"--step {step}: inside a first-order phase, of which trial {trial_id} keeps only the end")
-    method = rebuild(spec, taken[:step], Snapshots(results / "snapshots" / trial_id))
+    method = rebuild(spec, taken[:step], Snapshots(results, trial_id))
     save(method, spec, out, step)
     return step
 
@@ -88,7 +89,7 @@ def split(taken: list[Taken], task_index: int) -> tuple[list[Taken], list[Taken]
     return taken[:count], taken[count:]
 
 
-def trial_spec(results: Path, trial_id: str) -> TrialSpec:
+def trial_spec(results: Place, trial_id: str) -> TrialSpec:
     """The spec of a finished trial; ZfscaleError if there is none of that id, or if this code cannot replay it."""
     found = rows(results, "trials", ["trial_id", "status", "spec", "versions"]).to_pylist()
     specs = {row["trial_id"]: row["spec"] for row in found if row["status"] == "finished"}
@@ -101,7 +102,7 @@ def trial_spec(results: Path, trial_id: str) -> TrialSpec:
     return TrialSpec.from_json(specs[trial_id])
 
 
-def steps_taken(results: Path, trial_id: str) -> Iterator[Taken]:
+def steps_taken(results: Place, trial_id: str) -> Iterator[Taken]:
     """The steps of a trial in the order they were taken."""
     where = pc.field("trial_id") == trial_id
     columns = ["task", "step", "query", "seed", "coefficient", "accepted"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 
 import pytest
 
@@ -45,18 +46,19 @@ def cut(tmp_path, small, spec, kept, lost=()):
 
     Also how many steps the second took by backpropagation.
     """
-    whole = small.run(spec, ledger=Ledger(tmp_path / "a"), snapshots=Snapshots(tmp_path / "sa"))
+    whole = small.run(spec, ledger=Ledger(tmp_path / "a"), snapshots=Snapshots(tmp_path / "sa", "t"))
     past, count = Ledger(tmp_path / "a").past, 0
     size = len(MAGIC) + sum(len(entry.pack()) for entry in past[:kept])
     (tmp_path / "b").write_bytes((tmp_path / "a").read_bytes()[:size] + b"torn")
     first = OF_FIRST_ORDER if spec.optimizer.first_order else set(range(len(past)))
     per_task = len(past) // 3
-    snapshots = Snapshots(tmp_path / "sb")
-    snapshots.directory.mkdir()
+    snapshots, folder = Snapshots(tmp_path / "sb", "t"), "snapshots/t"
+    (tmp_path / "sb" / folder).mkdir(parents=True)
     for task in (1, 2, 3):
         end = max(i for i in first if i // per_task == task - 1) + 1
         if kept >= end and task not in lost:
-            snapshots.path(task).write_bytes(Snapshots(tmp_path / "sa").path(task).read_bytes())
+            name = f"{folder}/task-{task}.safetensors"
+            shutil.copy(tmp_path / "sa" / name, tmp_path / "sb" / name)
 
     def counted(self, *args):
         nonlocal count
@@ -103,9 +105,11 @@ def test_a_killed_first_order_trial_goes_on_from_its_last_task(kept, lost, again
 
 
 def test_snapshots_are_removed_with_their_directory(tmp_path, small):
-    snapshots = Snapshots(tmp_path / "s")
+    snapshots = Snapshots(tmp_path, "t")
     small.run(hybrid(small), snapshots=snapshots)
-    assert sorted(p.name for p in snapshots.directory.iterdir()) == [f"task-{k}.safetensors" for k in (1, 2, 3)]
+    assert sorted(p.name for p in (tmp_path / "snapshots" / "t").iterdir()) == [
+        f"task-{k}.safetensors" for k in (1, 2, 3)
+    ]
     snapshots.remove()
-    assert not snapshots.directory.exists()
+    assert not (tmp_path / "snapshots" / "t").exists()
     snapshots.remove()

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -54,7 +55,7 @@ def root(tmp_path):
 
 
 def test_the_table_holds_the_hand_computed_numbers(root):
-    table = pipe_table(report.write(root).read_text())
+    table = pipe_table(Path(report.write(root)).read_text())
     assert [(row["method"], row["optimizer"]) for row in table[:3]] == [
         ("simplecil", "zo-sgd"),
         ("ease", "fo-sgd"),
@@ -77,7 +78,7 @@ def test_the_table_holds_the_hand_computed_numbers(root):
 
 
 def test_counts_failures_and_title(root):
-    text = report.write(root).read_text()
+    text = Path(report.write(root)).read_text()
     assert text.startswith("# demo\n\n7 trials finished, 1 failed.\n")
     (failed,) = [line for line in text.splitlines() if "no JVP" in line]
     assert [cell.strip() for cell in failed.replace("\\|", "/").split(" | ")[1:]] == [
@@ -97,16 +98,16 @@ def test_the_console_table_says_the_same(root):
 
 
 def test_writing_again_changes_no_byte(root):
-    path = report.write(root)
+    path = Path(report.write(root))
     before = [path.read_bytes(), (root / CLASSES.picture).read_bytes()]
-    assert [report.write(root).read_bytes(), (root / CLASSES.picture).read_bytes()] == before
+    assert [Path(report.write(root)).read_bytes(), (root / CLASSES.picture).read_bytes()] == before
 
 
 def test_all_but_the_tables_is_ignored(root):
-    text = report.write(root).read_text()
+    text = Path(report.write(root)).read_text()
     (root / "trials" / "notes.parquet").write_text("not parquet")
     (root / "wandb").mkdir()
-    assert report.write(root).read_text() == text
+    assert Path(report.write(root)).read_text() == text
 
 
 def test_the_plot_is_an_image_that_grows_with_the_panels(root):
@@ -132,7 +133,7 @@ def test_one_method_is_one_panel(tmp_path):
 def test_without_stage_accuracies_there_is_a_line_instead_of_a_plot(tmp_path):
     (tmp_path / CLASSES.picture).touch()
     add(tmp_path, spec("ease", "zo-sgd", 0), done(0.5))
-    text = report.write(tmp_path).read_text()
+    text = Path(report.write(tmp_path)).read_text()
     assert "Nothing to draw." in text
     assert "![" not in text
     assert not (tmp_path / CLASSES.picture).exists()
@@ -140,7 +141,7 @@ def test_without_stage_accuracies_there_is_a_line_instead_of_a_plot(tmp_path):
 
 def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
     add(tmp_path, spec("ease", "zo-sgd", 0), Outcome("failed", error=None))
-    text = report.write(tmp_path).read_text()
+    text = Path(report.write(tmp_path)).read_text()
     assert "0 trials finished, 1 failed." in text
     assert "Avg" not in text
     assert report.table(tmp_path).count("\n") == 5
@@ -148,14 +149,14 @@ def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
 
 def test_missing_measures_are_dashes(tmp_path):
     add(tmp_path, spec("ease", "zo-sgd", 0), Outcome("finished"))
-    (row,) = pipe_table(report.write(tmp_path).read_text())
+    (row,) = pipe_table(Path(report.write(tmp_path)).read_text())
     assert (row["Avg %"], row["Last %"], row["forwards"]) == ("-", "-", "-")
 
 
 def test_nothing_is_bold_where_all_are_equal(tmp_path):
     for optimizer in ("zo-sgd", "fo-sgd"):
         add(tmp_path, spec("simplecil", optimizer, 0), done(0.5))
-    assert "**50" not in report.write(tmp_path).read_text()
+    assert "**50" not in Path(report.write(tmp_path)).read_text()
 
 
 @pytest.mark.parametrize("make", [False, True])

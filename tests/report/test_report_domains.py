@@ -48,7 +48,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_the_table_holds_the_hand_computed_numbers(root: Path) -> None:
-    table = pipe_table(report.write(root).read_text())
+    table = pipe_table(Path(report.write(root)).read_text())
     places = [(row["method"], row["optimizer"]) for row in table]
     assert places == [
         ("zero-shot", "fo-adamw"),
@@ -69,7 +69,7 @@ def test_the_table_holds_the_hand_computed_numbers(root: Path) -> None:
 
 
 def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
-    text = report.write(root).read_text()
+    text = Path(report.write(root)).read_text()
     assert f"![Loss matrix]({DOMAINS.picture})" in text
     with Image.open(root / DOMAINS.picture) as image:
         assert image.format == "PNG"
@@ -102,7 +102,7 @@ def test_both_kinds_of_stream_have_a_section(root: Path) -> None:
     sink = ParquetSink(root, "classes", json.dumps(spec), {"seed": 0})
     sink.eval(Eval(1, 0, "stage_accuracy", 0.5))
     sink.close(Outcome("finished", 0.5, 0.5))
-    text = report.write(root).read_text()
+    text = Path(report.write(root)).read_text()
     assert text.index("Avg %") < text.index(CLASSES.heading) < text.index(" final |") < text.index(DOMAINS.heading)
     assert "50.00" in report.table(root)
     assert "1.2000 ± 0.2000" in report.table(root)

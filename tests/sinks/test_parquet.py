@@ -112,10 +112,10 @@ def test_a_failed_trial_leaves_its_trials_row_only(tmp_path):
 
 def test_aside_files_of_a_killed_attempt_are_removed(tmp_path):
     (tmp_path / ".tmp").mkdir()
-    for name in ("t1.evals.stale", "t2.evals.busy"):
+    for name in (".0a~evals.t1.parquet", ".0b~evals.t2.parquet"):
         (tmp_path / ".tmp" / name).touch()
     write(tmp_path)
-    assert [p.name for p in (tmp_path / ".tmp").iterdir()] == ["t2.evals.busy"]
+    assert [p.name for p in (tmp_path / ".tmp").iterdir()] == [".0b~evals.t2.parquet"]
 
 
 def test_nothing_is_written_before_close(tmp_path):

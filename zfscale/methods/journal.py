@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections import deque
-from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
 from zfscale.errors import ZfscaleError
 from zfscale.records import Query, Sink, Step
+from zfscale.storage import Place, storage
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry, Ledger
 from zfscale.zo.step import StepResult
@@ -20,33 +18,33 @@ from zfscale.zo.step import StepResult
 class Snapshots:
     """Trained weights at the end of first-order phases, which no ledger can rebuild: one safetensors file a task."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, results: Place, trial_id: str) -> None:
+        self.storage, self.folder = storage(results), f"snapshots/{trial_id}"
 
-    def path(self, task: int) -> Path:
-        """Where those of a task are."""
-        return self.directory / f"task-{task}.safetensors"
+    def has(self, task: int) -> bool:
+        """Whether those of a task are there."""
+        return self.storage.exists(self._name(task))
 
     def save(self, task: int, leaves: Leaves) -> None:
         """Write the leaves under their names; whole or not at all."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        aside = self.path(task).with_suffix(".part")
-        save_file({leaf.name: leaf.parameter.data for leaf in leaves}, aside)
-        with open(aside, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(aside, self.path(task))
+        with self.storage.writing(self._name(task)) as path:
+            save_file({leaf.name: leaf.parameter.data for leaf in leaves}, path)
 
     def load(self, task: int, leaves: Leaves) -> None:
         """Write the snapshot of a task into the leaves; ZfscaleError if there is none."""
-        if not self.path(task).exists():
-            raise ZfscaleError(f"{self.path(task)}: the snapshot of a first-order phase is missing")
-        kept = load_file(self.path(task), device=str(leaves.device))
+        if not self.has(task):
+            raise ZfscaleError(f"{self.storage}/{self._name(task)}: the snapshot of a first-order phase is missing")
+        with self.storage.reading(self._name(task)) as path:
+            kept = load_file(path, device=str(leaves.device))
         for leaf in leaves:
             leaf.parameter.data.copy_(kept[leaf.name])
 
     def remove(self) -> None:
         """They have served."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.storage.remove(self.folder)
+
+    def _name(self, task: int) -> str:
+        return f"{self.folder}/task-{task}.safetensors"
 
 
 class Journal:
@@ -81,7 +79,7 @@ class Journal:
 
     def finished(self, task: int, count: int) -> bool:
         """Whether an earlier attempt took all `count` steps of the task's first-order phase; if not, they are void."""
-        if self._snapshots and len(self._past) >= count and self._snapshots.path(task).exists():
+        if self._snapshots and len(self._past) >= count and self._snapshots.has(task):
             return True
         if self._past:
             assert self._ledger is not None

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from zfscale.report import heat, plot, text
 from zfscale.report.kinds import CLASSES, KINDS, Kind
 from zfscale.report.load import Trial, losses, stage_accuracies, trials
 from zfscale.report.rows import Row, best, rows
+from zfscale.storage import Place, storage
 
 
-def write(root: Path) -> Path:
+def write(root: Place) -> str:
     """Writes `<root>/report.md` and its pictures; the same tables give the same bytes.
 
     Returns:
-        The path of `report.md`.
+        What `report.md` is called.
 
     Raises:
         DataError: `root` holds no trials.
     """
     found = trials(root)
-    sections = []
+    sections, there = [], storage(root)
     for kind, table in _tables(found):
         figure = _draw(root, kind, table)
         if figure is None:
-            (root / kind.picture).unlink(missing_ok=True)
+            there.remove(kind.picture)
         else:
-            figure.savefig(root / kind.picture, metadata={"Software": None})
+            with there.writing(kind.picture) as path:
+                figure.savefig(path, metadata={"Software": None})
         sections.append((kind, table, figure is not None))
-    path = root / "report.md"
-    path.write_text(text.markdown(_title(root), found, sections), encoding="utf-8")
-    return path
+    there.write("report.md", text.markdown(_title(root), found, sections).encode())
+    return f"{there}/report.md"
 
 
-def table(root: Path) -> str:
+def table(root: Place) -> str:
     """The report's tables and failures as plain text, for the console.
 
     Raises:
@@ -52,11 +52,11 @@ def _tables(found: Sequence[Trial]) -> Iterator[tuple[Kind, list[Row]]]:
             yield kind, mine
 
 
-def _draw(root: Path, kind: Kind, table: Sequence[Row]) -> Any:
+def _draw(root: Place, kind: Kind, table: Sequence[Row]) -> Any:
     if kind is CLASSES:
         return plot.draw(best(table, kind), stage_accuracies(root))
     return heat.draw(best(table, kind), losses(root))
 
 
-def _title(root: Path) -> str:
-    return Path(root).resolve().name
+def _title(root: Place) -> str:
+    return storage(root).name

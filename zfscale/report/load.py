@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -14,6 +13,7 @@ from zfscale.errors import DataError
 from zfscale.report.kinds import MEASURES
 from zfscale.sinks import read
 from zfscale.spec.domains import domain_order
+from zfscale.storage import Place, storage
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Trial:
         return tuple(listed[i]["name"] for i in order)
 
 
-def trials(root: Path) -> list[Trial]:
+def trials(root: Place) -> list[Trial]:
     """Every trial that ended, by id.
 
     Raises:
         DataError: `root` holds no trials.
     """
-    if not (Path(root) / "trials").is_dir():
+    if not storage(root).exists("trials"):
         raise DataError(f"{root} is not a results directory: it has no folder `trials`")
     columns = ["trial_id", "status", "spec", *MEASURES, "error"]
     table = read.rows(root, "trials", columns).sort_by("trial_id").to_pylist()
@@ -64,7 +64,7 @@ def trials(root: Path) -> list[Trial]:
     return [_trial(row) for row in table]
 
 
-def stage_accuracies(root: Path) -> dict[str, dict[int, float]]:
+def stage_accuracies(root: Place) -> dict[str, dict[int, float]]:
     """Trial id -> stage -> accuracy over all classes seen, of every trial in `evals/`."""
     table = read.rows(
         root,
@@ -78,7 +78,7 @@ def stage_accuracies(root: Path) -> dict[str, dict[int, float]]:
     return found
 
 
-def losses(root: Path) -> dict[str, dict[tuple[int, int], float]]:
+def losses(root: Place) -> dict[str, dict[tuple[int, int], float]]:
     """Trial id -> (stage, task) -> held-out loss, of every domain-incremental trial in `evals/`."""
     table = read.rows(root, "evals", ["trial_id", "stage", "task", "value"], pc.field("metric") == "loss")
     found: dict[str, dict[tuple[int, int], float]] = {}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from zfscale.records import Eval, Outcome, Query, Sink, Step
 from zfscale.sinks.parquet import ParquetSink, Scalar
 from zfscale.sinks.wandb import WandbSink
+from zfscale.storage import Place
 
 SINKS: dict[str, Callable[..., Sink]] = {"parquet": ParquetSink, "wandb": WandbSink}
 
@@ -46,7 +46,7 @@ class Fanout:
 
 
 def make_sinks(
-    root: Path,
+    root: Place,
     sweep: str,
     trial_id: str,
     spec_json: str,
@@ -62,7 +62,7 @@ def make_sinks(
     and runs again.
 
     Args:
-        root: `<output.dir>/<sweep name>`, made when absent.
+        root: `<output.dir>/<sweep name>`, a path or URL; made when absent.
         sweep: The sweep's name, the group of its W&B runs.
         trial_id: Hash of the resolved spec; names the files and the run.
         spec_json: The resolved trial spec, a JSON object.

@@ -4,26 +4,23 @@
     <root>/steps/<trial_id>.parquet    training steps
     <root>/ledger/<trial_id>.parquet   zeroth-order queries
     <root>/trials/<trial_id>.parquet   spec and outcome; written last, so it commits the other three
-    <root>/.tmp/                       files being written; outside the tables, so no reader sees them
 
-A file is written aside, fsynced and renamed. A trial that runs again writes the same names, so it never shows
-twice. Each table is a plain dataset: `pandas.read_parquet(dir)`, `polars.read_parquet(dir)` and DuckDB's
-`from 'dir/*.parquet'` read it.
+A trial that runs again writes the same names, so it never shows twice. Each table is a plain dataset:
+`pandas.read_parquet(dir)`, `polars.read_parquet(dir)` and DuckDB's `from 'dir/*.parquet'` read it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.redact import redact
+from zfscale.storage import Place, storage
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 
@@ -77,6 +74,7 @@ TAIL = pa.schema(
         "seconds": pa.float64(),
         "forwards": pa.int64(),
         "peak_memory_bytes": pa.int64(),
+        "node": pa.string(),
         "attempts": pa.int64(),
         "error": pa.string(),
         "versions": pa.string(),
@@ -86,10 +84,10 @@ ARROW: dict[type, pa.DataType] = {bool: pa.bool_(), int: pa.int64(), float: pa.f
 
 
 class ParquetSink:
-    """Collects a trial's records and writes them when it closes; until then the disk does not change.
+    """Collects a trial's records and writes them when it closes; until then nothing is written.
 
     Args:
-        root: The sweep's results directory, made when absent.
+        root: The sweep's results, made when absent.
         trial_id: Names the files.
         spec_json: The resolved spec, kept verbatim in `trials.spec`.
         leaves: The spec flattened: dotted path -> scalar, one column each.
@@ -101,13 +99,13 @@ class ParquetSink:
 
     def __init__(
         self,
-        root: Path,
+        root: Place,
         trial_id: str,
         spec_json: str,
         leaves: Mapping[str, Scalar],
         types: Mapping[str, type] | None = None,
     ) -> None:
-        self.root, self.trial_id, self.spec_json = Path(root), trial_id, spec_json
+        self.storage, self.trial_id, self.spec_json = storage(root), trial_id, spec_json
         self.leaves = dict(leaves)
         self.schema = _trials_schema(self.leaves, types or {})
         self._rows: dict[str, list[Any]] = {"evals": [], "steps": [], "ledger": []}
@@ -130,6 +128,8 @@ class ParquetSink:
         Raises:
             OSError: The disk refused; no file is then half written.
         """
+        if outcome.error is not None:
+            outcome = replace(outcome, error=redact(outcome.error))
         row = {"trial_id": self.trial_id, "spec": self.spec_json, **self.leaves, **asdict(outcome)}
         if outcome.status == "finished":
             for table, rows in self._rows.items():
@@ -137,24 +137,15 @@ class ParquetSink:
         self._write("trials", pa.Table.from_pylist([row], schema=self.schema))
         if outcome.status != "finished":
             for table in RECORDS:
-                self._path(table).unlink(missing_ok=True)
-        for stale in (self.root / ".tmp").glob(f"{self.trial_id}.*"):  # of an attempt that was killed
-            stale.unlink(missing_ok=True)
-
-    def _path(self, table: str) -> Path:
-        return self.root / table / f"{self.trial_id}.parquet"
+                self.storage.remove(f"{table}/{self.trial_id}.parquet")
 
     def _write(self, table: str, data: pa.Table) -> None:
-        aside = self.root / ".tmp" / f"{self.trial_id}.{table}.{uuid4().hex}"
-        final = self._path(table)
-        for directory in (aside.parent, final.parent):
-            directory.mkdir(parents=True, exist_ok=True)
         # No Arrow schema, no statistics, no dictionaries of numbers: half of a small file, and no reader needs them.
         text = [field.name for field in data.schema if pa.types.is_string(field.type)]
-        pq.write_table(data, aside, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=text)
-        _fsync(aside)
-        os.replace(aside, final)
-        _fsync(final.parent)
+        with self.storage.writing(f"{table}/{self.trial_id}.parquet") as path:
+            pq.write_table(
+                data, path, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=text
+            )
 
 
 TABLES = ("trials", *RECORDS)
@@ -176,11 +167,3 @@ def _columns(trial_id: str, rows: Sequence[Any], schema: pa.Schema) -> pa.Table:
     if "seed" in columns:
         columns["seed"] = [(seed + 2**63) % 2**64 - 2**63 for seed in columns["seed"]]
     return pa.table({"trial_id": [trial_id] * len(rows), **columns}, schema=schema)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.storage import Place, storage
 
 QUIET: dict[str, Any] = {
     "silent": True,
@@ -65,7 +66,7 @@ class WandbSink:
     At the end: the matrix of single tasks as table `accuracy_matrix` or `loss_matrix`, and the outcome as summary.
 
     Args:
-        root: The sweep's results directory; runs lie in `<root>/wandb/`.
+        root: The sweep's results; runs lie in `<root>/wandb/`, in a bucket from their end on.
         sweep_name: The group.
         trial_id: The run's id. Local runs of the same id are removed: they are of an attempt that was killed.
         config: The resolved spec, nested.
@@ -74,9 +75,10 @@ class WandbSink:
     """
 
     def __init__(
-        self, root: Path, sweep_name: str, trial_id: str, config: Mapping[str, Any], mode: str, project: str
+        self, root: Place, sweep_name: str, trial_id: str, config: Mapping[str, Any], mode: str, project: str
     ) -> None:
-        self._root = Path(root)
+        self._storage = storage(root)
+        self._root = self._storage.local("wandb").parent
         self._run: Any = None
         self._matrices: dict[str, list[list[float]]] = {}
         self._position = (0, -1, 0)  # task, its last step, steps of the tasks before it
@@ -138,6 +140,7 @@ class WandbSink:
         values = asdict(outcome)
         self._run.summary.update({name: values[name] for name in ("status", *SUMMARY) if values[name] is not None})
         self._run.finish(exit_code=0 if outcome.status == "finished" else 1)
+        self._storage.send("wandb")
 
     def _log(self, row: dict[str, float]) -> None:
         if self._run is not None:

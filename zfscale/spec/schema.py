@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
@@ -17,12 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from zfscale.errors import nearest
 from zfscale.spec.distributions import Distribution
+from zfscale.spec.text import ResultsPlace, Text, UserPath
 
 MAX_SEED = 2**32 - 1  # the widest seed that every random generator below us accepts
-
-Text = Annotated[str, Field(min_length=1)]
-UserPath = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]  # "~/x" -> "/home/me/x"
-
 
 OBJECTIVES = ("accuracy", "cross_entropy")  # those with a name; any other is the path of a user's function
 
@@ -314,7 +310,9 @@ class WandbSpec(Block):
 class OutputSpec(Block):
     """Where the results go."""
 
-    dir: UserPath = Field(default="results", description="tables go to <dir>/<name of the sweep>/")
+    dir: ResultsPlace = Field(
+        default="results", description="directory or URL (s3://, gs://); tables go to <dir>/<name of the sweep>/"
+    )
     wandb: WandbSpec = Field(default=WandbSpec(), description="Weights & Biases")
 
 

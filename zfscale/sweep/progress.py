@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from zfscale.sinks.read import rows
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.storage import Place
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 
@@ -20,7 +20,7 @@ LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 class Progress(tune.Callback):
     """A line that redraws itself on a terminal; a plain line now and then in a log."""
 
-    def __init__(self, sweep: Sweep, root: Path) -> None:
+    def __init__(self, sweep: Sweep, root: Place) -> None:
         self.total, self.search = len(sweep.trials), sweep.spec.search
         self.already = self.done = self.failed = 0
         self.running: set[str] = set()
@@ -78,7 +78,7 @@ class Progress(tune.Callback):
         """A worker died for good."""
         self._end(trial, failed=True)
 
-    def _count_earlier(self, mine: set[str], root: Path) -> None:
+    def _count_earlier(self, mine: set[str], root: Place) -> None:
         for row in rows(root, "trials", ["trial_id", "status", "spec", self.search.metric]).to_pylist():
             if row["trial_id"] in mine:
                 self.already += 1

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import os
-import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
-from zfscale.errors import SpecError, ZfscaleError
+from zfscale.errors import SpecError
 from zfscale.records import Outcome
 from zfscale.sinks.parquet import TABLES
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.storage import Storage
+from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
+from zfscale.sweep.hold import held
 from zfscale.sweep.inputs import Inputs
+from zfscale.sweep.launch import as_ctrl_c
+from zfscale.sweep.marks import attempts_of
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.todo import missing
 from zfscale.sweep.todo import root as results
-from zfscale.sweep.worker import Worker, attempts_of, open_sinks
+from zfscale.sweep.worker import Worker, open_sinks
 
-RETRIES = 1  # of a trial whose worker died (killed, out of memory), within one run
-QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "TOKENIZERS_PARALLELISM": "false",
-}
+RETRIES = 3  # of a trial whose worker died (killed, out of memory, its node lost), within one run
 
 
 class RecordDeaths(tune.Callback):
@@ -52,78 +44,80 @@ class RecordDeaths(tune.Callback):
         sink.close(Outcome("failed", attempts=attempts_of(root, spec.trial_id), error=error))
 
 
-def run(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
+def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> list[TrialSpec]:
     """Run the trials of the sweep that are missing; those still without a result (after Ctrl-C) come back.
 
-    Errors: ZfscaleErrors (model, data, resources) before any trial starts. A failing trial is a row, not an error.
+    `address` is Ray's: "local" starts a cluster on this machine, "auto" and "HOST:PORT" are of one that runs.
+    Errors: ZfscaleErrors (model, data, cluster) before any trial starts. A failing trial is a row, not an error.
     """
-    root = results(sweep).absolute()
-    with _alone(root):
-        clean(root, sweep)
-        todo = missing(sweep, retry_failed)
+    with held(results(sweep)) as me:
+        todo = begin(sweep, retry_failed)
         if not todo:  # another run has just finished them
             return []
-        try:
-            inputs = Inputs(todo)
-        except SpecError as error:
-            raise SpecError(f"{sweep.path}: {error}") from error
-        forget(root, todo)
-        os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
-        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            _check_resources(sweep)
-            with Progress(sweep, root) as progress:
-                _tuner(sweep, todo, inputs, [RecordDeaths(sweep), progress], root / ".tmp" / "tune").fit()
-        finally:
-            ray.shutdown()
-            shutil.rmtree(root / ".tmp", ignore_errors=True)
+        inputs = load(sweep, todo)
+        with connected(address, todo), as_ctrl_c():  # again: Ray has taken SIGTERM
+            return drive(sweep, todo, inputs.put(ray.put), me)
+
+
+def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
+    """The trials that are to be run, after what earlier runs had to leave behind is removed."""
+    clean(results(sweep), sweep)
+    return missing(sweep, retry_failed)
+
+
+def load(sweep: Sweep, todo: Iterable[TrialSpec]) -> Inputs:
+    """Models and data; an error of the file says which file."""
+    try:
+        return Inputs(todo)
+    except SpecError as error:
+        raise SpecError(f"{sweep.path}: {error}") from error
+
+
+def drive(sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str) -> list[TrialSpec]:
+    """Run trials on the cluster that this process is connected to; those left without a result come back.
+
+    `shared` maps keys of inputs to references, `me` is this run's id.
+    """
+    there = results(sweep)
+    check_resources(sweep)
+    check_nodes(there, me, sweep, todo)
+    forget(there, todo)
+    try:
+        with Progress(sweep, there) as progress:
+            _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), progress], there.scratch / "tune").fit()
+    finally:
+        there.clear()
     return missing(sweep)
 
 
-def clean(root: Path, sweep: Sweep) -> None:
+def clean(there: Storage, sweep: Sweep) -> None:
     """Remove what a worker that was killed right after it wrote its trial's tables could not: it is needed no more."""
-    status = statuses(root)
-    for trial in sweep.trials:
-        if status.get(trial.trial_id) == "finished":
-            (root / ".ledgers" / trial.trial_id).unlink(missing_ok=True)
-            if trial.optimizer.first_order is None:
-                shutil.rmtree(root / "snapshots" / trial.trial_id, ignore_errors=True)
+    done = {trial for trial, status in statuses(there).items() if status == "finished"}
+    hybrid = {trial.trial_id for trial in sweep.trials if trial.optimizer.first_order is not None}
+    mine = {trial.trial_id for trial in sweep.trials} & done
+    for folder, over in ((".ledgers", mine), ("snapshots", mine - hybrid)):
+        for name in there.names(folder):
+            if name.rpartition("/")[2] in over:
+                there.remove(name)
 
 
-def forget(root: Path, todo: list[TrialSpec]) -> None:
+def forget(there: Storage, todo: list[TrialSpec]) -> None:
     """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there."""
-    shutil.rmtree(root / ".tmp", ignore_errors=True)
+    there.clear()
+    again = {f"{table}/{trial.trial_id}.parquet" for table in TABLES for trial in todo}
     for table in TABLES:
-        for trial in todo:
-            (root / table / f"{trial.trial_id}.parquet").unlink(missing_ok=True)
+        for name in again.intersection(there.names(table)):
+            there.remove(name)
 
 
-def _check_resources(sweep: Sweep) -> None:
-    """Tune would wait for ever for what no node can give."""
-    asked, there = sweep.spec.resources, ray.cluster_resources()
-    for name, kind, amount in (("cpus", "CPU", asked.cpus), ("gpus", "GPU", asked.gpus)):
-        have = there.get(kind, 0)
-        if amount > have:
-            raise SpecError(f"{sweep.path}: resources.{name}: {amount:g} asked for each trial; there are {have:g}")
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the results directory; the kernel lets go of it when the process ends, however it ends."""
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ZfscaleError(f"{root}: another run of this sweep is writing here; wait for it or stop it") from error
-        yield
-
-
-def _tuner(sweep: Sweep, todo: list[TrialSpec], inputs: Inputs, callbacks: list[Any], scratch: Path) -> tune.Tuner:
+def _tuner(
+    sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str, callbacks: list[Any], scratch: Path
+) -> tune.Tuner:
     r = sweep.spec.resources
-    output = sweep.spec.output.model_copy(update={"dir": str(Path(sweep.spec.output.dir).absolute())})
-    fixed = {"output": output, "name": sweep.spec.name, "cpus": r.cpus, "path": [str(Path.cwd()), *sys.path]}
-    worker = tune.with_parameters(Worker, shared=inputs.put(ray.put), **fixed)
+    place, name = where(sweep)
+    output = sweep.spec.output.model_copy(update={"dir": place})
+    fixed = {"output": output, "name": name, "run": me, "cpus": r.cpus, "path": module_path()}
+    worker = tune.with_parameters(Worker, shared=shared, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, {"CPU": r.cpus, "GPU": r.gpus}),
         param_space={"spec": tune.grid_search([t.to_json() for t in todo])},

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.storage import Storage, storage
 
 
-def root(sweep: Sweep) -> Path:
+def root(sweep: Sweep) -> Storage:
     """Where the sweep's tables are."""
-    return Path(sweep.spec.output.dir) / sweep.spec.name
+    return storage(sweep.spec.output.dir, sweep.spec.name)
 
 
 def missing(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:

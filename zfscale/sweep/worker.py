@@ -5,17 +5,21 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import sys
+import socket
 import traceback
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
+from zfscale.errors import ZfscaleError
 from zfscale.records import Outcome
 from zfscale.spec import METRICS, TrialSpec
+from zfscale.storage import Place, storage
+from zfscale.sweep.cluster import extend_path, unseen
 from zfscale.sweep.inputs import data_key, model_key
+from zfscale.sweep.marks import open_ledger, start_attempt
 
 if TYPE_CHECKING:
     from zfscale.spec import OutputSpec
@@ -25,13 +29,23 @@ class Worker(tune.Trainable):
     """Tune's class API: `setup` once an actor, then `reset_config` and `step` once a trial."""
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], shared: dict[str, Any], output: OutputSpec, name: str, cpus: int, path: list[str]
+        self,
+        config: dict[str, Any],
+        shared: dict[str, Any],
+        output: OutputSpec,
+        name: str,
+        run: str,
+        cpus: int,
+        path: list[str],
     ) -> None:
         """Import what is slow; `shared` maps keys of inputs to references in the object store.
 
-        `path` is the driver's module path: where a user's own objective is found.
+        `path` is the driver's module path: where a user's own objective is found. `run` is the id of the run, by which
+        a node that has joined since knows the results.
         """
-        sys.path += [place for place in path if place not in sys.path]
+        extend_path(path)
+        if problem := unseen(output.dir, name, run):
+            raise ZfscaleError(problem)
         import torch
 
         import zfscale.trial  # noqa: F401
@@ -41,6 +55,7 @@ class Worker(tune.Trainable):
         logging.getLogger("transformers").setLevel(logging.ERROR)
         gc.freeze()  # what is imported stays: it need not be looked through at every trial's collection
         self.shared, self.output, self.name = shared, output, name
+        self.results = storage(output.dir, name)
         self.fetched: dict[str, Any] = {}
         self.features: dict[Any, Any] = {}
 
@@ -52,19 +67,20 @@ class Worker(tune.Trainable):
         """Run one whole trial; its failure is recorded, never raised."""
         from zfscale import trial
         from zfscale.methods.journal import Snapshots
-        from zfscale.zo.ledger import Ledger
 
         spec = TrialSpec.from_json(self.config["spec"])
-        root = Path(self.output.dir) / self.name
+        root = self.results
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
-        ledger, snapshots = Ledger(root / ".ledgers" / spec.trial_id), Snapshots(root / "snapshots" / spec.trial_id)
+        ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             outcome = trial.run(spec, base, data, sink, attempt, ledger, snapshots, self.features)
         except Exception:
             outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
-        sink.close(outcome)  # outside: a disk that refuses the rows does not make the trial a failed one
+        sink.close(
+            replace(outcome, node=node_name())
+        )  # outside: a disk that refuses the rows does not make the trial a failed one
         ledger.remove()
         if spec.optimizer.first_order is None or outcome.status == "failed":  # a hybrid's are needed for replay
             snapshots.remove()
@@ -81,7 +97,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
     return {key: getattr(outcome, key) for key in ("status", *METRICS)}
 
 
-def open_sinks(root: Path, name: str, spec: TrialSpec, output: OutputSpec) -> Any:
+def open_sinks(root: Place, name: str, spec: TrialSpec, output: OutputSpec) -> Any:
     """The trial's sinks, as the file's `output` block asks."""
     from zfscale.sinks import make_sinks
 
@@ -90,18 +106,9 @@ def open_sinks(root: Path, name: str, spec: TrialSpec, output: OutputSpec) -> An
     return make_sinks(root, name, *about, types=spec.NULLABLE, wandb_mode=w.mode, project=w.project)
 
 
-def start_attempt(root: Path, trial_id: str) -> int:
-    """Count a start of the trial, durably (a byte a start, so that a killed attempt counts too); which one it is."""
-    marks = root / ".attempts"
-    marks.mkdir(parents=True, exist_ok=True)
-    with open(marks / trial_id, "ab") as file:
-        file.write(b".")
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell()
-
-
-def attempts_of(root: Path, trial_id: str) -> int:
-    """How often the trial was started."""
-    mark = root / ".attempts" / trial_id
-    return mark.stat().st_size if mark.exists() else 0
+def node_name() -> str:
+    """Slurm's name of this node, else the one Ray's node was given, else the host's."""
+    me = ray.get_runtime_context().get_node_id()
+    given = next(node for node in ray.nodes() if node["NodeID"] == me)
+    named = given["NodeName"] if given["NodeName"] != given["NodeManagerAddress"] else socket.gethostname()
+    return os.environ.get("SLURMD_NODENAME") or named

@@ -1,0 +1,46 @@
+"""Texts of a sweep file: none may hold a secret, since the spec is copied to tables, W&B and reports."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from zfscale.errors import nearest
+
+SCHEMES = ("file", "gs", "s3")  # of output.dir, where it is a URL
+# user:password@host, and the tokens of Hugging Face, GitHub and AWS, which say what they are
+SECRET = re.compile(
+    r"://[^/\s]*@|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_\w{30,}|\b(AKIA|ASIA)[A-Z0-9]{16}\b"
+)
+
+
+def no_secret(text: str) -> str:
+    """The text as it is; ValueError, which does not repeat it, if it looks like a credential."""
+    if SECRET.search(text):
+        raise ValueError("holds a credential, and would be copied to tables and logs; put it into the environment")
+    return text
+
+
+def results_place(text: str) -> str:
+    """A directory with "~" expanded, or a URL of a known scheme; ValueError otherwise.
+
+    >>> results_place("s3://bucket/results")
+    's3://bucket/results'
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return os.path.expanduser(text)
+    if scheme not in SCHEMES:
+        raise ValueError(f"unknown scheme {scheme!r}; {nearest(scheme, SCHEMES)}, or a directory")
+    if not rest.startswith("/") if scheme == "file" else rest.startswith(("/", "?")) or not rest:
+        example = "file:///shared/results" if scheme == "file" else f"{scheme}://bucket/results"
+        raise ValueError(f"not a place for results: {text!r}; expected {scheme}:// as in {example}")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(no_secret)]
+UserPath = Annotated[Text, AfterValidator(os.path.expanduser)]  # "~/x" -> "/home/me/x"
+ResultsPlace = Annotated[Text, AfterValidator(results_place)]

@@ -1,0 +1,164 @@
+"""The Ray cluster a sweep runs on: joined or started, what its nodes are given, and whether they can run a trial."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import zfscale
+from zfscale.errors import SpecError, ZfscaleError
+from zfscale.spec import Sweep, TrialSpec
+from zfscale.storage import Storage, storage
+from zfscale.sweep.hold import seen
+from zfscale.sweep.launch import CLIENT, LOCAL, QUIET
+
+PROBE_SECONDS = 180.0  # for a node to unpack the code and answer
+TOKEN_HINT = "a cluster with token authentication needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+
+
+@contextmanager
+def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[None]:
+    """Start a cluster here ("local") or join one that runs; ZfscaleError if that is not to be had."""
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": address.startswith(CLIENT)}
+    if address == LOCAL:
+        options["include_dashboard"] = False
+    elif "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has brought its code already
+        options["runtime_env"] = {"py_modules": code(specs), "env_vars": QUIET}
+    try:
+        ray.init(address=address, **options)
+    except Exception as error:  # not there, refused, of another version, too slow to start, no ray[client]
+        reason = str(error).strip().partition("\n")[0]
+        hint = f"; {TOKEN_HINT}" if isinstance(error, ConnectionError) else ""
+        raise ZfscaleError(f"--address {address}: {reason}{hint}") from error
+    if os.environ.get("RAY_AUTH_MODE", "disabled").lower() == "disabled":
+        print("warning: this Ray cluster asks for no token: who reaches its ports can run code on it", file=sys.stderr)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def code(specs: Iterable[TrialSpec]) -> list[str]:
+    """What every node is sent: this package, so that all run the same, and the modules of a user's own objectives.
+
+    Of an objective `package.module:function` it is the whole package (or the module, if there is no package), unless
+    that is installed: then the nodes are to have it as they have torch.
+    """
+    found = [str(Path(zfscale.__file__).parent)]
+    modules = {module for module, colon, _ in (spec.train.objective.partition(":") for spec in specs) if colon}
+    for name in sorted({module.partition(".")[0] for module in modules}):
+        module = importlib.util.find_spec(name)
+        if module is not None and (place := _source(module)) is not None:
+            found.append(place)
+    return found
+
+
+def _source(module: Any) -> str | None:
+    folders = list(module.submodule_search_locations or ())
+    place = folders[0] if folders else module.origin
+    installed = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
+    return None if any(Path(place).is_relative_to(folder) for folder in installed) else str(place)
+
+
+def check_resources(sweep: Sweep) -> None:
+    """Tune would wait for ever for what no node can give. SpecError if a trial fits on none, now or to be started."""
+    asked = sweep.spec.resources
+    nodes = [*(node["Resources"] for node in _alive()), *_to_be_started()]
+    for name, kind, amount in (("cpus", "CPU", asked.cpus), ("gpus", "GPU", asked.gpus)):
+        have = max((node.get(kind, 0) for node in nodes), default=0)
+        if amount > have:
+            where = "there are" if len(nodes) == 1 else "the largest node has"
+            raise SpecError(f"{sweep.path}: resources.{name}: {amount:g} asked for each trial; {where} {have:g}")
+    if not any(_fits(node, sweep) for node in nodes):
+        raise SpecError(f"{sweep.path}: resources: no node has both {asked.cpus} cpus and {asked.gpus:g} gpus")
+
+
+def check_nodes(results: Storage, run: str, sweep: Sweep, specs: Iterable[TrialSpec]) -> None:
+    """Ask every other node that can run a trial whether it sees the results and has the objectives.
+
+    Errors: ZfscaleError that names the node, before any trial starts.
+    """
+    here = ray.get_runtime_context().get_node_id()
+    nodes = [node for node in _alive() if node["NodeID"] != here and _fits(node["Resources"], sweep)]
+    objectives = sorted({spec.train.objective for spec in specs})
+    look = ray.remote(num_cpus=0, max_retries=0)(look_around)
+    asked = {}
+    for node in nodes:
+        there = look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        asked[there.remote(*where(sweep), run, module_path(), objectives)] = node
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS) if asked else ([], [])
+    if silent:
+        raise ZfscaleError(f"node {asked[silent[0]]['NodeName']}: no answer in {PROBE_SECONDS:g} s")
+    for answer in answered:
+        try:
+            problem = ray.get(answer)
+        except Exception as error:  # whatever keeps that node from running our code
+            problem = str(error).strip().rpartition("\n")[2]
+        if problem:
+            raise ZfscaleError(f"node {asked[answer]['NodeName']}: {problem}")
+
+
+def look_around(place: str, name: str, run: str, path: list[str], objectives: list[str]) -> str | None:
+    """What keeps this node from running trials; None if nothing does."""
+    from zfscale.methods import objective
+
+    extend_path(path)
+    if problem := unseen(place, name, run):
+        return problem
+    try:
+        for one in objectives:
+            objective.load(one)
+    except ZfscaleError as error:
+        return str(error)
+    return None
+
+
+def unseen(place: str, name: str, run: str) -> str | None:
+    """What to say where the results are not those that the run writes to; None if they are."""
+    if seen(storage(place, name), run):
+        return None
+    return f"output.dir: {place!r} is not shared: it must be a directory that all nodes see, or a URL (s3://, gs://)"
+
+
+def where(sweep: Sweep) -> tuple[str, str]:
+    """`output.dir`, absolute, since nodes have other working directories, and the sweep's name."""
+    place = sweep.spec.output.dir
+    return place if "://" in place else os.path.abspath(place), sweep.spec.name
+
+
+def module_path() -> list[str]:
+    """Where this process finds modules: for nodes that share its disk."""
+    return [os.getcwd(), *sys.path]
+
+
+def extend_path(path: list[str]) -> None:
+    """Look for modules there as well."""
+    sys.path += [place for place in path if place not in sys.path]
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _fits(node: Mapping[str, float], sweep: Sweep) -> bool:
+    asked = sweep.spec.resources
+    return node.get("CPU", 0) >= asked.cpus and node.get("GPU", 0) >= asked.gpus
+
+
+def _to_be_started() -> list[dict[str, float]]:
+    """The resources of a node of each kind that an autoscaler may add."""
+    from ray._private.state import state  # there is no public way to ask
+
+    config = state.get_cluster_config()
+    groups = config.node_group_configs if config is not None else ()
+    return [dict(group.resources) for group in groups if group.max_count != 0]

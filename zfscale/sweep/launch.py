@@ -1,0 +1,97 @@
+"""`zfscale run`: what must be settled before Ray is imported, and who runs the sweep then.
+
+Light, so that a sweep with nothing left to run ends at once.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from zfscale.spec import Sweep
+from zfscale.sweep.todo import missing, root
+
+LOCAL = "local"
+CLIENT = "ray://"
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> tuple[int, str]:
+    """Run what is left of a sweep: (trials without a result, after an interrupt; else the report as text).
+
+    `address` is Ray's: "local" starts a cluster on this machine; "auto" and "HOST:PORT" join one that runs; with
+    "ray://HOST:PORT" the sweep is run on that cluster's head, and only watched from here.
+    """
+    if not address.startswith(CLIENT) and not missing(sweep, retry_failed):
+        return 0, finish(sweep)
+    with environment(address), as_ctrl_c():
+        if address.startswith(CLIENT):
+            from zfscale.sweep.client import run as run_there
+
+            return run_there(sweep, retry_failed, address)
+        from zfscale.sweep.runner import run as run_here
+
+        left = len(run_here(sweep, retry_failed, address))
+    return left, "" if left else finish(sweep)
+
+
+def finish(sweep: Sweep) -> str:
+    """Write the report of a sweep; its table and where it is."""
+    from zfscale.report import table, write
+
+    place = root(sweep)
+    return f"{table(place)}\nreport: {write(place)}"
+
+
+@contextmanager
+def environment(address: str) -> Iterator[None]:
+    """Variables that Ray reads when it is imported or started; what the user has set stays.
+
+    A cluster of our own listens on the loopback device alone and asks for a token that lives as long as it does: an
+    open Ray port lets whoever reaches it run code as the user.
+    """
+    wanted = dict(QUIET)
+    if address == LOCAL:
+        wanted["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for: not to be reached from other machines
+        if "RAY_AUTH_MODE" not in os.environ:
+            wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    else:
+        wanted["RAY_BACKEND_LOG_LEVEL"] = "error"  # of this process: a refused connection is told once, by us
+    mine = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for name in mine:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def as_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGUSR1, by which schedulers say that time is up, do what Ctrl-C does.
+
+    They do so even where a shell has switched Ctrl-C off, as it does for what it runs in the background.
+    """
+    signals = (signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stop(_number: int, frame: Any) -> None:
+    """Call whatever handles Ctrl-C now: Ray Tune while trials run, else Python."""
+    current = signal.getsignal(signal.SIGINT)
+    (current if callable(current) else signal.default_int_handler)(signal.SIGINT, frame)
