@@ -27,7 +27,7 @@ cp "$sweep" "$work/job/sweep.yaml"
 cat >"$work/job/kustomization.yaml" <<END
 resources: [../overlays/$overlay]
 nameSuffix: "${job#zfscale}"
-configMapGenerator: [{name: zfscale-sweep, files: [sweep.yaml]}]
+configMapGenerator: [{name: zfscale-sweep, files: [sweep.yaml], options: {disableNameSuffixHash: true}}]
 images: [{name: zfscale, newName: "$image"}]
 replacements: [{path: per-sweep.yaml}]
 patches:
