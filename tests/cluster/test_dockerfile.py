@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, tool
+from programs import REPOSITORY, tool
 
 tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib; the image's has")
 DOCKERFILE = REPOSITORY / "cluster/docker/Dockerfile"

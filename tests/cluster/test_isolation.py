@@ -9,7 +9,7 @@ from typing import Any
 import kuberay_rules as rules
 import pytest
 import yaml
-from conftest import REPOSITORY
+from programs import REPOSITORY
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.autoscaler._private.util import validate_config
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import PATH, REPOSITORY, run_sh, tool
+from programs import PATH, REPOSITORY, run_sh, tool
 
 SWEEP = "sweeps/vit_classil.yaml"
 

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from conftest import REPOSITORY
+from programs import REPOSITORY
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 FILES = {name: REPOSITORY / f"cluster/ray/{name}.yaml" for name in ("onprem", "aws", "gcp")}
