@@ -18,6 +18,7 @@ from zfscale.models.adapters import Adapters
 from zfscale.models.lm import read_tokenizer
 from zfscale.models.precision import Precision
 from zfscale.models.trained import Trained
+from zfscale.models.vit import quiet
 
 
 class LanguageNetwork(Trained):
@@ -79,7 +80,8 @@ class LanguageNetwork(Trained):
         are two, `from_pretrained` takes the wider for all, which loses nothing.
         """
         state = lora.base_state(self.module) if self._lora else None
-        self.module.save_pretrained(out, state_dict=state)
+        with quiet():
+            self.module.save_pretrained(out, state_dict=state)
         self.module.config.dtype = reduce(torch.promote_types, {p.dtype for p in self.module.parameters()})
         self.module.config.save_pretrained(out)
         if self._tokenizer:
