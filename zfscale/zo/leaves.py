@@ -66,7 +66,7 @@ class Leaves:
     leaves. It is the flat vector, or the held parts of it one after the other: `held` are their ranges, `here` finds
     them. A parameter shared by two modules (tied weights) is one leaf under its first name. `seen` maps a name to the
     dtype of its leaf in a forward, where that is not its own; `shard` finds what is held of a parameter that is
-    divided, None for one that is not. Errors: ZfscaleError if there is nothing to train, or if there are several dtypes.
+    divided, None for one that is not. Errors: ZfscaleError if there is nothing to train, or for several dtypes.
     """
 
     def __init__(

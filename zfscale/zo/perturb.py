@@ -86,18 +86,23 @@ class Perturbation:
 
     def _put_back(self, reader: nn.Module, _inputs: Any = None, output: Any = None) -> None:
         for owner, attribute, leaf in self._slots[reader]:
-            replaced = leaf.home.data if leaf.sharded else owner._parameters[attribute]
-            if leaf.sharded:
-                if self._replaced.get(leaf.name) is not reader:
-                    continue
-                del self._replaced[leaf.name]
-                leaf.home.data = leaf.of(self._kept)
-            elif replaced is None or replaced is leaf.parameter:
-                continue
-            else:
-                owner._parameters[attribute] = leaf.parameter
-            if self._release is not None and not _shares(output, replaced):
+            replaced = self._restore(reader, owner, attribute, leaf)
+            if replaced is not None and self._release is not None and not _shares(output, replaced):
                 self._release(replaced)
+
+    def _restore(self, reader: nn.Module, owner: nn.Module, attribute: str, leaf: Leaf) -> torch.Tensor | None:
+        """What was in the leaf's place while `reader` ran, if anything; the leaf is back."""
+        if leaf.sharded:
+            if self._replaced.get(leaf.name) is not reader:
+                return None
+            del self._replaced[leaf.name]
+            replaced, leaf.home.data = leaf.home.data, leaf.of(self._kept)
+            return replaced
+        found = owner._parameters[attribute]
+        if found is leaf.parameter:
+            return None
+        owner._parameters[attribute] = leaf.parameter
+        return found
 
 
 class Scratch:

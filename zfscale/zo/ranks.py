@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 
 class Ranks:
-    """This process, rank `rank` of `world`; alone unless told otherwise.
+    """Rank `rank` of `world`, which this process is; alone unless told otherwise.
 
     `bytes_sent` is what it has handed to `sum`: 8 bytes a number. A ring passes each of them on less than twice.
     """
