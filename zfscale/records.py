@@ -67,6 +67,7 @@ class Outcome:
     seconds: float | None = None
     forwards: int | None = None
     peak_memory_bytes: int | None = None
+    bytes_sent: int | None = None  # losses, from rank 0 to the others, in the last attempt
     attempts: int = 1
     error: str | None = None
     versions: str = ""  # JSON object: package -> version

@@ -17,7 +17,7 @@ from zfscale.methods.trainers import ADAPTER
 from zfscale.models.engine import Engine
 from zfscale.models.language import LanguageNetwork
 from zfscale.models.lm import LanguageBase, build_lm
-from zfscale.models.precision import PRECISIONS
+from zfscale.models.precision import precision_of
 from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
 from zfscale.zo.philox import derive
 
@@ -32,9 +32,9 @@ class DomainMethod:
         self.spec = spec
         # Forward-mode AD has no rule for the fused attention kernels.
         module = build_lm(base, "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa")
-        precision, seed = PRECISIONS[spec.train.precision], derive(spec.seed, 0, ADAPTER)
+        precision, seed = precision_of(spec.train.precision, spec.engine.dtype), derive(spec.seed, 0, ADAPTER)
         self.network = LanguageNetwork(module, spec.model.train, precision, seed)
-        self.engine = Engine(self.network, spec.train.batch_size)
+        self.engine = Engine(self.network, spec.train.batch_size, settings=spec.engine)
 
     def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
         """What is learned at each stage: the stream's domains, unless the method adds to them."""

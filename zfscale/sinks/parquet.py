@@ -77,6 +77,7 @@ TAIL = pa.schema(
         "seconds": pa.float64(),
         "forwards": pa.int64(),
         "peak_memory_bytes": pa.int64(),
+        "bytes_sent": pa.int64(),
         "attempts": pa.int64(),
         "error": pa.string(),
         "versions": pa.string(),
