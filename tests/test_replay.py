@@ -213,8 +213,8 @@ def test_a_killed_trial_goes_on_from_its_ledger(kept, optimizer, tmp_path, small
     (tmp_path / "cut").write_bytes((tmp_path / "whole").read_bytes()[:size] + past[0].pack()[:20])
 
     forwards = []
-    original = Batch.loss
-    monkeypatch.setattr(Batch, "loss", lambda self: forwards.append(1) or original(self))
+    original = Batch.share
+    monkeypatch.setattr(Batch, "share", lambda self: forwards.append(1) or original(self))
     resumed = small.run(spec, ledger=Ledger(tmp_path / "cut"))
     assert resumed.told == whole.told
     assert resumed.outcome.forwards == whole.outcome.forwards

@@ -20,7 +20,7 @@ from zfscale.methods.domains import DomainMethod
 from zfscale.methods.journal import Snapshots
 from zfscale.methods.trainers import FIRST_ORDER, ForwardOnly
 from zfscale.sinks.read import rows
-from zfscale.spec import TrialSpec
+from zfscale.spec import EngineSpec, TrialSpec
 from zfscale.storage import Place
 from zfscale.sweep.inputs import Inputs
 from zfscale.zo.ledger import Entry
@@ -63,7 +63,8 @@ def inside_first_order(before: Taken, after: Taken) -> bool:
 
 
 def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method | DomainMethod:
-    """The method as it was after these steps, the first of the trial."""
+    """The method as it was after these steps, the first of the trial, in one process whatever the trial ran on."""
+    spec = spec.model_copy(update={"engine": EngineSpec()})
     inputs = Inputs([spec], objectives=False)
     methods: dict[str, Any] = {**METHODS, **DOMAIN_METHODS}
     method = methods[spec.method.name](spec, inputs.of(spec)[0])

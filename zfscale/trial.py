@@ -52,6 +52,7 @@ def run(
         seconds=journal.seconds,
         forwards=journal.forwards,
         peak_memory_bytes=memory.peak(),
+        bytes_sent=journal.bytes_sent,
         attempts=attempt,
         versions=versions(),
     )

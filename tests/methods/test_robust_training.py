@@ -16,6 +16,7 @@ from zfscale.methods.fit import PATIENCE, Diverged
 from zfscale.methods.journal import Journal
 from zfscale.methods.trainers import check_eps
 from zfscale.zo.leaves import Leaves
+from zfscale.zo.ranks import Ranks
 
 NAN, INF = math.nan, math.inf
 KINDS = ["zo-sgd", "forward-grad", "fo-sgd"]
@@ -57,8 +58,8 @@ def test_nothing_to_train_is_a_clear_error(unused, optimizer):
 def test_an_eps_that_the_number_format_loses_is_a_clear_error(dtype, eps):
     leaves = Leaves([("w", nn.Parameter(torch.ones(300, dtype=dtype)))])
     with pytest.raises(ZfscaleError, match=rf"optimizer\.eps: {eps:g} is lost in {str(dtype)[6:]}"):
-        check_eps(leaves, eps)
-    check_eps(leaves, 0.1)
+        check_eps(leaves, eps, Ranks())
+    check_eps(leaves, 0.1, Ranks())
 
 
 @pytest.mark.parametrize("method", ["finetune", "ease"])

@@ -14,7 +14,7 @@ from zfscale.methods.journal import Journal
 from zfscale.models.adapters import Adapters
 from zfscale.models.engine import Engine
 from zfscale.models.network import Network
-from zfscale.models.precision import PRECISIONS
+from zfscale.models.precision import precision_of
 from zfscale.models.vit import BaseModel, build
 from zfscale.streams.class_incremental import ClassIncremental, Task
 from zfscale.zo.philox import derive
@@ -40,9 +40,9 @@ class Method(ABC):
         adapters = (
             Adapters(encoder.backbone, m.bottleneck, m.adapter_scale, m.adapter_dropout) if self.has_adapters else None
         )
-        self.network = Network(encoder, adapters, PRECISIONS[spec.train.precision])
+        self.network = Network(encoder, adapters, precision_of(spec.train.precision, spec.engine.dtype))
         self.width = encoder.width
-        self.engine = Engine(self.network, spec.train.batch_size)
+        self.engine = Engine(self.network, spec.train.batch_size, settings=spec.engine)
         self._test_features: dict[tuple[int, int], torch.Tensor] = {}
 
     def stages(self, stream: ClassIncremental) -> Iterator[Task]:

@@ -11,11 +11,14 @@ from zfscale.errors import ZfscaleError
 from zfscale.methods.objective import Objective
 from zfscale.models.engine import Engine
 
+IGNORED = -100  # a label that does not count, as torch's cross-entropy has it
+
 
 class Batch:
     """The current batch and the mean of the objective over it: one pass through the engine a call.
 
-    With `micro_batch_size`, the pass goes in parts of that many examples and the loss is their mean, weighted by size.
+    With `micro_batch_size`, the pass goes in parts of that many examples. Each part is weighted by its labels that
+    count (those of -100 do not), so that the mean is that of the batch in whatever parts, on however many ranks.
     """
 
     def __init__(self, engine: Engine, objective: Objective, micro_batch_size: int | None = None) -> None:
@@ -23,30 +26,62 @@ class Batch:
         self._objective = objective
         self._size = micro_batch_size
         self.x = self.y = torch.empty(0)
+        self._counts = np.empty(0)
 
     def load(self, x: np.ndarray, y: np.ndarray) -> None:
         """Inputs [B, ...] (images uint8 [B, C, H, W], token ids [B, T]) and labels [B] or [B, T] onto the device."""
         self.x = torch.tensor(x, device=self.engine.device)
         self.y = torch.tensor(y, device=self.engine.device)
+        self._counts = (y != IGNORED).reshape(len(y), -1).sum(1)
 
     @property
     def count(self) -> int:
-        """Micro-batches in the current batch."""
-        return -(-len(self.y) // (self._size or len(self.y)))
+        """Micro-batches of a rank's share of the current batch."""
+        return len(self._pieces(*self._me))
 
     def loss(self) -> torch.Tensor:
         """Scalar: the mean over the batch."""
-        parts = list(self.parts())
-        return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+        return _sum(self._losses(0, 1))
+
+    def share(self) -> torch.Tensor:
+        """Scalar: what this rank's examples add to the mean. Over the ranks, it adds up to `loss`."""
+        return _sum(self.parts())
 
     def parts(self) -> Iterator[torch.Tensor]:
-        """The loss of each micro-batch, times its share of the batch; they add up to `loss`."""
-        size = self._size or len(self.y)
-        for x, y in zip(self.x.split(size), self.y.split(size), strict=True):
-            loss = self._objective(*_flat(self.engine(x), y))
+        """The loss of each micro-batch of this rank's share, times its weight in the batch; they add up to `share`."""
+        return self._losses(*self._me)
+
+    @property
+    def _me(self) -> tuple[int, int]:
+        return self.engine.ranks.rank, self.engine.ranks.world
+
+    def _losses(self, rank: int, world: int) -> Iterator[torch.Tensor]:
+        for rows, weight in self._pieces(rank, world):
+            loss = self._objective(*_flat(self.engine(self.x[rows]), self.y[rows]))
             if loss.numel() != 1:
                 raise ZfscaleError(f"train.objective: expected one number, got a tensor {list(loss.shape)}")
-            yield loss.reshape(()) * (len(y) / len(self.y)) if len(y) < len(self.y) else loss.reshape(())
+            yield loss.reshape(()) if weight == 1 else loss.reshape(()) * weight
+
+    def _pieces(self, rank: int, world: int) -> list[tuple[slice, float]]:
+        """Rows and weight of each micro-batch of a rank's share: as many on every rank, which wait for each other.
+
+        A rank that has no examples left repeats one, of no weight.
+        """
+        n, total = len(self.y), self._counts.sum()
+        size = -(-n // world)
+        step, stop = min(self._size or size, size), min((rank + 1) * size, n)
+        pieces = []
+        for start in range(rank * size, (rank + 1) * size, step):
+            rows = slice(start, min(start + step, stop))
+            weight = self._counts[rows].sum() / total
+            busiest = int(self._counts.argmax())
+            pieces.append((rows, float(weight)) if weight else (slice(busiest, busiest + 1), 0.0))
+        return pieces
+
+
+def _sum(parts: Iterator[torch.Tensor]) -> torch.Tensor:
+    losses = list(parts)
+    return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
 
 def _flat(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

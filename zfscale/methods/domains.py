@@ -17,7 +17,7 @@ from zfscale.methods.trainers import ADAPTER
 from zfscale.models.engine import Engine
 from zfscale.models.language import LanguageNetwork
 from zfscale.models.lm import LanguageBase, build_lm
-from zfscale.models.precision import PRECISIONS
+from zfscale.models.precision import precision_of
 from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
 from zfscale.zo.philox import derive
 
@@ -35,14 +35,14 @@ class DomainMethod:
         self.network = LanguageNetwork(
             build_lm(base, attention),
             m.train,
-            PRECISIONS[spec.train.precision],
+            precision_of(spec.train.precision, spec.engine.dtype),
             derive(spec.seed, 0, ADAPTER),
             masked=base.masked,
             tokenizer=base.tokenizer,
             lora_rank=m.lora_rank,
             lora_alpha=m.lora_alpha,
         )
-        self.engine = Engine(self.network, spec.train.batch_size)
+        self.engine = Engine(self.network, spec.train.batch_size, settings=spec.engine)
 
     def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
         """What is learned at each stage: the stream's domains, unless the method adds to them."""

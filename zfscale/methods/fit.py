@@ -11,7 +11,7 @@ import numpy as np
 
 from zfscale.errors import ZfscaleError
 from zfscale.methods.journal import Journal
-from zfscale.methods.trainers import ORDER, STEP, FirstOrder, ForwardOnly, Trainer, first_order
+from zfscale.methods.trainers import ORDER, STEP, FirstOrder, ForwardOnly, Trainer, first_order, one
 from zfscale.models.engine import Engine
 from zfscale.models.trained import Trained
 from zfscale.streams.class_incremental import Task
@@ -61,13 +61,15 @@ class Fit:
             self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
     def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
-        trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name)
-        if self.journal.finished(self.task.index, count):
+        if self.engine.ranks.word_of_first(self.journal.finished(self.task.index, count)):
             for step, _ in steps:
                 self.journal.take(self.task.index, step, lr * self._factor(step))
-            self.journal.load(self.task.index, trainer.leaves)
-            trainer.close()
+            leaves, _ = self.network.prepare(one(self.task, self.engine))
+            self.journal.load(self.task.index, leaves)
+            self.engine.ranks.spread([leaf.parameter.data for leaf in leaves])
         else:
+            self.journal.forget()
+            trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name)
             self._train(trainer, steps, lr, count)
             self.journal.save(self.task.index, trainer.leaves)
 
@@ -98,11 +100,13 @@ class Fit:
             last = step
         self._check(trainer, last)
         trainer.close()
+        self.journal.bytes_sent = self.engine.ranks.bytes_sent
 
     def _check(self, trainer: Trainer, step: int) -> None:
-        # The smallest or the largest is NaN or infinite if any weight is; no copy of the weights is made.
-        low, high = trainer.leaves.flat.aminmax()
-        if not (math.isfinite(low) and math.isfinite(high)):
+        finite = trainer.leaves.finite
+        if trainer.leaves.sharded:  # those of the other ranks are theirs to look at
+            finite = self.engine.ranks.sum([float(not finite)]) == [0.0]
+        if not finite:
             raise Diverged(f"{self._place(step)}: weights are not finite; a smaller optimizer.lr may help")
 
     def _place(self, step: int) -> str:

@@ -48,11 +48,15 @@ class Snapshots:
 
 
 class Journal:
-    """Running totals of forwards and seconds; with a `ledger`, the steps of earlier attempts are taken over."""
+    """Running totals; with a `ledger`, the steps of earlier attempts are taken over.
+
+    Every rank of a trial has one; the ledger's file, the snapshots and the sinks are rank 0's.
+    """
 
     def __init__(self, sink: Sink, ledger: Ledger | None = None, snapshots: Snapshots | None = None) -> None:
         self.sink = sink
         self.forwards = 0
+        self.bytes_sent = 0  # by this rank, in this attempt
         self._ledger, self._snapshots = ledger, snapshots
         self._past = deque(ledger.past if ledger else ())
         self._started = time.perf_counter() - (self._past[-1].seconds if self._past else 0.0)
@@ -78,14 +82,15 @@ class Journal:
         return entry
 
     def finished(self, task: int, count: int) -> bool:
-        """Whether an earlier attempt took all `count` steps of the task's first-order phase; if not, they are void."""
-        if self._snapshots and len(self._past) >= count and self._snapshots.has(task):
-            return True
+        """Whether an earlier attempt took all `count` steps of the task's first-order phase and kept its end."""
+        return bool(self._snapshots and len(self._past) >= count and self._snapshots.has(task))
+
+    def forget(self) -> None:
+        """What is left of earlier attempts is void: a part of a first-order phase, which has to begin again."""
         if self._past:
             assert self._ledger is not None
             self._ledger.drop(len(self._past))
             self._past.clear()
-        return False
 
     def save(self, task: int, leaves: Leaves) -> None:
         """A first-order phase has ended."""
@@ -93,9 +98,9 @@ class Journal:
             self._snapshots.save(task, leaves)
 
     def load(self, task: int, leaves: Leaves) -> None:
-        """The weights at the end of a first-order phase that an earlier attempt finished."""
-        assert self._snapshots is not None
-        self._snapshots.load(task, leaves)
+        """The weights at the end of a first-order phase that an earlier attempt finished, where they are kept."""
+        if self._snapshots:
+            self._snapshots.load(task, leaves)
 
     def _tell(self, task: int, step: int, lr: float, e: Entry) -> None:
         self.forwards += e.forwards

@@ -22,6 +22,7 @@ from zfscale.zo.ledger import Entry
 from zfscale.zo.noise import CHUNK, Noise
 from zfscale.zo.philox import derive
 from zfscale.zo.problem import Problem
+from zfscale.zo.ranks import Ranks
 from zfscale.zo.sparse import Sparse
 from zfscale.zo.step import Stepper, StepResult, make_optimizer
 
@@ -78,16 +79,18 @@ class ForwardOnly:
     ) -> None:
         o, self._queries = spec.optimizer, spec.optimizer.queries
         engine.train(False)
-        self.leaves, perturbation = network.prepare(_one(task, engine))
+        self.leaves, perturbation = network.prepare(one(task, engine))
         if o.name.startswith("zo-") and not replaying:
-            check_eps(self.leaves, o.eps)
+            check_eps(self.leaves, o.eps, engine.ranks)
         self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(engine, spec)
         mask = None
         if o.sparsity:
             seed = derive(spec.seed, task.index, SPARSE)
             mask = Sparse(seed, o.sparsity, self.leaves.total, self.leaves.device).mask
         noise = Noise(o.noise, self.leaves.total, self.leaves.device, o.queries, mask)
-        self._stepper = Stepper(make_optimizer(o), Problem(self.batch.loss, self.leaves, perturbation, noise))
+        over = (engine.ranks, self.batch.share, spec.train.parallel == "query")
+        problem = Problem(self.batch.loss, self.leaves, perturbation, noise, *over)
+        self._stepper = Stepper(make_optimizer(o), problem)
 
     def step(self, seed: int, lr: float) -> StepResult:
         """Algorithm 1, with seeds derived from the step's."""
@@ -110,51 +113,58 @@ class FirstOrder:
 
     def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Task | DomainTask, name: str) -> None:
         o, self._inference = spec.optimizer, engine
-        self.leaves, _ = network.prepare(_one(task, engine))
+        self.leaves, _ = network.prepare(one(task, engine))
         parameters = [leaf.parameter for leaf in self.leaves]
         rules = {"fo-sgd": torch.optim.SGD, "fo-adam": torch.optim.Adam, "fo-adamw": torch.optim.AdamW}
         rule: Any = rules[name]
         own = {"momentum": o.momentum} if name == "fo-sgd" else {"betas": (o.beta1, o.beta2)}
         self._optimizer = rule(parameters, o.lr, weight_decay=o.weight_decay, **own)
-        self.batch = _batch(Engine(network, spec.train.batch_size, self._optimizer), spec)
-        self.batch.engine.train(True)
+        training = Engine(network, spec.train.batch_size, self._optimizer, spec.engine, engine.ranks)
+        training.start_from(self.leaves)
+        training.train(True)
+        self.batch = _batch(training, spec)
 
     def step(self, seed: int, lr: float) -> StepResult:
         """Backward over the batch and one step of torch.optim's rule; none where the loss is not a number."""
         for group in self._optimizer.param_groups:
             group["lr"] = lr
-        engine, losses = self.batch.engine, []
-        with torch.random.fork_rng(devices=_own(self._inference.device)):
-            torch.manual_seed(derive(seed, DROPOUT))
+        engine, count, total, taken = self.batch.engine, self.batch.count, 0.0, False
+        with torch.random.fork_rng(devices=_own(engine.device)):
+            torch.manual_seed(derive(seed, DROPOUT, *([engine.ranks.rank] if engine.ranks.rank else [])))
             for i, part in enumerate(self.batch.parts(), start=1):
                 if not part.requires_grad:
                     raise ZfscaleError("train.objective: no derivative, which a first-order optimizer needs")
-                losses.append(float(part.detach()))
-                if math.isfinite(losses[-1]):
-                    engine.backward(part, last=i == self.batch.count)
-        total = sum(losses)
-        if math.isfinite(total):
-            engine.step()
-        else:
-            self._optimizer.zero_grad()
-        return StepResult(total, (), (), int(math.isfinite(total)), forwards=1)
+                total += float(part.detach())
+                if i < count:
+                    engine.backward(part, last=False)
+                    continue
+                (total,) = engine.ranks.sum([total])  # all ranks must go the same way
+                if math.isfinite(total):
+                    engine.backward(part)
+                    taken = engine.step()
+                else:
+                    engine.discard(part)
+        return StepResult(total, (), (), int(taken), forwards=1)
 
     def close(self) -> None:
         """Back to evaluation."""
+        self.batch.engine.hand_back(self.leaves)
         self._inference.train(False)
 
 
-def check_eps(leaves: Leaves, eps: float) -> None:
+def check_eps(leaves: Leaves, eps: float, ranks: Ranks) -> None:
     """ZfscaleError if theta + eps rounds to theta for most weights, in the number format that forwards see.
 
     Weights that are 0 do not count: there any eps is a number of its own.
     """
     moved = total = 0
     for leaf in leaves:
-        for part in leaf.parameter.detach().view(-1).split(CHUNK):
+        for part in leaf.home.detach().view(-1)[: leaf.last - leaf.first].split(CHUNK):
             wide = part.to(torch.promote_types(part.dtype, torch.float32))
             total += int(wide.count_nonzero())
             moved += int((((wide + eps).to(leaf.seen) != wide.to(leaf.seen)) & (wide != 0)).sum())
+    if leaves.sharded:
+        moved, total = map(int, ranks.sum([moved, total]))
     if moved < total / 2:
         formats = ", ".join(sorted({str(leaf.seen).removeprefix("torch.") for leaf in leaves}))
         raise ZfscaleError(
@@ -166,7 +176,8 @@ def _batch(engine: Engine, spec: TrialSpec) -> Batch:
     return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size)
 
 
-def _one(task: Task | DomainTask, engine: Engine) -> torch.Tensor:
+def one(task: Task | DomainTask, engine: Engine) -> torch.Tensor:
+    """An example of the task's, to prepare a network with."""
     return torch.tensor(task.train_x[:1], device=engine.device)
 
 

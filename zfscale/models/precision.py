@@ -21,3 +21,12 @@ PRECISIONS = {
     "bf16-mixed": Precision(torch.bfloat16, torch.float32, torch.bfloat16),
     "bf16": Precision(torch.bfloat16, torch.bfloat16, torch.bfloat16),
 }
+ENGINE = {  # engine.dtype: DeepSpeed trains in 16 bits and keeps float32 weights
+    "bf16": PRECISIONS["bf16-mixed"],
+    "fp16": Precision(torch.float16, torch.float32, torch.float16),
+}
+
+
+def precision_of(train: str, engine: str) -> Precision:
+    """What `engine.dtype` says or, where that is fp32, `train.precision`."""
+    return ENGINE.get(engine, PRECISIONS[train])

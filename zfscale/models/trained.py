@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from zfscale.errors import ModelError
+from zfscale.models.engine import shard_of
 from zfscale.models.precision import Precision
 from zfscale.zo.leaves import Leaves, trainable
 from zfscale.zo.perturb import Perturbation
@@ -39,7 +40,7 @@ class Trained(nn.Module):
         if unreached := [leaf for leaf in leaves if id(leaf.parameter) not in reached]:
             for leaf in unreached:
                 leaf.parameter.requires_grad_(False)
-                leaf.parameter.data = leaf.parameter.data.clone()  # no longer a view that keeps all the others alive
+                leaf.home.data = leaf.home.data.clone()  # no longer a view that keeps all the others alive
             leaves, perturbation = self._hook()
         return leaves, perturbation
 
@@ -56,7 +57,7 @@ class Trained(nn.Module):
         if self._perturbation is not None:
             self._perturbation.remove()
         self._store()
-        leaves = trainable(self, lambda name: None if name.startswith(self.exact) else self.precision.compute)
+        leaves = trainable(self, lambda name: None if name.startswith(self.exact) else self.precision.compute, shard_of)
         self._perturbation = Perturbation(self, leaves)
         return leaves, self._perturbation
 
@@ -64,7 +65,9 @@ class Trained(nn.Module):
         """Every parameter in the dtype it is kept in."""
         for parameter in self.parameters():
             dtype = self.precision.trained if parameter.requires_grad else self.precision.frozen
-            parameter.data = parameter.data.to(dtype)
+            shard = shard_of(parameter)
+            home = parameter if shard is None else shard.home
+            home.data = home.data.to(dtype)
 
 
 def _reached(output: torch.Tensor) -> set[int]:

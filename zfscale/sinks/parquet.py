@@ -75,6 +75,7 @@ TAIL = pa.schema(
         "forwards": pa.int64(),
         "peak_memory_bytes": pa.int64(),
         "node": pa.string(),
+        "bytes_sent": pa.int64(),
         "attempts": pa.int64(),
         "error": pa.string(),
         "versions": pa.string(),

@@ -212,9 +212,32 @@ class TrainSpec(Block):
         default="fp32",
         description="fp32; bf16-mixed: a bf16 model that trains fp32 weights; bf16: those too, rounded stochastically",
     )
+    parallel: Literal["data", "query"] = Field(
+        default="data",
+        description="what workers share: data, the examples of a batch; query, the forwards of a forward-only step",
+    )
     objective: Annotated[str, AfterValidator(_objective)] = Field(
         default="cross_entropy",
         description="what is minimised: cross_entropy, accuracy (0-1 loss), or your own package.module:function",
+    )
+
+
+class EngineSpec(Block):
+    """What DeepSpeed is told: how a trial is divided over its ranks, and in which number format it trains."""
+
+    stage: int = Field(
+        default=0,
+        ge=0,
+        le=3,
+        description="ZeRO: 0 divides nothing; fo-: 1 divides the optimizer's state, 2 the gradients too; "
+        "zo-: 3 divides the weights",
+    )
+    dtype: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32",
+        description="fo- at stages 1 and 2: the format DeepSpeed computes in, with fp32 weights in its optimizer",
+    )
+    offload: Literal["none", "cpu"] = Field(
+        default="none", description="cpu: what the stage divides (of 3, the weights) is kept in the host's memory"
     )
 
 
@@ -226,6 +249,7 @@ class TrialSpec(Block):
     method: MethodSpec = Field(description="the continual-learning method")
     optimizer: OptimizerSpec = Field(description="the optimizer")
     train: TrainSpec = Field(description="how long a task is trained")
+    engine: EngineSpec = Field(default=EngineSpec(), description="DeepSpeed's settings")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order")
 
     @property
@@ -294,9 +318,9 @@ class SearchSpec(Block):
 class ResourcesSpec(Block):
     """What one trial occupies."""
 
-    cpus: int = Field(default=1, ge=1, description="CPU cores of a trial")
-    gpus: float = Field(default=0.0, ge=0, description="GPUs of a trial; may be a fraction")
-    workers: int = Field(default=1, ge=1, le=1, description="processes of a trial; only 1 for now")
+    cpus: int = Field(default=1, ge=1, description="CPU cores of each worker")
+    gpus: float = Field(default=0.0, ge=0, description="GPUs of each worker; may be a fraction of one, if that is all")
+    workers: int = Field(default=1, ge=1, description="processes (ranks) of a trial")
     max_concurrent: int | None = Field(default=None, ge=1, description="trials at a time; null: as many as fit")
 
 
@@ -325,6 +349,7 @@ class SweepSpec(Block):
     method: dict[str, Any] = Field(default={}, description="template of the method block")
     optimizer: dict[str, Any] = Field(default={}, description="template of the optimizer block")
     train: dict[str, Any] = Field(default={}, description="template of the train block")
+    engine: dict[str, Any] = Field(default={}, description="template of the engine block")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="template of the seed")
     space: dict[str, Distribution] = Field(
         default={}, description="dotted path of a leaf or block of the template -> the values it takes"

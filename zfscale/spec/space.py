@@ -22,6 +22,7 @@ from zfscale.errors import nearest
 from zfscale.spec.checks import findings, learning, training
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document
+from zfscale.spec.layout import layout
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec, TrialSpec
 from zfscale.spec.yaml import Place
@@ -49,7 +50,7 @@ def expand(document: Document, spec: SweepSpec) -> list[TrialSpec]:
         try:
             trial = TrialSpec.model_validate(_apply(template, assignments))
             found = dict([*check(trial.model, trial.stream), *learning(trial.method, trial.stream)])
-            found |= training(trial.optimizer, trial.train)
+            found |= dict([*training(trial.optimizer, trial.train), *layout(trial, spec.resources)])
             trials.setdefault(trial.trial_id, trial)
         except ValidationError as error:
             found = explain(TrialSpec, error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch.autograd import forward_ad
@@ -16,7 +17,7 @@ from torch.autograd import forward_ad
 from zfscale.errors import ZfscaleError
 from zfscale.zo.leaves import Leaf
 from zfscale.zo.perturb import Value
-from zfscale.zo.problem import Problem
+from zfscale.zo.problem import Loss, Problem
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,15 @@ def spsa(problem: Problem, seeds: Sequence[int], eps: float, sides: int) -> Esti
     Two-sided: c = [L(theta + eps z) - L(theta - eps z)] / (2 eps), 2q forwards.
     One-sided: c = [L(theta + eps z) - L(theta)] / eps, q + 1 forwards.
     """
-    plus = [problem.loss_along(seed, eps) for seed in seeds]
+    plus = [problem.along(seed, eps) for seed in seeds]
     if sides == 1:
-        here = problem.loss_here()
-        c = tuple((p - here) / eps for p in plus)
+        *above, here = problem.losses([*plus, None])
+        c = tuple((a - here) / eps for a in above)
         return Estimate(tuple(seeds), c, here, exact=True, forwards=len(seeds) + 1)
-    minus = [problem.loss_along(seed, -eps) for seed in seeds]
-    c = tuple((p - m) / (2 * eps) for p, m in zip(plus, minus, strict=True))
-    return Estimate(tuple(seeds), c, sum(plus + minus) / (2 * len(seeds)), exact=False, forwards=2 * len(seeds))
+    losses = problem.losses([*plus, *(problem.along(seed, -eps) for seed in seeds)])
+    above, below = losses[: len(seeds)], losses[len(seeds) :]
+    c = tuple((a - b) / (2 * eps) for a, b in zip(above, below, strict=True))
+    return Estimate(tuple(seeds), c, sum(losses) / len(losses), exact=False, forwards=len(losses))
 
 
 def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
@@ -78,18 +80,17 @@ def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
     NOTE: fused attention has no forward derivative, so models are built with eager attention for this. Where forwards
     compute in 16 bits, so does the tangent: it is along z rounded to them, while the update uses z itself.
     """
-    coefficients, losses = [], []
-    for seed in seeds:
-        with torch.no_grad(), forward_ad.dual_level():
-            dual = _dual_value(problem, seed)
-            with problem.perturbation.at(dual):
-                loss, tangent = forward_ad.unpack_dual(problem.loss())
+    told = problem.look([partial(_loss_and_tangent, problem, seed) for seed in seeds], width=2)
+    mean = sum(loss for loss, _ in told) / len(told)
+    return Estimate(tuple(seeds), tuple(c for _, c in told), mean, exact=True, forwards=len(seeds))
+
+
+def _loss_and_tangent(problem: Problem, seed: int, loss: Loss) -> tuple[float, float]:
+    with torch.no_grad(), forward_ad.dual_level(), problem.perturbation.at(_dual_value(problem, seed)):
+        value, tangent = forward_ad.unpack_dual(loss())
         if tangent is None:
             raise ZfscaleError("train.objective: no derivative, which forward-grad needs")
-        losses.append(float(loss))
-        coefficients.append(float(tangent))
-    mean = sum(losses) / len(losses)
-    return Estimate(tuple(seeds), tuple(coefficients), mean, exact=True, forwards=len(seeds))
+        return float(value), float(tangent)
 
 
 def _dual_value(problem: Problem, seed: int) -> Value:

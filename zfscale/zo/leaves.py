@@ -1,7 +1,11 @@
-"""The trainable parameters as one flat vector: each leaf is a range of global element indices."""
+"""The trainable parameters as one flat vector: each leaf is a range of global element indices.
+
+A process may hold all of the vector or, where parameters are divided over ranks, a shard of every leaf.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,57 +16,95 @@ from zfscale.errors import ZfscaleError
 
 
 @dataclass(frozen=True)
+class Shard:
+    """What this process holds of a parameter that is divided over ranks: elements first .. last - 1 of its `count`.
+
+    They are the first of the tensor `home` [n], from which forwards gather; the rest of it is padding.
+    """
+
+    home: torch.Tensor
+    first: int
+    last: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Leaf:
-    """One trainable parameter: elements start .. stop - 1 of the flat vector; `seen` is its dtype in a forward."""
+    """One trainable parameter: elements start .. stop - 1 of the flat vector; `seen` is its dtype in a forward.
+
+    Elements first .. last - 1 are held here, in `home`: the parameter itself, or this rank's shard of it.
+    """
 
     name: str
     parameter: nn.Parameter
     start: int
+    stop: int
     seen: torch.dtype
+    home: torch.Tensor
+    first: int
+    last: int
+    offset: int  # where `home` begins in `Leaves.flat`
 
     @property
-    def stop(self) -> int:
-        return self.start + self.parameter.numel()
+    def sharded(self) -> bool:
+        """Whether other ranks hold the rest of it."""
+        return self.home is not self.parameter
+
+    def of(self, flat: torch.Tensor) -> torch.Tensor:
+        """The leaf's part of a tensor that is laid out as `Leaves.flat` is, in the shape of its home."""
+        return flat[self.offset : self.offset + self.home.numel()].view(self.home.shape)
 
     def cast(self) -> torch.Tensor:
-        """The parameter as a forward sees it."""
-        return self.parameter.to(self.seen)
+        """The parameter, or what is held of it, as a forward sees it."""
+        return self.home.to(self.seen)
 
 
 class Leaves:
     """Leaves in the order given, which fixes the global index of every element, laid out in one tensor, `flat`.
 
-    The parameters become views of `flat`, so that an update is a few operations on it, whatever the number of leaves.
-    A parameter shared by two modules (tied weights) is one leaf under its first name. `seen` maps a name to the dtype
-    of its leaf in a forward, where that is not its own. Errors: ZfscaleError if there is nothing to train, or if
-    there are several dtypes.
+    The leaves' homes become views of `flat`, so that an update is a few operations on it, whatever the number of
+    leaves. It is the flat vector, or the held parts of it one after the other: `held` are their ranges, `here` finds
+    them. A parameter shared by two modules (tied weights) is one leaf under its first name. `seen` maps a name to the
+    dtype of its leaf in a forward, where that is not its own; `shard` finds what is held of a parameter that is
+    divided, None for one that is not. Errors: ZfscaleError if there is nothing to train, or for several dtypes.
     """
 
     def __init__(
-        self, named: Iterable[tuple[str, nn.Parameter]], seen: Callable[[str], torch.dtype | None] | None = None
+        self,
+        named: Iterable[tuple[str, nn.Parameter]],
+        seen: Callable[[str], torch.dtype | None] | None = None,
+        shard: Callable[[nn.Parameter], Shard | None] | None = None,
     ) -> None:
         self._leaves: list[Leaf] = []
-        self.total = 0
+        self.total = size = 0
         known: set[int] = set()
         for name, parameter in named:
             if id(parameter) not in known:
                 known.add(id(parameter))
-                dtype = (seen(name) if seen else None) or parameter.dtype
-                self._leaves.append(Leaf(name, parameter, self.total, dtype))
-                self.total += parameter.numel()
+                part = (shard(parameter) if shard else None) or _whole(parameter)
+                start, stop = self.total, self.total + part.count
+                dtype = (seen(name) if seen else None) or part.home.dtype
+                leaf = Leaf(name, parameter, start, stop, dtype, part.home, start + part.first, start + part.last, size)
+                self._leaves.append(leaf)
+                self.total, size = stop, size + part.home.numel()
         if not self.total:
             raise ZfscaleError("there is nothing to train: no parameter requires a gradient")
-        if len(kinds := {leaf.parameter.dtype for leaf in self._leaves}) > 1:
+        if len(kinds := {leaf.home.dtype for leaf in self._leaves}) > 1:
             raise ZfscaleError(f"trainable parameters must be of one dtype, got {', '.join(map(str, kinds))}")
-        self.flat = self._lay_out()
+        self.sharded = any(leaf.sharded for leaf in self._leaves)
+        self.held = [(leaf.first, leaf.last) for leaf in self._leaves] if self.sharded else [(0, self.total)]
+        self._starts = [first for first, _ in self.held]
+        self._offsets = [leaf.offset for leaf in self._leaves] if self.sharded else [0]
+        self.flat = self._lay_out(size)
 
-    def _lay_out(self) -> torch.Tensor:
-        """Move the leaves into one new tensor; the first time, each is freed as soon as it is copied."""
-        first = self._leaves[0].parameter
-        flat = torch.empty(self.total, dtype=first.dtype, device=first.device)
+    def _lay_out(self, size: int) -> torch.Tensor:
+        """Move the leaves' homes into one new tensor; the first time, each is freed as soon as it is copied."""
+        first = self._leaves[0].home
+        flat = torch.zeros(size, dtype=first.dtype, device=first.device)
         for leaf in self._leaves:
-            home = flat[leaf.start : leaf.stop].view(leaf.parameter.shape)
-            leaf.parameter.data = home.copy_(leaf.parameter.data)
+            held = leaf.last - leaf.first
+            leaf.of(flat).view(-1)[:held] = leaf.home.data.view(-1)[:held]
+            leaf.home.data = leaf.of(flat)
         return flat
 
     def __iter__(self) -> Iterator[Leaf]:
@@ -71,16 +113,36 @@ class Leaves:
     def __len__(self) -> int:
         return len(self._leaves)
 
+    def here(self, start: int, stop: int) -> slice:
+        """Where elements start .. stop - 1 of the flat vector, within one held range, are in `flat`."""
+        i = bisect_right(self._starts, start) - 1
+        shift = self._offsets[i] - self._starts[i]
+        return slice(start + shift, stop + shift)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every weight that is held here is a number."""
+        # The smallest or the largest is NaN or infinite if any is; no copy is made.
+        return all(bool(bound.isfinite()) for leaf in self for bound in leaf.home.data.view(-1).aminmax())
+
     @property
     def attached(self) -> bool:
-        """Whether the parameters still are views of `flat`; a module moved to another device or dtype is not."""
-        return self._leaves[0].parameter.data_ptr() == self.flat.data_ptr()  # what moves one leaf moves them all
+        """Whether the leaves still are views of `flat`; a module moved to another device or dtype is not."""
+        return self._leaves[0].home.data_ptr() == self.flat.data_ptr()  # what moves one leaf moves them all
 
     @property
     def device(self) -> torch.device:
         return self.flat.device
 
 
-def trainable(module: nn.Module, seen: Callable[[str], torch.dtype | None] | None = None) -> Leaves:
+def _whole(parameter: nn.Parameter) -> Shard:
+    return Shard(parameter, 0, parameter.numel(), parameter.numel())
+
+
+def trainable(
+    module: nn.Module,
+    seen: Callable[[str], torch.dtype | None] | None = None,
+    shard: Callable[[nn.Parameter], Shard | None] | None = None,
+) -> Leaves:
     """The parameters of `module` that require a gradient, in `named_parameters` order."""
-    return Leaves(((n, p) for n, p in module.named_parameters() if p.requires_grad), seen)
+    return Leaves(((n, p) for n, p in module.named_parameters() if p.requires_grad), seen, shard)

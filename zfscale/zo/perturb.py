@@ -3,6 +3,10 @@
 While `Perturbation.at(value)` is open, every trainable leaf is replaced, for the forward of the module that reads it
 and no longer, by the tensor `value(leaf)`. So there is nothing to restore, no rounding drift in any dtype, and only
 the leaves of the modules in progress exist twice.
+
+Of a leaf that ZeRO-3 divides over ranks, `value(leaf)` is this rank's shard: it is in place of the kept one while
+DeepSpeed gathers. So each rank makes its share of the noise, and what is gathered is a scratch copy, dropped when the
+module is done.
 """
 
 from __future__ import annotations
@@ -31,15 +35,17 @@ class Perturbation:
         self._value: Value | None = None
         self._release: Callable[[torch.Tensor], None] | None = None
         self._slots = _slots(module, leaves)
+        self._kept = leaves.flat
+        self._replaced: dict[str, nn.Module] = {}  # name of a shard that is replaced -> by which reader
         self._read: set[nn.Module] = set()
         self._handles: list[Any] = []
-        for reader in self._slots:
-            self._handles.append(reader.register_forward_pre_hook(self._replace))
+        for reader in self._slots:  # shards are replaced before the hooks that gather them
+            self._handles.append(reader.register_forward_pre_hook(self._replace, prepend=leaves.sharded))
             self._handles.append(reader.register_forward_hook(self._put_back))
 
     @contextmanager
     def at(self, value: Value, release: Callable[[torch.Tensor], None] | None = None) -> Iterator[None]:
-        """Forwards inside run with leaf -> value(leaf), of the parameter's shape and the dtype forwards see.
+        """Forwards inside run with leaf -> value(leaf), of its home's shape and the dtype forwards see.
 
         `release` is given each of these tensors back when its module is done with it.
         """
@@ -67,22 +73,36 @@ class Perturbation:
         self._read.add(reader)
         cast = None
         for owner, attribute, leaf in self._slots[reader]:
-            if self._value is not None:
-                owner._parameters[attribute] = self._value(leaf)  # type: ignore[assignment]
-            elif leaf.seen != leaf.parameter.dtype:
-                owner._parameters[attribute] = leaf.cast()  # type: ignore[assignment]
-            if leaf.seen != leaf.parameter.dtype:
+            other = leaf.seen != (self._kept if leaf.sharded else leaf.parameter).dtype
+            if leaf.name not in self._replaced and (self._value is not None or other):
+                value = leaf.cast() if self._value is None else self._value(leaf)
+                if leaf.sharded:
+                    leaf.home.data, self._replaced[leaf.name] = value, reader
+                else:
+                    owner._parameters[attribute] = value  # type: ignore[assignment]
+            if other:
                 cast = leaf.seen
         return None if cast is None else tuple(_cast(x, cast) for x in inputs)
 
     def _put_back(self, reader: nn.Module, _inputs: Any = None, output: Any = None) -> None:
         for owner, attribute, leaf in self._slots[reader]:
-            replaced = owner._parameters[attribute]
-            if replaced is None or replaced is leaf.parameter:
-                continue
-            owner._parameters[attribute] = leaf.parameter
-            if self._release is not None and not _shares(output, replaced):
+            replaced = self._restore(reader, owner, attribute, leaf)
+            if replaced is not None and self._release is not None and not _shares(output, replaced):
                 self._release(replaced)
+
+    def _restore(self, reader: nn.Module, owner: nn.Module, attribute: str, leaf: Leaf) -> torch.Tensor | None:
+        """What was in the leaf's place while `reader` ran, if anything; the leaf is back."""
+        if leaf.sharded:
+            if self._replaced.get(leaf.name) is not reader:
+                return None
+            del self._replaced[leaf.name]
+            replaced, leaf.home.data = leaf.home.data, leaf.of(self._kept)
+            return replaced
+        found = owner._parameters[attribute]
+        if found is leaf.parameter:
+            return None
+        owner._parameters[attribute] = leaf.parameter
+        return found
 
 
 class Scratch:
@@ -96,14 +116,14 @@ class Scratch:
 
     def take(self, leaf: Leaf) -> torch.Tensor:
         """A flat tensor for the leaf, of the dtype that forwards see: the smallest free one that is large enough."""
-        count = leaf.parameter.numel()
+        count = leaf.home.numel()
         fitting = [t for t in self._free if t.dtype == leaf.seen and t.numel() >= count]
         if fitting:
             best = min(fitting, key=torch.Tensor.numel)
             self._free = [t for t in self._free if t is not best]
             return best[:count]
         self._free = [t for t in self._free if t.numel() > count]  # a larger one takes the place of the smaller ones
-        return torch.empty(count, dtype=leaf.seen, device=leaf.parameter.device)
+        return torch.empty(count, dtype=leaf.seen, device=leaf.home.device)
 
     def give(self, tensor: torch.Tensor) -> None:
         """Take back what `take` gave, whatever view it is now."""

@@ -9,7 +9,7 @@ for each step:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -43,7 +43,8 @@ class Optimizer:
 class StepResult:
     """What a step did. accepted: 1 for theta - step, -1 for theta + step (conserve), 0 for theta kept.
 
-    Theta is kept where conserve finds nothing better, and where the loss or a coefficient is not a number.
+    Theta is kept where conserve finds nothing better, and where the loss or a coefficient is not a number. `forwards`
+    are of the whole batch, whichever ranks ran them.
     """
 
     loss: float
@@ -86,8 +87,8 @@ class Stepper:
     def commit(self, estimate: Estimate, lr: float, accepted: int, pieces: Sequence[Piece] | None = None) -> None:
         """Write theta <- theta - accepted * step, and the state of that step, once; nothing where theta is kept.
 
-        The pieces may be any division of the flat vector, or part of it (a shard), in any order; by default, the
-        noise's own. An element's step depends on nothing but its own weight, state and noise.
+        The pieces may be any division of what this process holds of the flat vector, or part of it, in any order; by
+        default, the noise's own. An element's step depends on nothing but its own weight, state and noise.
 
         NOTE: the paper does not say what becomes of the state on theta + step. Here its first moment is turned round
         with the step (the second is even in g), so that the state is the one whose step was the move made.
@@ -95,11 +96,17 @@ class Stepper:
         if accepted == 0:
             return
         self.taken += 1
-        assert self.problem.leaves.attached, "the parameters were moved away from the flat vector"
-        for start, stop in self.problem.noise.pieces(0, len(self.theta)) if pieces is None else pieces:
-            state = self._move(estimate, start, stop, lr, self.taken, accepted, self.theta[start:stop])
+        leaves = self.problem.leaves
+        assert leaves.attached, "the parameters were moved away from the flat vector"
+        for start, stop in self._pieces() if pieces is None else pieces:
+            here = leaves.here(start, stop)
+            state = self._move(estimate, start, stop, lr, self.taken, accepted, self.theta[here])
             for name, value in (state if accepted > 0 else _reversed(state)).items():
-                self.state[name][start:stop] = value
+                self.state[name][here] = value
+
+    def _pieces(self) -> Iterator[Piece]:
+        for first, last in self.problem.leaves.held:
+            yield from self.problem.noise.pieces(first, last)
 
     def _shaped(self, estimate: Estimate) -> Estimate:
         """The estimate with its coefficients as the ledger will have them."""
@@ -111,8 +118,9 @@ class Stepper:
         self, estimate: Estimate, start: int, stop: int, lr: float, t: int, accepted: int, out: torch.Tensor
     ) -> State:
         """Write theta - accepted * step of a piece of the flat vector to `out`; the state after that step."""
-        g, theta = estimate.gradient(self.problem, start, stop), self.theta[start:stop]
-        state = {name: value[start:stop] for name, value in self.state.items()}
+        here = self.problem.leaves.here(start, stop)
+        g, theta = estimate.gradient(self.problem, start, stop), self.theta[here]
+        state = {name: value[here] for name, value in self.state.items()}
         kept: State = {}
         if a := self.optimizer.history:
             g = kept["g"] = g if t == 1 else g * (1 - a) + state["g"] * a
