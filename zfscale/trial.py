@@ -13,7 +13,7 @@ import torch
 from zfscale import classes, domains, memory
 from zfscale.methods.journal import Journal, Snapshots
 from zfscale.records import Outcome, Sink
-from zfscale.zo.ledger import Ledger
+from zfscale.zo.ledger import Ledger, Past
 from zfscale.zo.noise import ARITHMETIC
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run(
     data: Any,
     sink: Sink,
     attempt: int = 1,
-    ledger: Ledger | None = None,
+    ledger: Ledger | Past | None = None,
     snapshots: Snapshots | None = None,
     cache: dict[Any, Any] | None = None,
 ) -> Outcome:

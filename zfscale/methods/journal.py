@@ -11,7 +11,7 @@ from zfscale.errors import ZfscaleError
 from zfscale.records import Query, Sink, Step
 from zfscale.storage import Place, storage
 from zfscale.zo.leaves import Leaves
-from zfscale.zo.ledger import Entry, Ledger
+from zfscale.zo.ledger import Entry, Ledger, Past
 from zfscale.zo.step import StepResult
 
 
@@ -53,7 +53,7 @@ class Journal:
     Every rank of a trial has one; the ledger's file, the snapshots and the sinks are rank 0's.
     """
 
-    def __init__(self, sink: Sink, ledger: Ledger | None = None, snapshots: Snapshots | None = None) -> None:
+    def __init__(self, sink: Sink, ledger: Ledger | Past | None = None, snapshots: Snapshots | None = None) -> None:
         self.sink = sink
         self.forwards = 0
         self.bytes_sent = 0  # by this rank, in this attempt

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,15 @@ def _source(module: Any) -> str | None:
 def check_resources(sweep: Sweep) -> None:
     """Tune would wait for ever for what no node can give. SpecError if a trial fits on none, now or to be started."""
     asked = sweep.spec.resources
-    nodes = [*(node["Resources"] for node in _alive()), *_to_be_started()]
+    grows = _to_be_started()
+    nodes = [*(node["Resources"] for node in _alive()), *grows]
     for name, kind, amount in (("cpus", "CPU", asked.cpus), ("gpus", "GPU", asked.gpus)):
         have = max((node.get(kind, 0) for node in nodes), default=0)
         if amount > have:
             where = "there are" if len(nodes) == 1 else "the largest node has"
             raise SpecError(f"{sweep.path}: resources.{name}: {amount:g} asked for each trial; {where} {have:g}")
+    if asked.workers > 1 and not grows and asked.workers > (room := sum(map(partial(_room, sweep), nodes))):
+        raise SpecError(f"{sweep.path}: resources.workers: {asked.workers} for each trial; there is room for {room}")
     if not any(_fits(node, sweep) for node in nodes):
         raise SpecError(f"{sweep.path}: resources: no node has both {asked.cpus} cpus and {asked.gpus:g} gpus")
 
@@ -153,6 +157,13 @@ def _alive() -> list[dict[str, Any]]:
 def _fits(node: Mapping[str, float], sweep: Sweep) -> bool:
     asked = sweep.spec.resources
     return node.get("CPU", 0) >= asked.cpus and node.get("GPU", 0) >= asked.gpus
+
+
+def _room(sweep: Sweep, node: Mapping[str, float]) -> int:
+    """How many workers a node has room for."""
+    asked = sweep.spec.resources
+    by_gpu = node.get("GPU", 0) // asked.gpus if asked.gpus else float("inf")
+    return int(min(node.get("CPU", 0) // asked.cpus, by_gpu))
 
 
 def _to_be_started() -> list[dict[str, float]]:

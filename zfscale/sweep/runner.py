@@ -21,6 +21,7 @@ from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.launch import as_ctrl_c
 from zfscale.sweep.marks import attempts_of
 from zfscale.sweep.progress import Progress
+from zfscale.sweep.ranks import bundles
 from zfscale.sweep.todo import missing
 from zfscale.sweep.todo import root as results
 from zfscale.sweep.worker import Worker, open_sinks
@@ -116,10 +117,10 @@ def _tuner(
     r = sweep.spec.resources
     place, name = where(sweep)
     output = sweep.spec.output.model_copy(update={"dir": place})
-    fixed = {"output": output, "name": name, "run": me, "cpus": r.cpus, "path": module_path()}
+    fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path()}
     worker = tune.with_parameters(Worker, shared=shared, **fixed)
     return tune.Tuner(
-        tune.with_resources(worker, {"CPU": r.cpus, "GPU": r.gpus}),
+        tune.with_resources(worker, bundles(r)),
         param_space={"spec": tune.grid_search([t.to_json() for t in todo])},
         tune_config=tune.TuneConfig(
             reuse_actors=True,

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import traceback
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from zfscale.storage import Place, storage
 from zfscale.sweep.cluster import extend_path, unseen
 from zfscale.sweep.inputs import data_key, model_key
 from zfscale.sweep.marks import open_ledger, start_attempt
+from zfscale.sweep.ranks import RankLost, Team
 
 if TYPE_CHECKING:
-    from zfscale.spec import OutputSpec
+    from zfscale.spec import OutputSpec, ResourcesSpec
 
 
 class Worker(tune.Trainable):
@@ -35,7 +37,7 @@ class Worker(tune.Trainable):
         output: OutputSpec,
         name: str,
         run: str,
-        cpus: int,
+        resources: ResourcesSpec,
         path: list[str],
     ) -> None:
         """Import what is slow; `shared` maps keys of inputs to references in the object store.
@@ -51,39 +53,48 @@ class Worker(tune.Trainable):
         import zfscale.trial  # noqa: F401
 
         # Reductions depend on the number of threads: it belongs to the file, not to the machine.
-        torch.set_num_threads(cpus)
+        torch.set_num_threads(resources.cpus)
         logging.getLogger("transformers").setLevel(logging.ERROR)
         gc.freeze()  # what is imported stays: it need not be looked through at every trial's collection
         self.shared, self.output, self.name = shared, output, name
         self.results = storage(output.dir, name)
         self.fetched: dict[str, Any] = {}
         self.features: dict[Any, Any] = {}
+        self.team = Team(resources, shared, path) if resources.workers > 1 else None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Every trial starts from its spec alone, so nothing is to be reset."""
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run one whole trial; its failure is recorded, never raised."""
+        """Run one whole trial. Its failure is recorded, not raised; the death of one of its ranks is."""
         from zfscale import trial
         from zfscale.methods.journal import Snapshots
 
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
+        if self.team and root.exists(f"trials/{spec.trial_id}.parquet"):  # see below
+            return {"done": True, "status": "failed"}
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
+        team = self.team.running(spec.to_json(), ledger.past) if self.team else nullcontext()
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
-            outcome = trial.run(spec, base, data, sink, attempt, ledger, snapshots, self.features)
+            with team:
+                outcome = trial.run(spec, base, data, sink, attempt, ledger, snapshots, self.features)
+        except RankLost:
+            raise
         except Exception:
             outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
-        sink.close(
-            replace(outcome, node=node_name())
-        )  # outside: a disk that refuses the rows does not make the trial a failed one
+        # Outside: a disk that refuses the rows does not make the trial a failed one.
+        sink.close(replace(outcome, node=node_name()))
         ledger.remove()
         if spec.optimizer.first_order is None or outcome.status == "failed":  # a hybrid's are needed for replay
             snapshots.remove()
+        if self.team and outcome.status == "failed":
+            # The ranks may be out of step: Tune shall make new ones. It will start this trial again, too, in vain.
+            raise RankLost(f"trial {spec.trial_id} failed, and with it this worker's process group")
         return {"done": True, **summary(outcome)}
 
     def _get(self, key: str) -> Any:

@@ -84,6 +84,20 @@ class Ledger:
         self._file.seek(0, os.SEEK_END)
 
 
+class Past:
+    """The entries of a ledger whose file another process keeps, for a rank that takes the same steps."""
+
+    def __init__(self, past: list[Entry]) -> None:
+        self.past = past
+
+    def append(self, entry: Entry) -> None:
+        """Kept elsewhere."""
+
+    def drop(self, count: int) -> None:
+        """Take the last `count` entries back."""
+        self.past = self.past[: len(self.past) - count]
+
+
 def entries(data: bytes) -> Iterator[Entry]:
     """The whole entries at the start of a file; ends at the first that is torn or damaged."""
     at = len(MAGIC) if data.startswith(MAGIC) else len(data)

@@ -1,0 +1,155 @@
+"""The other ranks of a trial that spans several workers: Ray actors beside Tune's, which is rank 0.
+
+All run the same trial and meet in one process group; rank 0 alone has sinks, ledger file and snapshots. Where a rank
+dies, or fails by itself, the others are ended, so that nobody waits for it: Tune then starts the trial again, and it
+goes on from its ledger.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import ray
+from ray import tune
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from zfscale.errors import ZfscaleError
+from zfscale.spec import ResourcesSpec, TrialSpec
+from zfscale.sweep.inputs import data_key, model_key
+from zfscale.zo.ledger import Entry
+
+MEETING = timedelta(minutes=5)  # for a rank to start and join
+LAST_WORDS = 60.0  # seconds in which rank 0 must have noticed that another has died
+
+
+class RankLost(ZfscaleError):
+    """A rank died in mid-trial."""
+
+
+def bundles(resources: ResourcesSpec) -> tune.PlacementGroupFactory:
+    """What a trial occupies: a bundle a worker, near each other where they fit."""
+    one = {"CPU": float(resources.cpus), "GPU": float(resources.gpus)}
+    return tune.PlacementGroupFactory([one] * resources.workers, strategy="PACK")
+
+
+class Rank:
+    """One of the ranks 1 .. world - 1, kept from trial to trial."""
+
+    def __init__(self, shared: dict[str, Any], cpus: int, path: list[str]) -> None:
+        from zfscale.sweep.cluster import extend_path
+
+        extend_path(path)
+        import torch
+
+        import zfscale.trial  # noqa: F401
+
+        torch.set_num_threads(cpus)
+        gc.freeze()
+        self.shared, self.features = shared, dict[Any, Any]()
+
+    def join(self, host: str, port: int, rank: int, world: int) -> None:
+        """Meet the others."""
+        join(host, port, rank, world)
+
+    def run(self, spec: str, past: list[Entry]) -> str | None:
+        """Run a trial, after the steps of `past`; the traceback if it fails."""
+        from zfscale import trial
+        from zfscale.sinks import Fanout
+        from zfscale.zo.ledger import Past
+
+        try:
+            parsed = TrialSpec.from_json(spec)
+            base, data = ray.get([self.shared[model_key(parsed)], self.shared[data_key(parsed)]])
+            trial.run(parsed, base, data, Fanout([]), ledger=Past(past), cache=self.features)
+        except Exception:
+            return traceback.format_exc()
+        return None
+
+
+def join(host: str, port: int, rank: int, world: int, store: Any = None) -> None:
+    """Enter the process group that meets at a port of rank 0's host, where rank 0's `store` is."""
+    import torch.distributed as dist
+
+    from zfscale.models.engine import start_process_group
+
+    store = store or dist.TCPStore(host, port, world, is_master=False, timeout=MEETING)
+    start_process_group(store, rank, world)
+
+
+class Team:
+    """The ranks of one Tune worker, made in the bundles of its placement group; this process is rank 0."""
+
+    def __init__(self, resources: ResourcesSpec, shared: dict[str, Any], path: list[str]) -> None:
+        import torch.distributed as dist
+
+        workers, group = resources.workers, ray.util.get_current_placement_group()
+        assert group is not None, "a trial of several workers runs in a placement group"
+        actor: Any = ray.remote(max_restarts=0)(Rank)
+        self.others: list[Any] = []
+        for bundle in range(1, workers):
+            place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
+            at = actor.options(num_cpus=resources.cpus, num_gpus=resources.gpus, scheduling_strategy=place)
+            self.others.append(at.remote(shared, resources.cpus, path))
+        host = ray.util.get_node_ip_address()
+        store = dist.TCPStore(host, 0, workers, is_master=True, wait_for_workers=False, timeout=MEETING)
+        joined = [other.join.remote(host, store.port, i, workers) for i, other in enumerate(self.others, start=1)]
+        join(host, store.port, 0, workers, store)
+        ray.get(joined)
+        self._lost = False
+        self._failure: str | None = None
+
+    @contextmanager
+    def running(self, spec: str, past: list[Entry]) -> Iterator[None]:
+        """The others run the trial while rank 0 does inside.
+
+        Errors: RankLost if one dies; ZfscaleError with its traceback if one fails alone. Either way this process is
+        of no more use: the group is broken.
+        """
+        answers = [other.run.remote(spec, past) for other in self.others]
+        over = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(answers, over), daemon=True)
+        watch.start()
+        try:
+            yield
+        except Exception as error:
+            self._end(over, watch)
+            if self._failure is not None:
+                raise ZfscaleError(f"another rank failed:\n{self._failure}") from error
+            if self._lost:
+                raise RankLost("a rank died") from error
+            raise
+        watch.join()
+        if self._lost or self._failure is not None:
+            raise RankLost("a rank died at the end of the trial")
+
+    def _watch(self, answers: list[Any], over: threading.Event) -> None:
+        """Wait for the others' ends; where one is not good, end them all, which ends what rank 0 waits for."""
+        waiting = list(answers)
+        while waiting and not over.is_set():
+            ready, waiting = ray.wait(waiting, timeout=1.0)
+            for answer in ready:
+                try:
+                    self._failure = ray.get(answer) or self._failure
+                except ray.exceptions.RayError:
+                    self._lost = True
+            if self._lost or self._failure is not None:
+                self._kill()
+                if not over.wait(LAST_WORDS):
+                    os._exit(1)  # rank 0 waits in a collective that will not end
+
+    def _end(self, over: threading.Event, watch: threading.Thread) -> None:
+        """Rank 0 has failed: give the others' word a moment to arrive, then end them."""
+        watch.join(timeout=10.0)
+        over.set()
+        self._kill()
+
+    def _kill(self) -> None:
+        for other in self.others:
+            ray.kill(other)
