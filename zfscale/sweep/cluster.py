@@ -129,14 +129,12 @@ def look_around(place: str, name: str, run: str, path: list[str], objectives: li
     from zfscale.methods import objective
 
     extend_path(path)
-    if problem := unseen(place, name, run):
-        return problem
     try:
         for one in objectives:
             objective.load(one)
-    except ZfscaleError as error:
+        return unseen(place, name, run)
+    except (ZfscaleError, OSError) as error:
         return str(error)
-    return None
 
 
 def unseen(place: str, name: str, run: str) -> str | None:
