@@ -1,12 +1,14 @@
 """A sweep run from outside its cluster, through Ray's client server (ray://HOST:PORT).
 
 Models and data are read here and sent; the sweep itself is driven by a task on the cluster's head, since that is what
-must not stall, and where the results can be written. What it prints is printed here.
+must not stall, and where the results can be written. What it says on stderr is said here.
 """
 
 from __future__ import annotations
 
+import io
 import sys
+from contextlib import redirect_stderr
 from typing import Any
 
 import ray
@@ -19,7 +21,8 @@ from zfscale.sweep.launch import as_ctrl_c, finish
 from zfscale.sweep.runner import begin, drive, load
 from zfscale.sweep.todo import missing, root
 
-HEAD = {"node:__internal_head__": 0.001}  # Ray's mark of the head
+HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}  # Ray's mark of the head
+LOOK_EVERY = 2.0  # seconds
 
 
 def run(sweep: Sweep, retry_failed: bool, address: str) -> tuple[int, str]:
@@ -27,24 +30,52 @@ def run(sweep: Sweep, retry_failed: bool, address: str) -> tuple[int, str]:
     place = sweep.spec.output.dir
     if "://" not in place and not place.startswith("/"):
         raise ZfscaleError(
-            f"output.dir: {place!r} is relative; with {address} it must be absolute, and seen by all nodes"
+            f"output.dir: {place!r} is relative; with {address}, expected one that begins with /, or a URL"
         )
     inputs = load(sweep, sweep.trials)
     with connected(address, sweep.trials), as_ctrl_c():  # again: Ray has taken SIGTERM
-        there = ray.remote(num_cpus=0, max_retries=0, resources=HEAD)(drive_there)
-        answer = there.remote(sweep, retry_failed, inputs.put(ray.put))
+        board = ray.remote(**HEAD)(Board).remote()
+        answer = ray.remote(max_retries=0, **HEAD)(drive_there).remote(sweep, retry_failed, inputs.put(ray.put), board)
         try:
-            return _told(answer)
+            return _watch(answer, board)
         except KeyboardInterrupt:
             print("stopping the sweep", file=sys.stderr)
             ray.cancel(answer)
-            return _told(answer)
+            return _watch(answer, board)
 
 
-def drive_there(sweep: Sweep, retry_failed: bool, shared: dict[str, Any]) -> tuple[int, str] | str:
+class Board:
+    """An actor that keeps what is said until it is read."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        """Add to it."""
+        self.text += text
+
+    def take(self) -> str:
+        """What was added since the last time."""
+        text, self.text = self.text, ""
+        return text
+
+
+class Sender(io.TextIOBase):
+    """A text file that writes to a board."""
+
+    def __init__(self, board: Any) -> None:
+        self.board = board
+
+    def write(self, text: str) -> int:
+        """Does not wait for the board."""
+        self.board.write.remote(text)
+        return len(text)
+
+
+def drive_there(sweep: Sweep, retry_failed: bool, shared: dict[str, Any], board: Any) -> tuple[int, str] | str:
     """On the head: run the sweep; what `run` returns, or the message of an error."""
     try:
-        with as_ctrl_c(), held(root(sweep)) as me:
+        with redirect_stderr(Sender(board)), held(root(sweep)) as me:
             todo = begin(sweep, retry_failed)
             left = len(drive(sweep, todo, shared, me)) if todo else 0
         return left, "" if left else finish(sweep)
@@ -54,7 +85,12 @@ def drive_there(sweep: Sweep, retry_failed: bool, shared: dict[str, Any]) -> tup
         return str(error)
 
 
-def _told(answer: Any) -> tuple[int, str]:
+def _watch(answer: Any, board: Any) -> tuple[int, str]:
+    done: list[Any] = []
+    while not done:
+        done, _ = ray.wait([answer], timeout=LOOK_EVERY)
+        sys.stderr.write(ray.get(board.take.remote()))
+        sys.stderr.flush()
     result = ray.get(answer)
     if isinstance(result, str):
         raise ZfscaleError(result)

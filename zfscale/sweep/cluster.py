@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import socket
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,11 +31,12 @@ TOKEN_HINT = "a cluster with token authentication needs RAY_AUTH_MODE=token and 
 @contextmanager
 def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[None]:
     """Start a cluster here ("local") or join one that runs; ZfscaleError if that is not to be had."""
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": address.startswith(CLIENT)}
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == LOCAL:
         options["include_dashboard"] = False
     elif "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has brought its code already
         options["runtime_env"] = {"py_modules": code(specs), "env_vars": QUIET}
+    answers(address)
     try:
         ray.init(address=address, **options)
     except Exception as error:  # not there, refused, of another version, too slow to start, no ray[client]
@@ -47,6 +49,16 @@ def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def answers(address: str) -> None:
+    """ZfscaleError at once where nothing listens, which Ray would try for half a minute."""
+    host, colon, port = address.removeprefix(CLIENT).rpartition(":")
+    if colon:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except (OSError, ValueError, OverflowError) as error:
+            raise ZfscaleError(f"--address {address}: no answer there: {error}") from error
 
 
 def code(specs: Iterable[TrialSpec]) -> list[str]:
@@ -117,14 +129,12 @@ def look_around(place: str, name: str, run: str, path: list[str], objectives: li
     from zfscale.methods import objective
 
     extend_path(path)
-    if problem := unseen(place, name, run):
-        return problem
     try:
         for one in objectives:
             objective.load(one)
-    except ZfscaleError as error:
+        return unseen(place, name, run)
+    except (ZfscaleError, OSError) as error:
         return str(error)
-    return None
 
 
 def unseen(place: str, name: str, run: str) -> str | None:

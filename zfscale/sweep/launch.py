@@ -65,8 +65,6 @@ def environment(address: str) -> Iterator[None]:
         wanted["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for: not to be reached from other machines
         if "RAY_AUTH_MODE" not in os.environ:
             wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    else:
-        wanted["RAY_BACKEND_LOG_LEVEL"] = "error"  # of this process: a refused connection is told once, by us
     mine = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(mine)
     try:
