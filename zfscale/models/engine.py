@@ -152,6 +152,7 @@ def _config(batch_size: int, settings: EngineSpec | None, backward: bool) -> dic
         never = dict.fromkeys(("param_persistence_threshold", "prefetch_bucket_size"), 0)
         never |= dict.fromkeys(("max_live_parameters", "max_reuse_distance"), 0)
         config["zero_optimization"] = {"stage": 3} | {f"stage3_{key}": value for key, value in never.items()}
+        config["zero_optimization"]["memory_efficient_linear"] = False  # it would replace torch's linear for good
         if offload:
             config["zero_optimization"]["offload_param"] = offload
     return config
