@@ -81,7 +81,7 @@ class ForwardOnly:
         self.leaves, perturbation = network.prepare(_one(task, engine))
         if o.name.startswith("zo-") and not replaying:
             check_eps(self.leaves, o.eps)
-        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(engine, spec)
+        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec)
         mask = None
         if o.sparsity:
             seed = derive(spec.seed, task.index, SPARSE)
@@ -116,7 +116,7 @@ class FirstOrder:
         rule: Any = rules[name]
         own = {"momentum": o.momentum} if name == "fo-sgd" else {"betas": (o.beta1, o.beta2)}
         self._optimizer = rule(parameters, o.lr, weight_decay=o.weight_decay, **own)
-        self.batch = _batch(Engine(network, spec.train.batch_size, self._optimizer), spec)
+        self.batch = _batch(network, Engine(network, spec.train.batch_size, self._optimizer), spec)
         self.batch.engine.train(True)
 
     def step(self, seed: int, lr: float) -> StepResult:
@@ -162,8 +162,8 @@ def check_eps(leaves: Leaves, eps: float) -> None:
         )
 
 
-def _batch(engine: Engine, spec: TrialSpec) -> Batch:
-    return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size)
+def _batch(network: Trained, engine: Engine, spec: TrialSpec) -> Batch:
+    return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size, network.targets)
 
 
 def _one(task: Task | DomainTask, engine: Engine) -> torch.Tensor:

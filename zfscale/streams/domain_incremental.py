@@ -1,8 +1,8 @@
 """Domain-incremental stream: domains arrive one after the other, each with examples and what to predict of them.
 
 Shapes: N training and M held-out examples. An example of text is a block of B tokens, and what is to be predicted the
-B - 1 tokens that follow; a masked language model is given blocks with masks and predicts what was there. An image comes with the
-mask that hides some of its patches, and what is to be predicted are the pixels there (`masked_images`).
+B - 1 tokens that follow; a masked language model is given blocks with masks and predicts what was there. An image comes
+with the mask that hides some of its patches, and what is to be predicted are the pixels there (`masked_images`).
 """
 
 from __future__ import annotations

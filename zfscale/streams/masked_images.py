@@ -34,7 +34,7 @@ class Patches:
         return (self.size // self.side) ** 2
 
 
-def masked(name: str, data: ImageData, patches: Patches, images: int | None, held_out: int) -> DomainTask:
+def image_domain(name: str, data: ImageData, patches: Patches, images: int | None, held_out: int) -> DomainTask:
     """The domain `name`: `images` of the training split (None: all), at most `held_out` of the test split.
 
     Inputs are uint8 [N, C + 1, S, S], the last channel 1 on hidden patches and 0 elsewhere; targets uint8 [N, M, P],
@@ -53,7 +53,7 @@ def masked(name: str, data: ImageData, patches: Patches, images: int | None, hel
 
 
 def hide(images: np.ndarray, patches: Patches, split: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets (see `masked`) of uint8 images [N, C, S, S].
+    """Inputs and targets (see `image_domain`) of uint8 images [N, C, S, S].
 
     NOTE: a mask is a function of (split, image number), the same in every epoch, where MAE and SimMIM draw new ones.
     So the loss of a batch, and the held-out loss, are functions of the weights alone, and a ledger rebuilds them.
@@ -66,7 +66,7 @@ def hide(images: np.ndarray, patches: Patches, split: int) -> tuple[np.ndarray, 
 
 
 def masks(count: int, patches: Patches, split: int) -> np.ndarray:
-    """bool [count, L]: exactly M patches of each image, every choice equally likely."""
+    """Which patches are hidden, bool [count, L]: exactly M patches of each image, every choice equally likely."""
     draws = _random(split).random((count, patches.count))
     order = draws.argsort(axis=1, kind="stable")
     mask = np.zeros((count, patches.count), dtype=bool)
