@@ -17,7 +17,6 @@ from torch import nn
 
 from zfscale.models.base import prototype_accuracy
 from zfscale.models.masked_image import MaskedImageNetwork
-from zfscale.models.mim import build_mim, load_mim
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.vit import EMBEDDED
@@ -30,11 +29,11 @@ HELD_OUT = 2000  # images of each dataset, at most, that the final measurement r
 NANO: dict[str, Any] = {
     "hidden_size": 48,
     "num_hidden_layers": 4,
-    "num_attention_heads": 4,
+    "num_attention_heads": 2,
     "intermediate_size": 96,
     "decoder_hidden_size": 32,
     "decoder_num_hidden_layers": 2,
-    "decoder_num_attention_heads": 4,
+    "decoder_num_attention_heads": 2,
     "decoder_intermediate_size": 64,
     "image_size": 28,
     "patch_size": 4,
@@ -45,23 +44,38 @@ NANO: dict[str, Any] = {
 
 
 def build_mae_nano(
-    epochs: int = 20, seed: int = 0, out: Path = EMBEDDED / "mae-nano", batch_size: int = 128, lr: float = 2e-3
+    epochs: int = 16, seed: int = 0, out: Path = EMBEDDED / "mae-nano", batch_size: int = 64, lr: float = 5e-3
 ) -> dict[str, float]:
     """Pretrain mae-nano on Fashion-MNIST and write it to `out`.
 
-    Returns the held-out loss and the accuracy of the nearest class mean by dataset, measured on the weights as saved.
+    Returns the held-out loss and the accuracy of the nearest class mean by dataset, before and after. The default takes
+    a quarter of an hour of one core.
     """
-    from transformers import ViTMAEConfig, ViTMAEForPreTraining
-
     torch.manual_seed(seed)  # a command of its own process: the one place where the global generator is ours
-    model = ViTMAEForPreTraining(ViTMAEConfig(**NANO))
-    network = MaskedImageNetwork(model, PIXELS, "full", PRECISIONS["fp32"], seed)
+    network = MaskedImageNetwork(_fresh(), PIXELS, "full", PRECISIONS["fp32"], seed)
+    before = _measure(network)
     _train(network, load("fashion_mnist", 28), epochs, batch_size, lr)
     network.module.save_pretrained(out)
     PIXELS.save(out)
-    facts = {"epochs": epochs, "seed": seed, **_measure(out)}
+    facts = {"epochs": epochs, "seed": seed, **_measure(network)}
+    facts |= {f"{name}_random_init": value for name, value in before.items()}
     (out / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
     return facts
+
+
+def _fresh() -> nn.Module:
+    """A ViTMAE from the global generator.
+
+    NOTE: transformers 5.23 leaves the fixed sine and cosine positions of a new ViTMAE at zero, which would make all
+    hidden patches alike; they are written here.
+    """
+    from transformers import ViTMAEConfig, ViTMAEForPreTraining
+    from transformers.models.vit_mae.modeling_vit_mae import build_2d_sinusoidal_position_embedding as positions
+
+    model = ViTMAEForPreTraining(ViTMAEConfig(**NANO))
+    for table in (model.vit.embeddings.position_embeddings, model.decoder.decoder_pos_embed):
+        table.data.copy_(positions(*[PIXELS.size // PATCHES.side] * 2, table.shape[-1], cls_token=True))
+    return model
 
 
 def _train(network: MaskedImageNetwork, data: ImageData, epochs: int, batch_size: int, lr: float) -> None:
@@ -92,10 +106,10 @@ def _train(network: MaskedImageNetwork, data: ImageData, epochs: int, batch_size
 
 
 @torch.no_grad()
-def _measure(out: Path) -> dict[str, float]:
-    """Of the saved model on every dataset: all training images make the class means."""
-    base, facts = load_mim(str(out)), {}
-    network = MaskedImageNetwork(build_mim(base), base.pixels, "full", PRECISIONS["fp32"], seed=0).eval()
+def _measure(network: MaskedImageNetwork) -> dict[str, float]:
+    """On every dataset; all training images make the class means."""
+    facts = {}
+    network.eval()
     for name in DATASETS:
         task = masked(name, load(name, PATCHES.size), PATCHES, None, HELD_OUT)
         x, y = torch.tensor(task.held_out_x), torch.tensor(task.held_out_y)
