@@ -99,9 +99,10 @@ def _network(spec: TrialSpec, base: LanguageBase | MaskedImageBase) -> LanguageN
     # Forward-mode AD has no rule for the fused attention kernels.
     attention = "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa"
     precision, seed = PRECISIONS[spec.train.precision], derive(spec.seed, 0, ADAPTER)
+    m, lora = spec.model, {"lora_rank": spec.model.lora_rank, "lora_alpha": spec.model.lora_alpha}
     if isinstance(base, MaskedImageBase):
-        return MaskedImageNetwork(build_mim(base, attention), base.pixels, spec.model.train, precision, seed)
-    return LanguageNetwork(build_lm(base, attention), spec.model.train, precision, seed)
+        return MaskedImageNetwork(build_mim(base, attention), base.pixels, m.train, precision, seed, **lora)
+    return LanguageNetwork(build_lm(base, attention), m.train, precision, seed, base.masked, base.tokenizer, **lora)
 
 
 class Sequential(DomainMethod):

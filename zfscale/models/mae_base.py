@@ -21,7 +21,7 @@ from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.vit import EMBEDDED
 from zfscale.streams.datasets import DATASETS, ImageData, load
-from zfscale.streams.masked_images import Patches, fit, hide, masked
+from zfscale.streams.masked_images import Patches, fit, hide, image_domain
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))
 PATCHES = Patches(size=28, channels=1, side=4, hidden=37)  # 12 of 49 are seen
@@ -72,9 +72,10 @@ def _fresh() -> nn.Module:
     from transformers import ViTMAEConfig, ViTMAEForPreTraining
     from transformers.models.vit_mae.modeling_vit_mae import build_2d_sinusoidal_position_embedding as positions
 
+    cells = PIXELS.size // PATCHES.side
     model = ViTMAEForPreTraining(ViTMAEConfig(**NANO))
     for table in (model.vit.embeddings.position_embeddings, model.decoder.decoder_pos_embed):
-        table.data.copy_(positions(*[PIXELS.size // PATCHES.side] * 2, table.shape[-1], cls_token=True))
+        table.data.copy_(positions(cells, cells, table.shape[-1], cls_token=True))
     return model
 
 
@@ -111,7 +112,7 @@ def _measure(network: MaskedImageNetwork) -> dict[str, float]:
     facts = {}
     network.eval()
     for name in DATASETS:
-        task = masked(name, load(name, PATCHES.size), PATCHES, None, HELD_OUT)
+        task = image_domain(name, load(name, PATCHES.size), PATCHES, None, HELD_OUT)
         x, y = torch.tensor(task.held_out_x), torch.tensor(task.held_out_y)
         parts = zip(x.split(500), y.split(500), strict=True)
         losses = torch.cat([network.example_losses(network(a), b) for a, b in parts])

@@ -12,31 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from zfscale.models.language import _select
 from zfscale.models.mim import MAE
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import Precision
-from zfscale.models.trained import Trained
+from zfscale.models.pretrained import Pretrained
 
 
-class MaskedImageNetwork(Trained):
+class MaskedImageNetwork(Pretrained):
     """uint8 [B, C + 1, S, S], the last channel 1 on hidden patches -> predictions of these [B, M, P] in float32.
 
-    Predictions are in the units of `targets`. On request, features [B, D] of the whole image instead.
+    Predictions are in the units of `targets`. On request, features [B, D] of the whole image instead. The rest is as
+    `Pretrained` has it.
     """
 
-    def __init__(self, module: nn.Module, pixels: Pixels, train: str, precision: Precision, seed: int) -> None:
-        super().__init__(precision)
-        self.module: Any = module
+    def __init__(self, module: Any, pixels: Pixels, train: str, precision: Precision, seed: int, **lora: Any) -> None:
+        super().__init__(module, train, precision, seed, **lora)
         self.pixels = pixels
-        config: Any = module.config
-        self.side: int = config.patch_size
-        self.is_mae = config.model_type == MAE
-        self.adapters = None
-        _select(self, train, seed)
-        self._store()
+        self.side: int = module.config.patch_size
+        self.is_mae = module.config.model_type == MAE
 
     def forward(self, images: torch.Tensor, features: bool = False) -> torch.Tensor:
         pixels = self.pixels(images[:, :-1], self.precision.compute)
@@ -65,13 +59,9 @@ class MaskedImageNetwork(Trained):
         return (predicted - self.targets(labels)).square().mean((1, 2))
 
     def save(self, out: Path) -> None:
-        """A directory for `from_pretrained`: the model and its image processor; adapters lie beside it."""
-        from safetensors.torch import save_file
-
-        self.module.save_pretrained(out)
+        """The model and its image processor."""
+        super().save(out)
         self.pixels.save(out)
-        ours = {k: v.contiguous() for k, v in self.state_dict().items() if not k.startswith("module.")}
-        save_file(ours, out / "zfscale.safetensors")
 
     def _predict(self, pixels: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """[B, L, P] of pixels [B, C, S, S]; what is said of visible patches means nothing."""
