@@ -1,7 +1,8 @@
 """Metrics of continual pre-training: pure functions of the matrix of held-out losses.
 
-`loss[i][j]` is the held-out loss (nats a token) on domain j after stage i; row 0 is the base model, row i the model
-after learning domain i, so rows 1..K and columns 0..K-1 (domain j is learned at stage j + 1). Less is better.
+`loss[i][j]` is the held-out loss (nats a token, squared error a pixel) on domain j after stage i; row 0 is the base
+model, row i the model after learning domain i, so rows 1..K and columns 0..K-1 (domain j is learned at stage j + 1).
+Less is better.
 """
 
 from __future__ import annotations

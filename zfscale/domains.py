@@ -1,11 +1,13 @@
 """A domain-incremental trial: learn the domains in order, measure the held-out loss on all of them before and after.
 
 L[i][j] is the loss on domain j after stage i, the mean over its held-out examples; row 0 is the pretrained model.
+Where examples have classes, each of these comes with the accuracy of the nearest class mean.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,19 +17,35 @@ from zfscale.methods import DOMAIN_METHODS
 from zfscale.methods.journal import Journal
 from zfscale.records import Eval
 from zfscale.streams import domain_incremental
-from zfscale.streams.domain_incremental import DomainIncremental, Domains, DomainTask
+from zfscale.streams.domain_incremental import DomainIncremental, Domains
 
 if TYPE_CHECKING:
     from zfscale.methods.domains import DomainMethod
     from zfscale.models.lm import LanguageBase
+    from zfscale.models.mim import MaskedImageBase
     from zfscale.records import Sink
     from zfscale.spec import TrialSpec
 
-Row = list[np.ndarray]  # the losses of single examples: a domain an entry, then the upstream one, if any
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured at a stage: a domain an entry, in order of arrival.
+
+    `losses` are of single examples; the upstream domain's, if there is one, come last.
+    """
+
+    losses: list[np.ndarray]
+    accuracy: list[float | None]
+
+    @property
+    def mean_accuracy(self) -> float | None:
+        """Over the domains that have classes."""
+        known = [value for value in self.accuracy if value is not None]
+        return float(np.mean(known)) if known else None
 
 
 def learn(
-    spec: TrialSpec, base: LanguageBase, data: Domains, journal: Journal, cache: dict[Any, Any]
+    spec: TrialSpec, base: LanguageBase | MaskedImageBase, data: Domains, journal: Journal, cache: dict[Any, Any]
 ) -> dict[str, Any]:
     """Run the trial; its metrics by their names in `Outcome`."""
     stream = domain_incremental(spec.stream, data)
@@ -46,25 +64,29 @@ def learn(
 
 def tell(sink: Sink, stage: int, stream: DomainIncremental, rows: list[Row]) -> None:
     """The metrics of the last stage: of each domain, and as task 0 the mean over domains and the upstream loss."""
-    means = [float(losses.mean()) for losses in rows[-1]]
-    for task, base, now, loss in zip(stream, rows[0], rows[-1], means, strict=False):
-        found = {"loss": loss, "perplexity": metrics.perplexity(loss)}
+    row, base = rows[-1], rows[0]
+    means = [float(losses.mean()) for losses in row.losses]
+    for j, task in enumerate(stream):
+        found = {"loss": means[j]}
         if task.bytes_per_token is not None:
-            found["bits_per_byte"] = metrics.bits_per_byte(loss, task.bytes_per_token)
-        else:
-            del found["perplexity"]
+            found["perplexity"] = metrics.perplexity(means[j])
+            found["bits_per_byte"] = metrics.bits_per_byte(means[j], task.bytes_per_token)
+        if (accuracy := row.accuracy[j]) is not None:
+            found["accuracy"] = accuracy
         if stage:
-            found["change_stderr"] = stderr(now - base)
+            found["change_stderr"] = stderr(row.losses[j] - base.losses[j])
         for metric, value in found.items():
             sink.eval(Eval(stage, task.index, metric, value))
     sink.eval(Eval(stage, 0, "stage_loss", float(np.mean(means[: len(stream)]))))
+    if row.mean_accuracy is not None:
+        sink.eval(Eval(stage, 0, "mean_accuracy", row.mean_accuracy))
     if stream.upstream is not None:
         sink.eval(Eval(stage, 0, "upstream_loss", means[-1]))
 
 
 def summary(stream: DomainIncremental, rows: list[Row]) -> dict[str, Any]:
     """The trial's row. Joint training has one stage, so that neither forgetting nor transfer is defined."""
-    loss = [[float(losses.mean()) for losses in row[: len(stream)]] for row in rows]
+    loss = [[float(losses.mean()) for losses in row.losses[: len(stream)]] for row in rows]
     final = metrics.final_loss(loss)
     found: dict[str, Any] = {"final_loss": final, "learning_gain": metrics.learning_gain(loss)}
     if len(loss) == len(stream) + 1:
@@ -76,8 +98,8 @@ def summary(stream: DomainIncremental, rows: list[Row]) -> dict[str, Any]:
         rates = [metrics.bits_per_byte(x, n) for x, n in zip(loss[-1], sizes, strict=True) if n is not None]
         found["bits_per_byte"] = float(np.mean(rates))
     if stream.upstream is not None:
-        found["upstream_loss"] = float(rows[-1][-1].mean())
-    return found
+        found["upstream_loss"] = float(rows[-1].losses[-1].mean())
+    return found | {"last_accuracy": rows[-1].mean_accuracy}
 
 
 def stderr(change: np.ndarray) -> float:
@@ -86,11 +108,8 @@ def stderr(change: np.ndarray) -> float:
 
 
 def _row(method: DomainMethod, stream: DomainIncremental) -> Row:
-    return [method.losses(task) for task in _measured(stream)]
-
-
-def _measured(stream: DomainIncremental) -> list[DomainTask]:
-    return [*stream, *([stream.upstream] if stream.upstream else [])]
+    upstream = [stream.upstream] if stream.upstream else []
+    return Row([method.losses(task) for task in [*stream, *upstream]], [method.accuracy(task) for task in stream])
 
 
 def _base_row(method: DomainMethod, stream: DomainIncremental, cache: dict[Any, Any]) -> Row:

@@ -48,8 +48,10 @@ class Eval:
 class Outcome:
     """How a trial ended: the row of the `trials` table that is not its spec.
 
-    Accuracies are of class-incremental trials; losses (nats a token) and tokens of domain-incremental ones. Forgetting
-    and transfer (bwt, fwt) are in the unit of the trial's kind; positive transfer is good, positive forgetting bad.
+    Accuracies are of class-incremental trials; losses (nats a token, squared error a pixel) and tokens of
+    domain-incremental ones, whose `last_accuracy` is that of the nearest prototype, the mean over domains of images.
+    Forgetting and transfer (bwt, fwt) are in the unit of the trial's kind; positive transfer is good, positive
+    forgetting bad.
     """
 
     status: str  # "finished" | "failed"

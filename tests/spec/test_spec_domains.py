@@ -100,3 +100,51 @@ def test_the_order_of_domains_is_a_permutation_by_seed() -> None:
     assert domain_order(4, None) == [0, 1, 2, 3]
     assert sorted(domain_order(4, 7)) == [0, 1, 2, 3]
     assert domain_order(4, 7) == domain_order(4, 7)
+
+
+IMAGES = """\
+name: images
+model: {name: embedded/mae-nano}
+stream:
+  kind: domain_incremental
+  domains:
+    - {name: glyphs}
+    - {name: other, dataset: owner/pictures}
+  images_per_domain: 64
+method: {name: sequential}
+optimizer: {name: zo-sgd, lr: 1e-3}
+train: {epochs: 1, batch_size: 8, objective: reconstruction}
+"""
+IMAGE_MISTAKES = [
+    (IMAGES, "glyphs", "glyhps", 6, "stream.domains[0].name", "did you mean 'glyphs'?"),
+    (IMAGES, "domain: 64", "domain: 0", 8, "stream.images_per_domain", "expected an integer >= 1 or null, got 0"),
+    (IMAGES, "images_per_domain: 64", "block_size: 64", 8, "stream.block_size", "64 has no effect on images"),
+    (IMAGES, "mae-nano", "vit-nano", 2, "model.name", "unknown model 'embedded/vit-nano'"),
+    (
+        *(IMAGES, ", objective: reconstruction", "", 11, "train.objective"),
+        "'cross_entropy' is no objective for image domains, whose examples are patches to predict; "
+        "allowed: reconstruction, or package.module:function",
+    ),
+    (
+        *(GOOD, "batch_size: 8", "batch_size: 8, objective: reconstruction", 12, "train.objective"),
+        "'reconstruction' is no objective for classes and tokens; allowed: cross_entropy, accuracy, or package",
+    ),
+    (GOOD, "tokens_per_domain", "images_per_domain", 9, "stream.images_per_domain", "6400 has no effect on text"),
+]
+
+
+@pytest.mark.parametrize(("good", "old", "new", "line", "path", "says"), IMAGE_MISTAKES)
+def test_a_mistake_with_images_is_located_and_explained(
+    tmp_path: Path, good: str, old: str, new: str, line: int, path: str, says: str
+) -> None:
+    assert old in good
+    error = message(tmp_path, good.replace(old, new, 1))
+    assert error.startswith(f"x.yaml:{line}: {path}:"), error
+    assert says in error
+
+
+def test_image_domains_expand_and_a_users_objective_goes_with_any(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    for good, kind in ((IMAGES, "images"), (GOOD, "text")):
+        file.write_text(good + "space: {train.objective: {grid: [mine:loss]}}\n")
+        assert [modality(trial.stream) for trial in load(file).trials] == [kind]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -19,19 +19,27 @@ class Batch:
 
     With `micro_batch_size`, the pass goes in parts of that many examples. Each part is weighted by its labels that
     count (those of -100 do not), so that the mean is that of the batch in whatever parts, on however many ranks.
+    `targets` makes of labels what the engine's outputs are compared with.
     """
 
-    def __init__(self, engine: Engine, objective: Objective, micro_batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        objective: Objective,
+        micro_batch_size: int | None = None,
+        targets: Callable[[torch.Tensor], torch.Tensor] = lambda labels: labels,
+    ) -> None:
         self.engine = engine
         self._objective = objective
         self._size = micro_batch_size
+        self._targets = targets
         self.x = self.y = torch.empty(0)
         self._counts = np.empty(0)
 
     def load(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Inputs [B, ...] (images uint8 [B, C, H, W], token ids [B, T]) and labels [B] or [B, T] onto the device."""
+        """Inputs [B, ...] (images uint8 [B, C, H, W], token ids [B, T]) and labels [B, ...] onto the device."""
         self.x = torch.tensor(x, device=self.engine.device)
-        self.y = torch.tensor(y, device=self.engine.device)
+        self.y = self._targets(torch.tensor(y, device=self.engine.device))
         self._counts = (y != IGNORED).reshape(len(y), -1).sum(1)
 
     @property
@@ -85,7 +93,7 @@ def _sum(parts: Iterator[torch.Tensor]) -> torch.Tensor:
 
 
 def _flat(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [B, T, V] and labels [B, T] of token blocks as [B T, V] and [B T]; those of images as they are."""
-    if labels.ndim < 2:
+    """Logits [B, T, V] and labels [B, T] of token blocks as [B T, V] and [B T]; what is of images as it is."""
+    if labels.ndim < 2 or labels.is_floating_point():
         return logits, labels
     return logits.flatten(0, 1), labels.flatten().long()

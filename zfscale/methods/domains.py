@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from zfscale.methods.base import INFERENCE_BATCH
 from zfscale.methods.fit import Fit
 from zfscale.methods.journal import Journal
+from zfscale.methods.prototypes import class_means, cosine
 from zfscale.methods.trainers import ADAPTER
 from zfscale.models.engine import Engine
 from zfscale.models.language import LanguageNetwork
 from zfscale.models.lm import LanguageBase, build_lm
+from zfscale.models.masked_image import MaskedImageNetwork
+from zfscale.models.mim import MaskedImageBase, build_mim
 from zfscale.models.precision import precision_of
 from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
 from zfscale.zo.philox import derive
@@ -28,21 +32,11 @@ if TYPE_CHECKING:
 class DomainMethod:
     """Learns the domains of a stream in order; says, at any time, how well it predicts any of them."""
 
-    def __init__(self, spec: TrialSpec, base: LanguageBase) -> None:
+    def __init__(self, spec: TrialSpec, base: LanguageBase | MaskedImageBase) -> None:
         self.spec = spec
-        # Forward-mode AD has no rule for the fused attention kernels.
-        m, attention = spec.model, "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa"
-        self.network = LanguageNetwork(
-            build_lm(base, attention),
-            m.train,
-            precision_of(spec.train.precision, spec.engine.dtype),
-            derive(spec.seed, 0, ADAPTER),
-            masked=base.masked,
-            tokenizer=base.tokenizer,
-            lora_rank=m.lora_rank,
-            lora_alpha=m.lora_alpha,
-        )
+        self.network = _network(spec, base)
         self.engine = Engine(self.network, spec.train.batch_size, settings=spec.engine)
+        self.network.ready()
 
     def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
         """What is learned at each stage: the stream's domains, unless the method adds to them."""
@@ -62,7 +56,7 @@ class DomainMethod:
         """After training: nothing is dropped or frozen."""
 
     def losses(self, task: DomainTask) -> np.ndarray:
-        """float64 [M]: the mean loss of each held-out example of a domain, in nats a token."""
+        """float64 [M]: the mean loss of each held-out example of a domain, in nats a token or squared error a pixel."""
         size = self.spec.train.micro_batch_size or self.spec.train.batch_size
         self.engine.train(False)
         parts = []
@@ -73,10 +67,43 @@ class DomainMethod:
                 parts.append(self.network.example_losses(self.engine(x), y).double().cpu())
         return torch.cat(parts).numpy()
 
+    def accuracy(self, task: DomainTask) -> float | None:
+        """Share of a domain's held-out images whose nearest class mean, by cosine of the features, is their own's.
+
+        The means are those of its training images. None where examples have no classes.
+        """
+        if task.train_labels is None or task.held_out_labels is None:
+            return None
+        classes = np.unique(task.train_labels)
+        prototypes = class_means(self._features(task.train_x), task.train_labels, classes)
+        nearest = cosine(self._features(task.held_out_x), prototypes).argmax(1).cpu().numpy()
+        return float((classes[nearest] == task.held_out_labels).mean())
+
+    def _features(self, images: np.ndarray) -> torch.Tensor:
+        """Features [N, D] of images, nothing hidden."""
+        batch = max(self.spec.train.batch_size, INFERENCE_BATCH)
+        self.engine.train(False)
+        with torch.no_grad():
+            parts = [
+                self.engine(torch.tensor(images[i : i + batch], device=self.engine.device), features=True)
+                for i in range(0, len(images), batch)
+            ]
+        return torch.cat(parts).float()
+
     @staticmethod
     def trains(task_index: int) -> bool:
         """Whether stage 1..K is trained on."""
         return True
+
+
+def _network(spec: TrialSpec, base: LanguageBase | MaskedImageBase) -> LanguageNetwork | MaskedImageNetwork:
+    # Forward-mode AD has no rule for the fused attention kernels.
+    attention = "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa"
+    precision, seed = precision_of(spec.train.precision, spec.engine.dtype), derive(spec.seed, 0, ADAPTER)
+    m, lora = spec.model, {"lora_rank": spec.model.lora_rank, "lora_alpha": spec.model.lora_alpha}
+    if isinstance(base, MaskedImageBase):
+        return MaskedImageNetwork(build_mim(base, attention), base.pixels, m.train, precision, seed, **lora)
+    return LanguageNetwork(build_lm(base, attention), m.train, precision, seed, base.masked, base.tokenizer, **lora)
 
 
 class Sequential(DomainMethod):

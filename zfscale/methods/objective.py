@@ -13,7 +13,8 @@ import torch.nn.functional as F
 
 from zfscale.errors import ZfscaleError
 
-Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # float32 [B, C], int64 [B] -> the batch's mean
+# float32 [B, C], int64 [B] -> the batch's mean; of hidden patches, float32 [B, M, P] both (`models.masked_image`)
+Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def error_rate(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -21,7 +22,11 @@ def error_rate(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (logits.argmax(1) != labels).float().mean()
 
 
-OBJECTIVES: dict[str, Objective] = {"cross_entropy": F.cross_entropy, "accuracy": error_rate}
+OBJECTIVES: dict[str, Objective] = {
+    "cross_entropy": F.cross_entropy,
+    "accuracy": error_rate,
+    "reconstruction": F.mse_loss,
+}
 
 
 def load(name: str) -> Objective:

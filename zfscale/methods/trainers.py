@@ -82,7 +82,7 @@ class ForwardOnly:
         self.leaves, perturbation = network.prepare(one(task, engine))
         if o.name.startswith("zo-") and not replaying:
             check_eps(self.leaves, o.eps, engine.ranks)
-        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(engine, spec)
+        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec)
         mask = None
         if o.sparsity:
             seed = derive(spec.seed, task.index, SPARSE)
@@ -122,7 +122,7 @@ class FirstOrder:
         training = Engine(network, spec.train.batch_size, self._optimizer, spec.engine, engine.ranks)
         training.start_from(self.leaves)
         training.train(True)
-        self.batch = _batch(training, spec)
+        self.batch = _batch(network, training, spec)
 
     def step(self, seed: int, lr: float) -> StepResult:
         """Backward over the batch and one step of torch.optim's rule; none where the loss is not a number."""
@@ -172,8 +172,8 @@ def check_eps(leaves: Leaves, eps: float, ranks: Ranks) -> None:
         )
 
 
-def _batch(engine: Engine, spec: TrialSpec) -> Batch:
-    return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size)
+def _batch(network: Trained, engine: Engine, spec: TrialSpec) -> Batch:
+    return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size, network.targets)
 
 
 def one(task: Task | DomainTask, engine: Engine) -> torch.Tensor:

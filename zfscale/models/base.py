@@ -40,7 +40,7 @@ def build_vit_nano(epochs: int = 16, seed: int = 0, out: Path = EMBEDDED / "vit-
     torch.manual_seed(seed)  # a command of its own process: the one place where the global generator is ours
     encoder = Encoder(_nano_backbone(), PIXELS)
     mnist = load("mnist5k", 28)
-    random_acc = prototype_accuracy(encoder, mnist)
+    random_acc = prototype_accuracy(encoder.eval(), mnist)
     fashion = load("fashion_mnist", 28)
     head = nn.Linear(encoder.width, len(fashion.classes) * ROTATIONS)
     _train(encoder, head, fashion, epochs, batch_size=128, lr=2e-3)
@@ -127,25 +127,18 @@ def _classifier_accuracy(encoder: Encoder, head: nn.Linear, data: ImageData) -> 
     return float((logits.argmax(1).numpy() == data.test_y).mean())
 
 
-def prototype_accuracy(encoder: Encoder, data: ImageData) -> float:
+def prototype_accuracy(features: Callable[[torch.Tensor], torch.Tensor], data: ImageData) -> float:
     """Nearest class mean by cosine (SimpleCIL) over all classes at once."""
-    encoder.eval()
-    train, test = _map(encoder, data.train_x), _map(encoder, data.test_x)
+    train, test = _map(features, data.train_x), _map(features, data.test_x)
     labels = torch.from_numpy(data.train_y)
-    means = torch.stack([train[labels == c].mean(0) for c in range(len(data.classes))])
+    means = torch.stack([train[labels == c].mean(0) for c in range(int(labels.max()) + 1)])
     guess = (F.normalize(test) @ F.normalize(means).T).argmax(1).numpy()
     return float((guess == data.test_y).mean())
 
 
 def _save(encoder: Encoder, out: Path, facts: dict[str, float]) -> None:
     encoder.backbone.save_pretrained(out)  # type: ignore[operator]
-    stats = {
-        "do_normalize": True,
-        "image_mean": list(PIXELS.mean),
-        "image_std": list(PIXELS.std),
-        "size": PIXELS.size,
-    }
-    (out / "preprocessor_config.json").write_text(json.dumps(stats, indent=2) + "\n")
+    PIXELS.save(out)
     (out / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
@@ -155,4 +148,14 @@ def _build_lm_nano(**options: Any) -> dict[str, float]:
     return build_lm_nano(**options)
 
 
-BUILDERS: dict[str, Callable[..., dict[str, float]]] = {"vit-nano": build_vit_nano, "lm-nano": _build_lm_nano}
+def _build_mae_nano(**options: Any) -> dict[str, float]:
+    from zfscale.models.mae_base import build_mae_nano
+
+    return build_mae_nano(**options)
+
+
+BUILDERS: dict[str, Callable[..., dict[str, float]]] = {
+    "vit-nano": build_vit_nano,
+    "lm-nano": _build_lm_nano,
+    "mae-nano": _build_mae_nano,
+}

@@ -36,17 +36,9 @@ class Network(Trained):
     def save(self, out: Path) -> None:
         """A directory for `from_pretrained`: the encoder and its image processor; adapters and head lie beside it."""
         from safetensors.torch import save_file
-        from transformers.image_processing_base import ImageProcessingMixin
 
         backbone: Any = self.encoder.backbone
         backbone.save_pretrained(out)
-        pixels = self.encoder.pixels
-        stats = {
-            "do_normalize": True,
-            "image_mean": list(pixels.mean),
-            "image_std": list(pixels.std),
-            "size": pixels.size,
-        }
-        ImageProcessingMixin(**stats).save_pretrained(out)
+        self.encoder.pixels.save(out)
         ours = {k: v.contiguous() for k, v in self.state_dict().items() if not k.startswith("encoder.")}
         save_file(ours, out / "zfscale.safetensors")

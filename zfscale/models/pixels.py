@@ -6,6 +6,7 @@ Shapes: B batch, C channels, H W pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,13 @@ class Pixels:
         mean = x.new_tensor(self.mean).view(1, -1, 1, 1)
         std = x.new_tensor(self.std).view(1, -1, 1, 1)
         return ((x - mean) / std).to(dtype)
+
+    def save(self, out: Path) -> None:
+        """Write the image processor's file of a model in the directory `out`."""
+        from transformers.image_processing_base import ImageProcessingMixin
+
+        stats = {"do_normalize": True, "image_mean": list(self.mean), "image_std": list(self.std), "size": self.size}
+        ImageProcessingMixin(**stats).save_pretrained(out)
 
     def _to_channels(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[1] == self.channels:

@@ -44,6 +44,14 @@ class Trained(nn.Module):
             leaves, perturbation = self._hook()
         return leaves, perturbation
 
+    def ready(self) -> None:
+        """Forwards before `prepare` compute in the same number formats as those after it."""
+        self._hook()
+
+    def targets(self, labels: torch.Tensor) -> torch.Tensor:
+        """What outputs are compared with: the labels as they are, where the network does not say otherwise."""
+        return labels
+
     def save(self, out: Path) -> None:
         """Write the model to a directory that `from_pretrained` reads."""
         raise NotImplementedError

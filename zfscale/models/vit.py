@@ -63,7 +63,7 @@ def load_base(name: str, input_range: str = "processor") -> BaseModel:
     if tower.config.model_type in RANDOM:
         raise ModelError(f"model {name!r}: {tower.config.model_type} hides random patches of every image it is given")
     weights = {k: to_numpy(v) for k, v in tower.state_dict().items() if not k.startswith("pooler.dense")}
-    return BaseModel(name, tower.config, weights, _pixels(name, where, tower.config, input_range))
+    return BaseModel(name, tower.config, weights, pixels_of(name, where, tower.config, input_range))
 
 
 def resolve(name: str) -> str:
@@ -135,7 +135,11 @@ def quiet() -> Iterator[None]:
             hf.enable_progress_bar()
 
 
-def _pixels(name: str, where: str, config: Any, input_range: str) -> Pixels:
+def pixels_of(name: str, where: str, config: Any, input_range: str) -> Pixels:
+    """The input contract of a model: the sizes of its configuration, the statistics of its image processor.
+
+    Errors: ModelError if it does not take square images of one size.
+    """
     from transformers.image_processing_base import ImageProcessingMixin
 
     size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)

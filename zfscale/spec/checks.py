@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zfscale.errors import nearest
-from zfscale.spec.domains import domain_findings, domain_model
+from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_model, modality
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
 from zfscale.spec.schema import DatasetPath, MethodSpec, ModelSpec, OptimizerSpec, StreamSpec, TrainSpec
 
@@ -32,6 +32,20 @@ def learning(method: MethodSpec, stream: StreamSpec) -> list[Finding]:
         return []
     message = f"{method.name!r} does not learn a {stream.kind} stream; allowed: {', '.join(METHODS[stream.kind])}"
     return [(("method", "name"), message)]
+
+
+def aim(train: TrainSpec, stream: StreamSpec) -> list[Finding]:
+    """What of an objective does not go with the stream; a user's own function goes with any."""
+    domains = stream.kind == "domain_incremental"
+    images = domains and modality(stream) == "images"
+    if ":" in train.objective or (domains and stream.domains is None):
+        return []
+    if images == (train.objective == "reconstruction"):
+        return []
+    allowed = "reconstruction" if images else "cross_entropy, accuracy"
+    what = "image domains, whose examples are patches to predict" if images else "classes and tokens"
+    message = f"{train.objective!r} is no objective for {what}; allowed: {allowed}, or package.module:function"
+    return [(("train", "objective"), message)]
 
 
 def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
@@ -77,7 +91,7 @@ def _model(model: ModelSpec) -> list[Finding]:
 def _stream(stream: StreamSpec) -> list[Finding]:
     found: list[Finding] = [
         (("stream", key), "has no effect on class_incremental; allowed: null, or kind: domain_incremental")
-        for key in ("domains", "upstream", "order_seed", "block_size", "tokens_per_domain")
+        for key in ("domains", "upstream", "order_seed", *TEXT_KEYS, *IMAGE_KEYS)
         if getattr(stream, key) is not None
     ]
     dataset, tasks = stream.dataset, stream.tasks

@@ -16,6 +16,7 @@ from zfscale.spec.yaml import Place
 
 Modality = Literal["text", "images"]
 TEXT_KEYS = ("block_size", "tokens_per_domain")
+IMAGE_KEYS = ("images_per_domain",)
 
 
 def modality(stream: StreamSpec) -> Modality:
@@ -96,18 +97,22 @@ def _files(place: Place, source: DomainPath) -> list[Finding]:
 
 
 def _blocks(stream: StreamSpec, what: Modality) -> list[Finding]:
+    found: list[Finding] = [
+        (("stream", key), f"{getattr(stream, key)} has no effect on {what}; allowed: null")
+        for key in (TEXT_KEYS if what == "images" else IMAGE_KEYS)
+        if getattr(stream, key) is not None
+    ]
     if what == "images":
-        return [
-            (("stream", key), f"{getattr(stream, key)} has no effect on images; allowed: null")
-            for key in TEXT_KEYS
-            if getattr(stream, key) is not None
-        ]
+        return found
     if stream.block_size is None:
-        return [(("stream", "block_size"), "missing; expected an integer >= 2, the tokens of an example")]
+        return [*found, (("stream", "block_size"), "missing; expected an integer >= 2, the tokens of an example")]
     return [
-        (("stream", key), f"{budget} tokens are less than one block of {stream.block_size}")
-        for key in ("tokens_per_domain", "held_out_tokens")
-        if (budget := getattr(stream, key)) is not None and budget < stream.block_size
+        *found,
+        *(
+            (("stream", key), f"{budget} tokens are less than one block of {stream.block_size}")
+            for key in ("tokens_per_domain", "held_out_tokens")
+            if (budget := getattr(stream, key)) is not None and budget < stream.block_size
+        ),
     ]
 
 

@@ -9,11 +9,12 @@ from collections.abc import Collection
 from zfscale.errors import nearest
 from zfscale.spec.yaml import Place
 
-CLASSES = {"mnist5k": 10, "digits": 10, "fashion_mnist": 10}  # image datasets that come by name -> classes
+# Image datasets that come by name -> classes.
+CLASSES = {"mnist5k": 10, "digits": 10, "fashion_mnist": 10, "fashion1k": 10, "glyphs": 52, "photos": 3}
 TEXTS = ("python-code", "cpp-headers", "reference", "licenses", "docstrings")  # text domains that do
 MODELS = ("embedded/vit-nano",)  # for class_incremental
 LANGUAGE_MODELS = ("embedded/lm-nano",)
-IMAGE_MODELS: tuple[str, ...] = ()  # for domain_incremental image streams
+IMAGE_MODELS = ("embedded/mae-nano",)  # for domain_incremental image streams
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
 PATH_LIKE = ("/", "./", "../", "~")
 

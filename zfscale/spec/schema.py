@@ -20,7 +20,8 @@ from zfscale.spec.text import ResultsPlace, Text, UserPath
 
 MAX_SEED = 2**32 - 1  # the widest seed that every random generator below us accepts
 
-OBJECTIVES = ("accuracy", "cross_entropy")  # those with a name; any other is the path of a user's function
+# Those with a name; any other is the path of a user's function.
+OBJECTIVES = ("accuracy", "cross_entropy", "reconstruction")
 
 
 def _objective(name: str) -> str:
@@ -104,7 +105,7 @@ class StreamSpec(Block):
     )
     dataset: Dataset | None = Field(
         default=None,
-        description="class_incremental: a name (mnist5k, digits, fashion_mnist), a hub id, "
+        description="class_incremental: a name (mnist5k, digits, fashion_mnist, fashion1k, glyphs, photos), a hub id, "
         "or {path: DIR, format: imagefolder}",
     )
     tasks: int | None = Field(
@@ -125,6 +126,12 @@ class StreamSpec(Block):
         default=None, ge=1, description="text domains: training budget of each; null: all there is"
     )
     held_out_tokens: int = Field(default=16384, ge=1, description="text domains: tokens of each that are evaluated on")
+    images_per_domain: int | None = Field(
+        default=None, ge=1, description="image domains: training budget of each; null: all there are"
+    )
+    held_out_images: int = Field(
+        default=512, ge=1, description="image domains: how many of a domain's test images are evaluated on, at most"
+    )
 
 
 class MethodSpec(Block):
@@ -218,7 +225,8 @@ class TrainSpec(Block):
     )
     objective: Annotated[str, AfterValidator(_objective)] = Field(
         default="cross_entropy",
-        description="what is minimised: cross_entropy, accuracy (0-1 loss), or your own package.module:function",
+        description="what is minimised: cross_entropy, accuracy (0-1 loss), reconstruction (squared error of hidden "
+        "pixels, for image domains), or your own package.module:function",
     )
 
 
@@ -267,6 +275,7 @@ class TrialSpec(Block):
         "stream.order_seed": int,
         "stream.block_size": int,
         "stream.tokens_per_domain": int,
+        "stream.images_per_domain": int,
         "optimizer.first_order.name": str,
         "optimizer.first_order.lr": float,
         "optimizer.first_order.epochs": int,

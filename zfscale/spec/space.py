@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from zfscale.errors import nearest
-from zfscale.spec.checks import findings, learning, training
+from zfscale.spec.checks import aim, findings, learning, training
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document
 from zfscale.spec.layout import layout
@@ -50,7 +50,8 @@ def expand(document: Document, spec: SweepSpec) -> list[TrialSpec]:
         try:
             trial = TrialSpec.model_validate(_apply(template, assignments))
             found = dict([*check(trial.model, trial.stream), *learning(trial.method, trial.stream)])
-            found |= dict([*training(trial.optimizer, trial.train), *layout(trial, spec.resources)])
+            found |= dict([*aim(trial.train, trial.stream), *training(trial.optimizer, trial.train)])
+            found |= layout(trial, spec.resources)
             trials.setdefault(trial.trial_id, trial)
         except ValidationError as error:
             found = explain(TrialSpec, error)

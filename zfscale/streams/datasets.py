@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zfscale.errors import DataError, nearest
+from zfscale.streams import pictures
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,15 +94,29 @@ def fashion_mnist() -> ImageData:
                 f"fashion_mnist: neither {FASHION_MNIST_DIR} (apt-get install dataset-fashion-mnist) "
                 f"nor the hub's {FASHION_MNIST_HUB} can be read: {error}"
             ) from error
-    names = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"]
     parts = [_idx(FASHION_MNIST_DIR / f"{p}.gz") for p in _FASHION_FILES]
     return ImageData(
         parts[0][:, None],
         parts[1].astype(np.int64),
         parts[2][:, None],
         parts[3].astype(np.int64),
-        tuple(names),
+        pictures.FASHION_CLASSES,
     )
+
+
+def photos() -> ImageData:
+    """1,038 tiles of three photographs, see `pictures`; 80/20 split. NOTE: tiles of both splits lie side by side."""
+    return _split(*pictures.photos())
+
+
+def glyphs() -> ImageData:
+    """1,144 printed letters in 22 fonts, see `pictures`; 80/20 split."""
+    return _split(*pictures.glyphs())
+
+
+def fashion1k() -> ImageData:
+    """1,000 pictures of Fashion-MNIST's test split, see `pictures`; 80/20 split."""
+    return _split(*pictures.fashion1k())
 
 
 def hub(dataset: str, size: int) -> ImageData:
@@ -157,7 +172,7 @@ def to_uint8(images: Iterable[Image], size: int) -> np.ndarray:
     pictures = [im.convert("L" if grey else "RGB") for im in pictures]
     shapes = {im.size for im in pictures}
     if len(shapes) > 1 or max(max(s) for s in shapes) > size:
-        pictures = [_resize_and_crop(im, size) for im in pictures]
+        pictures = [resize_and_crop(im, size) for im in pictures]
     stack = np.stack([np.asarray(im, dtype=np.uint8) for im in pictures])
     return stack[:, None] if grey else np.ascontiguousarray(stack.transpose(0, 3, 1, 2))
 
@@ -169,7 +184,7 @@ def _eight_bits(image: Image) -> Image:
     return pil.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I") else image
 
 
-def _resize_and_crop(image: Image, size: int) -> Image:
+def resize_and_crop(image: Image, size: int) -> Image:
     """Shorter side to `size`, centre crop: the usual test transform, at the model's own resolution."""
     from PIL import Image as pil
 
@@ -195,7 +210,7 @@ def _read_folder(root: Path, names: Sequence[str], size: int) -> tuple[np.ndarra
             except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:  # all that Pillow raises
                 raise DataError(f"{file}: not a readable image: {error}") from error
             # cut at once, so that a folder of large photographs is never whole in memory
-            pictures.append(_resize_and_crop(picture, size) if max(picture.size) > size else picture)
+            pictures.append(resize_and_crop(picture, size) if max(picture.size) > size else picture)
         labels += [label] * len(files)
     return to_uint8(pictures, size), np.asarray(labels, dtype=np.int64)
 
@@ -248,4 +263,7 @@ DATASETS: dict[str, Callable[[], ImageData]] = {
     "mnist5k": mnist5k,
     "digits": digits,
     "fashion_mnist": fashion_mnist,
+    "fashion1k": fashion1k,
+    "glyphs": glyphs,
+    "photos": photos,
 }

@@ -1,7 +1,8 @@
 """Domain-incremental stream: domains arrive one after the other, each with examples and what to predict of them.
 
 Shapes: N training and M held-out examples. An example of text is a block of B tokens, and what is to be predicted the
-B - 1 tokens that follow; a masked language model is given blocks with masks and predicts what was there.
+B - 1 tokens that follow; a masked language model is given blocks with masks and predicts what was there. An image comes
+with the mask that hides some of its patches, and what is to be predicted are the pixels there (`masked_images`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from zfscale.streams.text import TextDomain
 class DomainTask:
     """Domain `index` of 1..K; inputs [N, ...] and targets [N, ...]. `index` 0 is the upstream domain.
 
-    `bytes_per_token` turns a loss a token into bits a byte of text; None where examples are no text.
+    `bytes_per_token` turns a loss a token into bits a byte of text; None where examples are no text. Where examples
+    have classes, `train_labels` [N] and `held_out_labels` [M] name them; no loss looks at these.
     """
 
     index: int
@@ -30,6 +32,8 @@ class DomainTask:
     held_out_x: np.ndarray
     held_out_y: np.ndarray
     bytes_per_token: float | None = None
+    train_labels: np.ndarray | None = None
+    held_out_labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

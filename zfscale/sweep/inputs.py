@@ -8,14 +8,17 @@ from typing import Any
 from zfscale.errors import SpecError
 from zfscale.methods import objective
 from zfscale.models.lm import LanguageBase, load_lm, tokenizer_of
+from zfscale.models.mim import MaskedImageBase, load_mim
 from zfscale.models.vit import BaseModel, load_base
 from zfscale.spec import DomainSpec, StreamSpec, TrialSpec
+from zfscale.spec.domains import modality
 from zfscale.streams import STREAMS, Stream
 from zfscale.streams.datasets import ImageData, load
 from zfscale.streams.domain_incremental import Domains, DomainTask, causal, masked
+from zfscale.streams.masked_images import Patches, image_domain
 from zfscale.streams.text import load_domain
 
-Base = BaseModel | LanguageBase
+Base = BaseModel | LanguageBase | MaskedImageBase
 Data = ImageData | Domains
 
 ORDER = {"order_seed", "class_order_seed", "tasks"}  # what of a stream only arranges its data
@@ -23,8 +26,7 @@ ORDER = {"order_seed", "class_order_seed", "tasks"}  # what of a stream only arr
 
 def model_key(spec: TrialSpec) -> str:
     """Trials with equal keys start from the same weights."""
-    kind = "lm" if spec.stream.kind == "domain_incremental" else "vit"
-    return f"{kind} {spec.model.model_dump_json(include={'name', 'input_range'})}"
+    return f"{_kind(spec)} {spec.model.model_dump_json(include={'name', 'input_range'})}"
 
 
 def data_key(spec: TrialSpec) -> str:
@@ -55,7 +57,7 @@ class Inputs:
                 self._streams[key] = STREAMS[spec.stream.kind](spec.stream, self._data[key[0]])
 
     def of(self, spec: TrialSpec) -> tuple[Any, Any]:
-        """The trial's model and data: BaseModel and ImageData, or LanguageBase and Domains."""
+        """The trial's model and data: BaseModel and ImageData, or a language or masked image model and Domains."""
         return self._models[model_key(spec)], self._data[data_key(spec)]
 
     def stream(self, spec: TrialSpec) -> Any:
@@ -67,8 +69,17 @@ class Inputs:
         return {key: put(value) for key, value in (self._models | self._data).items()}
 
 
+def _kind(spec: TrialSpec) -> str:
+    """What is loaded for a trial: "vit", "lm" or "mim"."""
+    if spec.stream.kind == "class_incremental":
+        return "vit"
+    return "lm" if modality(spec.stream) == "text" else "mim"
+
+
 def _load_model(spec: TrialSpec) -> Base:
-    if spec.stream.kind == "domain_incremental":
+    if _kind(spec) == "mim":
+        return load_mim(spec.model.name, spec.model.input_range)
+    if _kind(spec) == "lm":
         base, size = load_lm(spec.model.name), spec.stream.block_size
         if base.max_block is not None and size is not None and size > base.max_block:
             raise SpecError(f"stream.block_size: {size} tokens, but {base.name} has positions for {base.max_block}")
@@ -79,6 +90,8 @@ def _load_model(spec: TrialSpec) -> Base:
 def _load_data(spec: TrialSpec, base: Base) -> Data:
     if isinstance(base, LanguageBase):
         return _texts(spec.stream, base)
+    if isinstance(base, MaskedImageBase):
+        return _images(spec.stream, base)
     return load(spec.stream.dataset, base.pixels.size)
 
 
@@ -93,3 +106,15 @@ def _texts(stream: StreamSpec, base: LanguageBase) -> Domains:
 
     tasks = [read(domain, stream.tokens_per_domain) for domain in stream.domains]
     return Domains(tasks, None if stream.upstream is None else read(stream.upstream, size))
+
+
+def _images(stream: StreamSpec, base: MaskedImageBase) -> Domains:
+    c = base.config
+    patches = Patches(c.image_size, c.num_channels, c.patch_size, base.hidden)
+    assert stream.domains is not None
+
+    def read(domain: DomainSpec, images: int | None) -> DomainTask:
+        return image_domain(domain.name, load(domain.source, c.image_size), patches, images, stream.held_out_images)
+
+    tasks = [read(domain, stream.images_per_domain) for domain in stream.domains]
+    return Domains(tasks, None if stream.upstream is None else read(stream.upstream, 1))
