@@ -9,23 +9,33 @@ scratch=$(mktemp -d "/tmp/zfscale-$SLURM_JOB_ID.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 # Slurm kills what has not ended some seconds after SIGTERM; by then the directory must be gone.
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
+# How often a worker looks for the head, every other second: it may start first.
+export RAY_NUM_REDIS_GET_RETRIES=150
 
 mapfile -t options < <(port_options "$SLURM_JOB_ID" "$role")
+options+=(--node-ip-address="$address" --num-cpus="$cpus" --num-gpus="$gpus" --include-log-monitor=false)
 if [ "$role" = head ]; then
   options+=(--head --include-dashboard=false --dashboard-host=127.0.0.1 --no-monitor)
 else
-  options+=("--address=$head:$(first_port "$SLURM_JOB_ID")")
+  options+=(--address="$head:$(first_port "$SLURM_JOB_ID")")
 fi
-# `scancel --signal=USR1` without --batch signals every process of the steps: Ray ignores it, the batch script is told.
-(trap '' USR1 && exec ray start "${options[@]}" --node-ip-address="$address" --num-cpus="$cpus" --num-gpus="$gpus" \
-  --temp-dir="$scratch/r" --disable-usage-stats --log-style=record --log-color=false --block) >"$scratch/log" 2>&1 &
-ray=$! asked=''
-trap 'asked=yes; kill "$ray" 2>/dev/null || true' TERM INT
+
+asked='' ray=''
+trap 'asked=yes; [ -z "$ray" ] || kill "$ray" 2>/dev/null || true' TERM INT
 trap 'scancel --batch --signal=USR1 "$SLURM_JOB_ID"' USR1
-while kill -0 "$ray" 2>/dev/null; do
-  wait "$ray" && status=0 || status=$?
+# Ray gives a node half a minute to start, which is not enough where the file system is cold: then again.
+for try in 1 2 3; do
+  # `scancel --signal=USR1` without --batch signals every process of the steps: Ray ignores it, the trap above tells the
+  # batch script.
+  (trap '' USR1 && exec ray start "${options[@]}" --temp-dir="$scratch/$try" --disable-usage-stats \
+    --log-style=record --log-color=false --block) >"$scratch/log" 2>&1 &
+  ray=$!
+  while kill -0 "$ray" 2>/dev/null; do
+    wait "$ray" && status=0 || status=$?
+  done
+  [ -z "$asked" ] || exit 0
+  echo "Ray on $SLURMD_NODENAME has ended (start $try):" >&2
+  tail -n 20 "$scratch/log" >&2
+  ! grep -q "Ray runtime started" "$scratch/log" || break
 done
-[ -z "$asked" ] || exit 0
-echo "Ray on $SLURMD_NODENAME ended:" >&2
-tail -n 20 "$scratch/log" >&2
 exit "$status"

@@ -14,26 +14,30 @@ def main(cluster: str, seconds: float, expected: set[str]) -> str | None:
     """None when all have joined in time; otherwise what to tell the user."""
     deadline = time.monotonic() + seconds
     joined: set[str] = set()
-    host, port = cluster.rsplit(":", 1)
-    while time.monotonic() < deadline:
-        if not ray.is_initialized():
-            if listens(host, int(port)):
-                ray.init(address=cluster, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            joined = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-            if expected <= joined:
-                have = ray.cluster_resources()
-                print(f"{len(joined)} Ray nodes: {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs", flush=True)
-                return None
+    problem = ""
+    while not expected <= joined:
+        if time.monotonic() > deadline:
+            missing = sorted(expected - joined)
+            late = f"{len(missing)} of {len(expected)} Ray nodes have not joined in {seconds:g} s"
+            return f"{late}: {', '.join(missing)}{problem}"
         time.sleep(0.5)
-    missing = ", ".join(sorted(expected - joined))
-    return f"{len(expected - joined)} of {len(expected)} Ray nodes have not joined in {seconds:g} s: {missing}"
+        try:
+            if ray.is_initialized():
+                joined = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+            elif listens(cluster):
+                ray.init(address=cluster, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError) as error:  # a head that starts again, or somebody else's
+            problem = f" ({error.__cause__ or error})"
+    have = ray.cluster_resources()
+    print(f"{len(joined)} Ray nodes: {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs", flush=True)
+    return None
 
 
-def listens(host: str, port: int) -> bool:
+def listens(address: str) -> bool:
     """Whether there is a server."""
+    host, port = address.rsplit(":", 1)
     try:
-        socket.create_connection((host, port), timeout=2).close()
+        socket.create_connection((host, int(port)), timeout=2).close()
     except OSError:
         return False
     return True
