@@ -220,6 +220,7 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
                 "order_seed": 1,
                 "block_size": 64,
                 "tokens_per_domain": 640,
+                "images_per_domain": 5,
             },
             "method": {"name": "replay"},
             "optimizer": {"name": "fo-adamw", "lr": 1e-3},

@@ -250,6 +250,6 @@ def test_the_hubs_client_offline(tmp_path):
     assert done.returncode == 0, done.stderr
     refused, columns = done.stdout.splitlines()
     assert refused.startswith("REFUSED dataset 'somebody/something' cannot be loaded: ")
-    assert "allowed: digits, fashion_mnist, mnist5k" in refused
+    assert "allowed: digits, fashion1k, fashion_mnist, glyphs, mnist5k" in refused
     assert columns.startswith("COLUMNS dataset ")
     assert "needs an Image and a ClassLabel column" in columns
