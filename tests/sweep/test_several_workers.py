@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 PLAIN = {"seconds", "peak_memory_bytes", "attempts", "bytes_sent"}
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.workers, pytest.mark.timeout(900)]
 
 
 def sweep(path: Path, workers: int, **blocks: object) -> Path:
