@@ -146,7 +146,7 @@ class Team:
 
     def _end(self, over: threading.Event, watch: threading.Thread) -> None:
         """Rank 0 has failed: give the others' word a moment to arrive, then end them."""
-        watch.join(timeout=10.0)
+        watch.join(timeout=LAST_WORDS)
         over.set()
         self._kill()
 
