@@ -14,6 +14,9 @@ export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
 mapfile -t options < <(port_options "$SLURM_JOB_ID" "$role")
 options+=(--node-ip-address="$address" --num-cpus="$cpus" --num-gpus="$gpus" --include-log-monitor=false)
 if [ "$role" = head ]; then
+  # Without an option of its own: the dashboard's process serves metrics even where the dashboard is off.
+  DASHBOARD_METRIC_PORT=$(($(first_port "$SLURM_JOB_ID") + 9))
+  export DASHBOARD_METRIC_PORT
   options+=(--head --include-dashboard=false --dashboard-host=127.0.0.1 --no-monitor)
 else
   options+=(--address="$head:$(first_port "$SLURM_JOB_ID")")
