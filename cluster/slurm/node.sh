@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One Ray node, as a step of the job: `node.sh head|worker ITS_ADDRESS HEAD_ADDRESS CPUS GPUS`. Ends with the step.
+# One Ray node, as a step of the job: `node.sh head|worker ITS_ADDRESS HEAD_ADDRESS CPUS GPUS`. It prints the node's
+# name when Ray runs there, and ends with the step.
 set -euo pipefail
 . cluster/slurm/ports.sh
 
@@ -9,16 +10,21 @@ scratch=$(mktemp -d "/tmp/zfscale-$SLURM_JOB_ID.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 # Slurm kills what has not ended some seconds after SIGTERM; by then the directory must be gone.
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
-# How often a worker looks for the head, every other second: it may start first.
-export RAY_NUM_REDIS_GET_RETRIES=150
 
 mapfile -t options < <(port_options "$SLURM_JOB_ID" "$role")
 options+=(--node-ip-address="$address" --num-cpus="$cpus" --num-gpus="$gpus" --include-log-monitor=false)
 if [ "$role" = head ]; then
+  # Without an option of its own: the dashboard's process serves metrics even where the dashboard is off.
+  DASHBOARD_METRIC_PORT=$(($(first_port "$SLURM_JOB_ID") + 9))
+  export DASHBOARD_METRIC_PORT
   options+=(--head --include-dashboard=false --dashboard-host=127.0.0.1 --no-monitor)
 else
   options+=(--address="$head:$(first_port "$SLURM_JOB_ID")")
 fi
+
+started() {
+  grep -q "Ray runtime started" "$scratch/log"
+}
 
 asked='' ray=''
 trap 'asked=yes; [ -z "$ray" ] || kill "$ray" 2>/dev/null || true' TERM INT
@@ -30,12 +36,18 @@ for try in 1 2 3; do
   (trap '' USR1 && exec ray start "${options[@]}" --temp-dir="$scratch/$try" --disable-usage-stats \
     --log-style=record --log-color=false --block) >"$scratch/log" 2>&1 &
   ray=$!
-  while kill -0 "$ray" 2>/dev/null; do
+  until started; do
+    kill -0 "$ray" 2>/dev/null || break
+    sleep 0.2
+  done
+  ! started || echo "$SLURMD_NODENAME"
+  while :; do # a signal ends the wait early
     wait "$ray" && status=0 || status=$?
+    kill -0 "$ray" 2>/dev/null || break
   done
   [ -z "$asked" ] || exit 0
   echo "Ray on $SLURMD_NODENAME has ended (start $try):" >&2
   tail -n 20 "$scratch/log" >&2
-  ! grep -q "Ray runtime started" "$scratch/log" || break
+  ! started || break
 done
 exit "$status"

@@ -14,8 +14,8 @@ port_options() { # JOB_ID head|worker
     metrics-export)
   port=$(first_port "$1")
   if [ "$2" = head ]; then
-    # The dashboard is off, but Ray insists on a port for it. The client server is off too unless grpcio is installed
-    # (it is not in our lock file): then it cannot be turned off.
+    # The dashboard is off, but Ray insists on a port for it. The client server is off too unless grpcio is installed,
+    # which `make slurm` does not ask for: then Ray cannot be told to do without.
     echo "--port=$port"
     services+=(dashboard)
     ! python -c 'import grpc' 2>/dev/null || services+=(ray-client-server)

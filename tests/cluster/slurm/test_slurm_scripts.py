@@ -11,7 +11,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -65,13 +64,6 @@ def test_no_port_that_ray_start_can_set_is_left_to_it():
     assert settable == {*ports(1, "head"), "ray-client-server-port"}
 
 
-def test_nodes_that_do_not_join_in_time_are_named():
-    script = [sys.executable, SCRIPTS / "wait_for_nodes.py", "127.0.0.1:1", "1", "10.0.0.1", "10.0.0.2"]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr == "2 of 2 Ray nodes have not joined in 1 s: 10.0.0.1, 10.0.0.2\n"
-
-
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_shellcheck_finds_nothing():
     files = [*SCRIPTS.glob("*.sh"), SCRIPTS / "sweep.sbatch", *Path(__file__).parent.glob("*.sh")]
@@ -88,9 +80,9 @@ STAND_INS = {
         *) echo "scontrol $*" >>$LOG ;;
         esac""",
     "srun": f"""echo "srun $*" >>$LOG; echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN" >>$LOG.tokens
-        echo $$ >$(grep -o 'head\\|worker' <<<"$*" | sed "s|^|$LOG.|"); {SLEEPS}""",
+        echo $$ >$(grep -o 'head\\|worker' <<<"$*" | sed "s|^|$LOG.|")
+        sed 's/.*--nodelist=\\([^ ]*\\).*/\\1/' <<<"$*"; {SLEEPS}""",
     "scancel": 'echo "scancel $*" >>$LOG; kill $(cat $LOG.head $LOG.worker)',
-    "python": "until [ -s $LOG.head ] && [ -s $LOG.worker ]; do sleep 0.02; done",  # waits for the nodes
     "zfscale": 'echo "zfscale $*" >>$LOG; ' + SLEEPS,
 }
 
@@ -102,6 +94,8 @@ CATCHES_TERM = """trap 'echo zfscale told >>$LOG; exit 130' TERM
 
 class Job:
     """The job's script among stand-ins."""
+
+    script = SCRIPTS / "sweep.sbatch"
 
     def __init__(self, where: Path, **stand_ins: str) -> None:
         self.log, bin_ = where / "log", where / "bin"
@@ -115,7 +109,7 @@ class Job:
 
     def start(self, **env: str) -> None:
         self.process = subprocess.Popen(
-            ["bash", SCRIPTS / "sweep.sbatch", "FILE", "--set", "a=b c"],
+            ["bash", self.script, "FILE", "--set", "a=b c"],
             env=self.env | env,
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -150,7 +144,7 @@ def test_the_job_starts_a_step_a_node_and_ends_as_its_sweep_does(tmp_path):
     assert job.calls("zfscale") == ["zfscale run FILE --set a=b c --address 10.0.0.1:10120"]
     step = "srun --overlap --nodes=1 --ntasks=1 --nodelist={} --cpus-per-task=3 --gpus-per-node=1 bash {} {} 3 1"
     node = "cluster/slurm/node.sh"
-    assert sorted(job.calls("srun")) == [
+    assert job.calls("srun") == [
         step.format("n1", node, "head 10.0.0.1 10.0.0.1"),
         step.format("n2", node, "worker 10.0.0.2 10.0.0.1"),
     ]
@@ -218,15 +212,27 @@ def test_a_head_that_ends_is_an_error(tmp_path):
     os.kill(job.pid("head"), signal.SIGKILL)
     code, _, err = job.end()
     assert code == 1
-    assert "sweep.sbatch: a Ray node has ended (its last words are above)" in err
+    assert "sweep.sbatch: the Ray head has ended (its last words are above)" in err
 
 
-def test_a_cluster_that_does_not_start_is_an_error(tmp_path):
-    job = Job(tmp_path, python=STAND_INS["python"] + "; echo 1 of 2 nodes >&2; exit 1")
+def test_a_node_on_which_ray_does_not_start_is_an_error(tmp_path):
+    job = Job(tmp_path, srun="echo Ray says why >&2; exit 1", scancel="exit 1")
     job.start()
     code, _, err = job.end()
     assert code == 1
-    assert err == "1 of 2 nodes\nsweep.sbatch: the Ray cluster did not start\n"
+    assert err == "Ray says why\nsweep.sbatch: Ray has not started on all nodes (its last words are above)\n"
+    assert job.calls("zfscale") == []
+
+
+def test_a_node_on_which_ray_does_not_start_in_time_is_named(tmp_path):
+    silent = 'case "$*" in *worker*) sleep 60 & echo $! >$LOG.worker; wait ;; *) '
+    job = Job(tmp_path, srun=silent + STAND_INS["srun"] + " ;; esac")
+    job.script = tmp_path / "impatient"
+    job.script.write_text((SCRIPTS / "sweep.sbatch").read_text().replace("START_TIMEOUT=300", "START_TIMEOUT=2"))
+    job.start()
+    code, _, err = job.end()
+    assert code == 1
+    assert "sweep.sbatch: Ray has not started on n2 in 2 s\n" in err
     assert job.calls("zfscale") == []
 
 
