@@ -152,7 +152,7 @@ class Small:
 @pytest.fixture(scope="session")
 def small(tiny_vit: Path, image_folder: Path) -> Small:
     from zfscale.models.vit import load_base
-    from zfscale.spec.schema import DatasetPath
+    from zfscale.spec.stream import DatasetPath
     from zfscale.streams.datasets import load
 
     dataset = {"path": str(image_folder), "format": "imagefolder"}

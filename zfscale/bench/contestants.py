@@ -21,7 +21,7 @@ from zfscale.models.network import Network
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.vit import EMBEDDED, Encoder, build, load_base
-from zfscale.spec.schema import OptimizerSpec
+from zfscale.spec.trial import OptimizerSpec
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.noise import Noise
 from zfscale.zo.problem import Problem

@@ -17,25 +17,10 @@ from pydantic import ValidationError
 from zfscale.spec.document import Document
 from zfscale.spec.overrides import override
 from zfscale.spec.problems import explain
-from zfscale.spec.schema import (
-    METRICS,
-    DatasetPath,
-    DomainSpec,
-    EngineSpec,
-    MethodSpec,
-    ModelSpec,
-    OptimizerSpec,
-    OutputSpec,
-    ResourcesSpec,
-    SearchSpec,
-    StreamSpec,
-    SweepSpec,
-    TrainSpec,
-    TrialSpec,
-    WandbSpec,
-    json_schema,
-)
+from zfscale.spec.schema import METRICS, OutputSpec, ResourcesSpec, SearchSpec, SweepSpec, WandbSpec, json_schema
 from zfscale.spec.space import expand, misspelt
+from zfscale.spec.stream import DatasetPath, DomainSpec, StreamSpec
+from zfscale.spec.trial import EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.spec.yaml import Place
 
 __all__ = [

@@ -10,7 +10,8 @@ from pathlib import Path
 from zfscale.errors import nearest
 from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_model, modality
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
-from zfscale.spec.schema import DatasetPath, MethodSpec, ModelSpec, OptimizerSpec, StreamSpec, TrainSpec
+from zfscale.spec.stream import DatasetPath, StreamSpec
+from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 
 METHODS = {  # stream.kind -> the methods that learn it
     "class_incremental": ("finetune", "simplecil", "aper", "ease"),

@@ -11,7 +11,8 @@ from typing import Literal
 from zfscale import installed
 from zfscale.errors import ModelError, nearest
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
-from zfscale.spec.schema import DomainPath, DomainSpec, ModelSpec, StreamSpec
+from zfscale.spec.stream import DomainPath, DomainSpec, StreamSpec
+from zfscale.spec.trial import ModelSpec
 from zfscale.spec.yaml import Place
 
 Modality = Literal["text", "images"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zfscale.spec.names import Finding
-from zfscale.spec.schema import OptimizerSpec, ResourcesSpec, TrialSpec
+from zfscale.spec.schema import ResourcesSpec
+from zfscale.spec.trial import OptimizerSpec, TrialSpec
 
 STAGE, DTYPE, OFFLOAD = ("engine", "stage"), ("engine", "dtype"), ("engine", "offload")
 WORKERS, PARALLEL = ("resources", "workers"), ("train", "parallel")

@@ -24,7 +24,8 @@ from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document
 from zfscale.spec.layout import layout
 from zfscale.spec.problems import explain, show
-from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec, TrialSpec
+from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec
+from zfscale.spec.trial import TrialSpec
 from zfscale.spec.yaml import Place
 
 MAX_COMBINATIONS = 100_000

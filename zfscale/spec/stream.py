@@ -1,0 +1,92 @@
+"""The `stream` block: the tasks of a trial, of classes or of domains, and where their data is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from zfscale.spec.block import MAX_SEED, Block
+from zfscale.spec.text import Text, UserPath
+
+
+class DatasetPath(Block):
+    """A dataset in a local directory."""
+
+    path: UserPath = Field(description="directory; relative to the working directory")
+    format: Literal["imagefolder"] = Field(description="imagefolder: one subdirectory per class")
+
+
+def _dataset_tag(value: Any) -> str:
+    return "<DatasetPath>" if isinstance(value, (dict, DatasetPath)) else "<text>"
+
+
+Dataset = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[DatasetPath, Tag("<DatasetPath>")], Discriminator(_dataset_tag)
+]
+
+
+class DomainPath(Block):
+    """A domain in local files."""
+
+    path: UserPath = Field(description="a glob of text files, or a directory of images")
+    format: Literal["text", "imagefolder"] = Field(description="text: plain or .gz files; imagefolder: as a dataset's")
+
+
+DomainData = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[DomainPath, Tag("<DomainPath>")],
+    Discriminator(lambda value: "<DomainPath>" if isinstance(value, (dict, DomainPath)) else "<text>"),
+]
+
+
+class DomainSpec(Block):
+    """One domain of a domain-incremental stream."""
+
+    name: Text = Field(description="what it is called in tables and plots")
+    dataset: DomainData | None = Field(
+        default=None,
+        description="an embedded text or image source, a hub id, or {path: GLOB, format: text}; null: its name",
+    )
+
+    @property
+    def source(self) -> str | DomainPath:
+        """Where its data comes from."""
+        return self.name if self.dataset is None else self.dataset
+
+
+class StreamSpec(Block):
+    """The tasks, in the order they are learnt; which keys are needed depends on `kind`."""
+
+    kind: Literal["class_incremental", "domain_incremental"] = Field(
+        default="class_incremental",
+        description="class_incremental: every task brings new classes; domain_incremental: new text, or other images",
+    )
+    dataset: Dataset | None = Field(
+        default=None,
+        description="class_incremental: a name (mnist5k, digits, fashion_mnist, fashion1k, glyphs, photos), a hub id, "
+        "or {path: DIR, format: imagefolder}",
+    )
+    tasks: int | None = Field(
+        default=None, ge=1, description="class_incremental: number of tasks; divides the number of classes"
+    )
+    class_order_seed: int = Field(default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes")
+    domains: Annotated[tuple[DomainSpec, ...], Field(strict=False, min_length=1)] | None = Field(
+        default=None, description="domain_incremental: the domains, [{name: ..., dataset: ...}, ...]"
+    )
+    upstream: DomainSpec | None = Field(
+        default=None, description="domain_incremental: held-out data of what the model was pretrained on; null: none"
+    )
+    order_seed: int | None = Field(
+        default=None, ge=0, le=MAX_SEED, description="domain_incremental: seed of the order of domains; null: as listed"
+    )
+    block_size: int | None = Field(default=None, ge=2, description="text domains: tokens of an example")
+    tokens_per_domain: int | None = Field(
+        default=None, ge=1, description="text domains: training budget of each; null: all there is"
+    )
+    held_out_tokens: int = Field(default=16384, ge=1, description="text domains: tokens of each that are evaluated on")
+    images_per_domain: int | None = Field(
+        default=None, ge=1, description="image domains: training budget of each; null: all there are"
+    )
+    held_out_images: int = Field(
+        default=512, ge=1, description="image domains: how many of a domain's test images are evaluated on, at most"
+    )

@@ -1,0 +1,212 @@
+"""`TrialSpec`, one resolved trial, and its blocks but the stream; a field's description is its documentation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from zfscale.errors import nearest
+from zfscale.spec.block import MAX_SEED, Block
+from zfscale.spec.stream import DatasetPath, StreamSpec
+from zfscale.spec.text import Text, UserPath
+
+# Those with a name; any other is the path of a user's function.
+OBJECTIVES = ("accuracy", "cross_entropy", "reconstruction")
+
+
+def _objective(name: str) -> str:
+    if name not in OBJECTIVES and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name):
+        raise ValueError(f"unknown objective {name!r}; {nearest(name, OBJECTIVES)}, or package.module:function")
+    return name
+
+
+class ModelSpec(Block):
+    """The pretrained base model."""
+
+    name: UserPath = Field(description="embedded/<name>, a Hugging Face id, or a local directory (./, /, ~)")
+    input_range: Literal["processor", "unit"] = Field(
+        default="processor",
+        description="pixel values: as the model's processor makes them, or plain [0, 1]",
+    )
+    train: Text = Field(
+        default="full",
+        description="domain_incremental: full, adapter, lora, or a regular expression that parameter names contain",
+    )
+    lora_rank: int = Field(default=8, ge=1, description="lora: rank of an update")
+    lora_alpha: float = Field(default=16.0, gt=0, description="lora: an update is scaled by alpha / rank")
+
+
+class MethodSpec(Block):
+    """The continual-learning method."""
+
+    name: Literal["finetune", "simplecil", "aper", "ease", "zero-shot", "sequential", "replay", "joint"] = Field(
+        description="the method: finetune to ease for class_incremental, zero-shot to joint for domain_incremental"
+    )
+    bottleneck: int = Field(default=64, ge=1, description="width of an adapter's bottleneck")
+    adapter_scale: float = Field(default=0.1, description="factor on an adapter's output")
+    adapter_dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout inside an adapter while it trains")
+    alpha: float = Field(default=0.1, description="ease: weight of the other tasks' subspaces in the logits")
+    beta: float = Field(default=0.0, description="ease: moderation of the logits of old classes")
+    replay_fraction: float = Field(
+        default=0.1, gt=0, le=1, description="replay: share of each earlier domain's examples that is learned again"
+    )
+
+
+class FirstOrderSpec(Block):
+    """A hybrid's first-order phase: the first epochs of every task go by backpropagation (ZeroFlow, enhancement 1)."""
+
+    name: Literal["fo-sgd", "fo-adam", "fo-adamw"] = Field(description="its update rule")
+    lr: float = Field(ge=0, description="its learning rate; momentum, betas, decay and schedule are the optimizer's")
+    epochs: int = Field(ge=1, description="how many of train.epochs it takes, from the start of each task")
+
+
+class OptimizerSpec(Block):
+    """The optimizer: first order (fo-), zeroth order (zo-), or forward gradient."""
+
+    name: Literal[
+        "fo-sgd",
+        "fo-adam",
+        "fo-adamw",
+        "zo-sgd",
+        "zo-sgd-sign",
+        "zo-sgd-conserve",
+        "zo-adam",
+        "zo-adam-sign",
+        "zo-adam-conserve",
+        "zo-adamm",
+        "zo-adamm-sign",
+        "zo-adamm-conserve",
+        "forward-grad",
+        "forward-grad-sign",
+        "forward-grad-conserve",
+        "forward-grad-adam",
+        "forward-grad-adam-sign",
+        "forward-grad-adam-conserve",
+        "forward-grad-adamm",
+    ] = Field(description="the optimizer")
+    lr: float = Field(ge=0, description="learning rate")
+    eps: float = Field(default=1e-3, gt=0, description="zo: size of the perturbation")
+    queries: int = Field(default=1, ge=1, le=32, description="zo and forward-grad: directions per step")
+    noise: Literal["rademacher", "gaussian"] = Field(default="rademacher", description="distribution of a direction")
+    sides: int = Field(default=2, ge=1, le=2, description="zo: 1 for a one-sided difference, 2 for a two-sided one")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd: momentum")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="adam: decay of the second moment")
+    weight_decay: float = Field(default=0.0, ge=0, description="weight decay; decoupled in fo-adamw only")
+    history: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of past estimates in g")
+    sparsity: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of z's entries zeroed")
+    clip: float = Field(default=0.0, ge=0, description="zo and forward-grad: bound on |coefficient|; 0 for none")
+    sign: Literal["elementwise", "projected"] = Field(
+        default="elementwise", description="what -sign takes it of: every element of g, or each query's coefficient"
+    )
+    schedule: Literal["constant", "cosine", "warmup-cosine"] = Field(
+        default="constant",
+        description="learning rate within a task; warmup-cosine warms up and decays again in every task",
+    )
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="warmup-cosine: share of a task's steps that warm up")
+    first_order: FirstOrderSpec | None = Field(
+        default=None, description="zo and forward-grad: a first-order phase at the start of each task; null: none"
+    )
+
+
+class TrainSpec(Block):
+    """How long a task is trained."""
+
+    epochs: int = Field(ge=1, description="passes over the data of a task")
+    batch_size: int = Field(ge=1, description="examples per step")
+    micro_batch_size: int | None = Field(
+        default=None, ge=1, description="examples per forward; a step's loss is the mean over its batch. null: all"
+    )
+    precision: Literal["fp32", "bf16-mixed", "bf16"] = Field(
+        default="fp32",
+        description="fp32; bf16-mixed: a bf16 model that trains fp32 weights; bf16: those too, rounded stochastically",
+    )
+    parallel: Literal["data", "query"] = Field(
+        default="data",
+        description="what workers share: data, the examples of a batch; query, the forwards of a forward-only step",
+    )
+    objective: Annotated[str, AfterValidator(_objective)] = Field(
+        default="cross_entropy",
+        description="what is minimised: cross_entropy, accuracy (0-1 loss), reconstruction (squared error of hidden "
+        "pixels, for image domains), or your own package.module:function",
+    )
+
+
+class EngineSpec(Block):
+    """What DeepSpeed is told: how a trial is divided over its ranks, and in which number format it trains."""
+
+    stage: int = Field(
+        default=0,
+        ge=0,
+        le=3,
+        description="ZeRO: 0 divides nothing; fo-: 1 divides the optimizer's state, 2 the gradients too; "
+        "zo-: 3 divides the weights",
+    )
+    dtype: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32",
+        description="fo- at stages 1 and 2: the format DeepSpeed computes in, with fp32 weights in its optimizer",
+    )
+    offload: Literal["none", "cpu"] = Field(
+        default="none", description="cpu: what the stage divides (of 3, the weights) is kept in the host's memory"
+    )
+
+
+class TrialSpec(Block):
+    """One resolved trial: what is learned from what, by which method. Threads and device decide last bits only."""
+
+    model: ModelSpec = Field(description="the pretrained base model")
+    stream: StreamSpec = Field(description="the tasks, in order")
+    method: MethodSpec = Field(description="the continual-learning method")
+    optimizer: OptimizerSpec = Field(description="the optimizer")
+    train: TrainSpec = Field(description="how long a task is trained")
+    engine: EngineSpec = Field(default=EngineSpec(), description="DeepSpeed's settings")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order")
+
+    @property
+    def trial_id(self) -> str:
+        """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
+        canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    # Leaves that may be null -> what they are otherwise.
+    NULLABLE: ClassVar[dict[str, type]] = {
+        "stream.dataset": str,
+        "stream.tasks": int,
+        "stream.domains": str,
+        "stream.upstream": str,
+        "stream.order_seed": int,
+        "stream.block_size": int,
+        "stream.tokens_per_domain": int,
+        "stream.images_per_domain": int,
+        "optimizer.first_order.name": str,
+        "optimizer.first_order.lr": float,
+        "optimizer.first_order.epochs": int,
+        "train.micro_batch_size": int,
+    }
+
+    def to_json(self) -> str:
+        """The whole spec, defaults included, as one line of JSON."""
+        return json.dumps(self.model_dump(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialSpec:
+        """The inverse of `to_json`."""
+        return cls.model_validate_json(text)
+
+    def leaves(self) -> dict[str, str | int | float | None]:
+        """Dotted path -> scalar for every leaf, defaults included; a directory is its path, a domain its name."""
+        flat: dict[str, Any] = {"seed": self.seed}
+        for block, values in self.model_dump(exclude={"seed"}).items():
+            flat |= {f"{block}.{key}": value for key, value in values.items()}
+        if isinstance(self.stream.dataset, DatasetPath):
+            flat["stream.dataset"] = self.stream.dataset.path
+        if self.stream.domains is not None:
+            flat["stream.domains"] = ", ".join(domain.name for domain in self.stream.domains)
+        if self.stream.upstream is not None:
+            flat["stream.upstream"] = self.stream.upstream.name
+        phase = flat.pop("optimizer.first_order") or dict.fromkeys(FirstOrderSpec.model_fields)
+        return flat | {f"optimizer.first_order.{key}": value for key, value in phase.items()}
