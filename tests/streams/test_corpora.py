@@ -49,7 +49,9 @@ def test_a_hub_dataset_that_cannot_be_had(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", missing)
     with pytest.raises(DataError, match="did you mean 'python-code'") as caught:
         read("python-cod")
-    assert str(caught.value).startswith("dataset 'python-cod' cannot be read: FileNotFoundError: Dataset 'python-cod'")
+    assert str(caught.value).startswith(
+        "dataset 'python-cod' cannot be loaded: FileNotFoundError: Dataset 'python-cod'"
+    )
     assert "\n" not in str(caught.value)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": [{"body": "x", "id": 1}]})
     with pytest.raises(DataError, match=r"^dataset 'a/b': has no column 'text'; it has body, id$"):
@@ -62,7 +64,7 @@ def test_a_connection_that_breaks(monkeypatch):
         raise ConnectionError("reset by peer")
 
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": broken()})
-    with pytest.raises(DataError, match=r"'a/b' cannot be read: ConnectionError: reset by peer"):
+    with pytest.raises(DataError, match=r"'a/b' cannot be loaded: ConnectionError: reset by peer"):
         read("a/b")
 
 

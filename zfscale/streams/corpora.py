@@ -19,7 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from zfscale.errors import DataError, nearest
+from zfscale.errors import DataError
+from zfscale.streams.hub import not_loaded
 
 PIECE = 1 << 13  # characters; a longer text file is read as several documents, so that it never is whole in memory
 PROSE = ("torch", "numpy", "sklearn", "transformers")  # the packages whose docstrings are read
@@ -111,12 +112,8 @@ def hub(dataset: str) -> Iterator[str]:
             yield str(row["text"] or "")
     except DataError:
         raise
-    except Exception as error:  # the hub client has no common base class for "cannot be had"
-        reason = next(iter(str(error).splitlines()), "no reason given")
-        raise DataError(
-            f"dataset {dataset!r} cannot be read: {type(error).__name__}: {reason}; "
-            f"{nearest(dataset, DOMAINS)}, an id of the Hugging Face hub, or {{path: GLOB, format: text}}"
-        ) from error
+    except Exception as error:
+        raise not_loaded(dataset, error, DOMAINS, "{path: GLOB, format: text}") from error
 
 
 def python_code() -> Iterator[str]:

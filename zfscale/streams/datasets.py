@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zfscale.errors import DataError, nearest
+from zfscale.errors import DataError
 from zfscale.streams import pictures
+from zfscale.streams.hub import not_loaded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -128,12 +129,8 @@ def hub(dataset: str, size: int) -> ImageData:
 
     try:
         splits = datasets.load_dataset(dataset)
-    except Exception as error:  # the hub client has no common base class for "cannot be had"
-        reason = next(iter(str(error).splitlines()), "no reason given")
-        raise DataError(
-            f"dataset {dataset!r} cannot be loaded: {type(error).__name__}: {reason}; "
-            f"{nearest(dataset, DATASETS)}, an id of the Hugging Face hub, or {{path: DIR, format: imagefolder}}"
-        ) from error
+    except Exception as error:
+        raise not_loaded(dataset, error, DATASETS, "{path: DIR, format: imagefolder}") from error
     train = splits["train"] if "train" in splits else splits[next(iter(splits))]
     image, label = _columns(dataset, train)
     names = tuple(train.features[label].names)
