@@ -26,7 +26,8 @@ from zfscale.sweep.inputs import data_key, model_key
 from zfscale.zo.ledger import Entry
 
 MEETING = timedelta(minutes=5)  # for a rank to start and join
-LAST_WORDS = 60.0  # seconds in which rank 0 must have noticed that another has died
+LAST_WORDS = 60.0  # seconds in which a rank must have noticed that another has died
+ECHO = 5.0  # seconds after a rank's failure in which the death that caused it is told
 
 
 class RankLost(ZfscaleError):
@@ -113,42 +114,45 @@ class Team:
         of no more use: the group is broken.
         """
         answers = [other.run.remote(spec, past) for other in self.others]
-        over = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(answers, over), daemon=True)
+        noticed, over = threading.Event(), threading.Event()
+        watch = threading.Thread(target=self._watch, args=(answers, noticed, over), daemon=True)
         watch.start()
         try:
             yield
         except Exception as error:
-            self._end(over, watch)
-            if self._failure is not None:
-                raise ZfscaleError(f"another rank failed:\n{self._failure}") from error
+            noticed.set()
+            watch.join(timeout=LAST_WORDS)  # the others' word may still be on its way
+            over.set()
+            self._kill()
             if self._lost:
                 raise RankLost("a rank died") from error
+            if self._failure is not None:
+                raise ZfscaleError(f"another rank failed:\n{self._failure}") from error
             raise
         watch.join()
         if self._lost or self._failure is not None:
             raise RankLost("a rank died at the end of the trial")
 
-    def _watch(self, answers: list[Any], over: threading.Event) -> None:
+    def _watch(self, answers: list[Any], noticed: threading.Event, over: threading.Event) -> None:
         """Wait for the others' ends; where one is not good, end them all, which ends what rank 0 waits for."""
         waiting = list(answers)
         while waiting and not over.is_set():
             ready, waiting = ray.wait(waiting, timeout=1.0)
-            for answer in ready:
-                try:
-                    self._failure = ray.get(answer) or self._failure
-                except ray.exceptions.RayError:
-                    self._lost = True
+            self._hear(ready)
+            if self._failure is not None and waiting:  # it may be the echo of another's death
+                self._hear(ray.wait(waiting, num_returns=len(waiting), timeout=ECHO)[0])
             if self._lost or self._failure is not None:
                 self._kill()
-                if not over.wait(LAST_WORDS):
+                if not noticed.wait(LAST_WORDS):
                     os._exit(1)  # rank 0 waits in a collective that will not end
+                return
 
-    def _end(self, over: threading.Event, watch: threading.Thread) -> None:
-        """Rank 0 has failed: give the others' word a moment to arrive, then end them."""
-        watch.join(timeout=LAST_WORDS)
-        over.set()
-        self._kill()
+    def _hear(self, answers: list[Any]) -> None:
+        for answer in answers:
+            try:
+                self._failure = ray.get(answer) or self._failure
+            except ray.exceptions.RayError:
+                self._lost = True
 
     def _kill(self) -> None:
         for other in self.others:
