@@ -87,14 +87,7 @@ class Method(ABC):
         """Features [N, D] of uint8 images in the subspace of an adapter set; None is the pretrained model's."""
         if self.network.adapters is not None:
             self.network.adapters.active = adapter_set
-        self.engine.train(False)
-        batch = max(self.spec.train.batch_size, INFERENCE_BATCH)
-        with torch.no_grad():
-            parts = [
-                self.engine(to_tensor(images[i : i + batch], self.engine.device), features=True)
-                for i in range(0, len(images), batch)
-            ]
-        return torch.cat(parts).float()
+        return embed(self.engine, images, self.spec.train.batch_size)
 
     def pretrained_features(self, task: Task, split: str) -> torch.Tensor:
         """Features [N, D] of the task's "train" or "test" images before any adaptation; once for all trials.
@@ -118,6 +111,17 @@ class Method(ABC):
     def freeze(self) -> None:
         """From here on nothing present is trainable; what is added later is."""
         self.network.freeze()
+
+
+def embed(engine: Engine, images: np.ndarray, batch_size: int) -> torch.Tensor:
+    """Features float32 [N, D] of uint8 images, in eval mode; a forward takes `INFERENCE_BATCH` images at least."""
+    engine.train(False)
+    batch = max(batch_size, INFERENCE_BATCH)
+    with torch.no_grad():
+        parts = [
+            engine(to_tensor(images[i : i + batch], engine.device), features=True) for i in range(0, len(images), batch)
+        ]
+    return torch.cat(parts).float()
 
 
 def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:

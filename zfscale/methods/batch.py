@@ -10,8 +10,7 @@ import torch
 from zfscale.errors import ZfscaleError
 from zfscale.methods.objective import Objective
 from zfscale.models.engine import Engine
-
-IGNORED = -100  # a label that does not count, as torch's cross-entropy has it
+from zfscale.streams.masking import IGNORED
 
 
 class Batch:
@@ -82,8 +81,10 @@ class Batch:
         for start in range(rank * size, (rank + 1) * size, step):
             rows = slice(start, min(start + step, stop))
             weight = self._counts[rows].sum() / total
-            busiest = int(self._counts.argmax())
-            pieces.append((rows, float(weight)) if weight else (slice(busiest, busiest + 1), 0.0))
+            if not weight:
+                busiest = int(self._counts.argmax())
+                rows = slice(busiest, busiest + 1)
+            pieces.append((rows, float(weight)))
         return pieces
 
 

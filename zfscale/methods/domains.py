@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from zfscale.methods.base import INFERENCE_BATCH
+from zfscale.methods.base import embed
 from zfscale.methods.fit import Fit
 from zfscale.methods.journal import Journal
 from zfscale.methods.prototypes import class_means, cosine
@@ -81,14 +81,7 @@ class DomainMethod:
 
     def _features(self, images: np.ndarray) -> torch.Tensor:
         """Features [N, D] of images, nothing hidden."""
-        batch = max(self.spec.train.batch_size, INFERENCE_BATCH)
-        self.engine.train(False)
-        with torch.no_grad():
-            parts = [
-                self.engine(torch.tensor(images[i : i + batch], device=self.engine.device), features=True)
-                for i in range(0, len(images), batch)
-            ]
-        return torch.cat(parts).float()
+        return embed(self.engine, images, self.spec.train.batch_size)
 
     @staticmethod
     def trains(task_index: int) -> bool:
