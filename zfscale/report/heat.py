@@ -72,4 +72,4 @@ def _panel(axes: Axes, grid: np.ndarray, domains: Sequence[str], norm: TwoSlopeN
     axes.spines[:].set_visible(False)
     for i, j in np.ndindex(grid.shape):
         dark = abs(norm(grid[i, j] - grid[0, j]) - 0.5) > 0.3
-        axes.text(j, i, f"{grid[i, j]:.3g}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
+        axes.text(j, i, f"{grid[i, j]:.2f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")
