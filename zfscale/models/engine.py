@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import weakref
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ class Engine:
         self._low = settings is not None and settings.dtype != "fp32"
         config = _config(batch_size, settings, backward=optimizer is not None)
         self._engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
+        if config.get("zero_optimization", {}).get("stage") == 3:
+            weakref.finalize(self, _hollow, module)
         self.device: torch.device = self._engine.device
         self.ranks = ranks or Ranks.of_group(self.device)
 
@@ -125,6 +128,16 @@ def start_process_group(store: dist.Store | None = None, rank: int = 0, world: i
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store or dist.HashStore(), rank=rank, world_size=world, timeout=PATIENCE)
     deepspeed.init_distributed(backend, verbose=False)
+
+
+def _hollow(module: nn.Module) -> None:
+    """Empty a module that ZeRO-3 has divided: DeepSpeed holds on to it, in a cache that cannot be reached, for good."""
+    for parameter in module.parameters():
+        if (shard := shard_of(parameter)) is not None:
+            shard.home.data = shard.home.data.new_empty(0)
+    for part in list(module.modules()):
+        for held in (part._modules, part._parameters, part._forward_pre_hooks, part._forward_hooks):
+            held.clear()
 
 
 def _config(batch_size: int, settings: EngineSpec | None, backward: bool) -> dict[str, Any]:
