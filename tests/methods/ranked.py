@@ -37,6 +37,7 @@ ZO: dict[str, dict[str, Any]] = {
         "model": SOME,
     },
     "adapter": {"optimizer": {"name": "zo-sgd", "lr": 1e-2}, "model": {"train": "adapter"}},
+    "lora": {"optimizer": {"name": "zo-sgd", "lr": 1e-4}, "model": {"train": "lora"}},
 }
 STAGE_0 = {f"{name}/stage 0": case for name, case in ZO.items()}
 STAGE_3 = {f"{name}/stage 3": {**case, "engine": {"stage": 3}} for name, case in ZO.items()}

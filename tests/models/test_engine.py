@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import subprocess
 import sys
@@ -13,10 +14,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from zfscale.models.adapters import Adapters
-from zfscale.models.engine import Engine
+from zfscale.models.engine import Engine, start_process_group
 from zfscale.models.heads import LinearHead
 from zfscale.models.network import Network
 from zfscale.models.vit import build, load_base
+from zfscale.spec import EngineSpec
 from zfscale.zo.estimate import forward_gradient, spsa
 from zfscale.zo.leaves import trainable
 from zfscale.zo.noise import Noise
@@ -130,3 +132,19 @@ def test_a_process_starts_without_compiling(tmp_path):
     done = subprocess.run([sys.executable, "-c", START], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert not extensions.exists() or not any(extensions.iterdir())
+
+
+def test_a_module_that_was_divided_leaves_no_weights_behind():
+    """DeepSpeed keeps such modules in a cache for as long as the process lives; a worker runs trial after trial."""
+    start_process_group()
+    engine = Engine(nn.Sequential(nn.Linear(1000, 1000)), 2, settings=EngineSpec(stage=3))
+    assert engine(torch.ones(2, 1000)).shape == (2, 1000)
+    assert large_tensors()
+    del engine
+    gc.collect()
+    assert not large_tensors()
+
+
+def large_tensors() -> list[torch.Size]:
+    found = (x for x in gc.get_objects() if isinstance(x, torch.Tensor))
+    return [x.shape for x in found if x.untyped_storage().nbytes() >= 4_000_000]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from small_lms import FAMILIES, make
 
+from zfscale.errors import ZfscaleError
 from zfscale.models.engine import Engine
 from zfscale.models.language import LanguageNetwork
 from zfscale.models.lm import LanguageBase, load_lm, tokenizer_of
@@ -70,6 +71,11 @@ def test_the_forward_gradient_is_the_derivative_along_z(family, train):
         gradient = torch.autograd.grad(forward.loss(), [leaf.parameter for leaf in forward.leaves])
     flat = torch.cat([g.flatten() for g in gradient])
     assert coefficient == pytest.approx(float(flat @ forward.noise.slice(3, 0, len(flat))), rel=1e-3, abs=1e-4)
+
+
+def test_an_operator_without_a_forward_derivative_is_a_clear_error():
+    with pytest.raises(ZfscaleError, match="forward-grad needs forward-mode derivatives: .*jvp"):
+        forward_gradient(problem(network("bloom", "full", "eager")), [3])
 
 
 @pytest.mark.parametrize("train", ["full", "lora", "adapter"])

@@ -23,9 +23,12 @@ from zfscale.errors import DataError
 from zfscale.streams.hub import not_loaded
 
 PIECE = 1 << 13  # characters; a longer text file is read as several documents, so that it never is whole in memory
+EXCERPT = 1 << 11  # characters of an embedded domain's document, at most
 PROSE = ("torch", "numpy", "sklearn", "transformers")  # the packages whose docstrings are read
 SHORTEST = 200  # characters of a docstring that counts as prose
-NOT_LIBRARY = {"test", "tests", "idle_test", "lib2to3", "pydoc_data", "site-packages", "dist-packages"}
+TESTS = {"test", "tests", "idle_test"}
+NOT_CODE = {"encodings", "pydoc_data"}  # tables, prose
+NOT_LIBRARY = TESTS | NOT_CODE | {"lib2to3", "site-packages", "dist-packages"}
 LEGAL = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT")
 
 
@@ -77,26 +80,26 @@ def text_files(files: Iterable[str]) -> Iterator[str]:
             raise DataError(f"{file}: not readable: {error}") from error
 
 
-def _pieces(parts: Iterable[str]) -> Iterator[str]:
-    """Texts of at most `PIECE` characters that joined are `parts` joined."""
+def _pieces(parts: Iterable[str], size: int = PIECE) -> Iterator[str]:
+    """Texts of at most `size` characters that joined are `parts` joined."""
     rest = ""
     for part in parts:
         rest += part
-        while len(rest) > PIECE:
-            cut = _cut(rest)
+        while len(rest) > size:
+            cut = _cut(rest, size)
             yield rest[:cut]
             rest = rest[cut:]
     if rest:
         yield rest
 
 
-def _cut(text: str) -> int:
-    """Where a piece ends: after a blank line in the second half of `PIECE`, else after any line, else at `PIECE`."""
+def _cut(text: str, size: int) -> int:
+    """Where a piece ends: after a blank line in the second half of `size`, else after any line, else at `size`."""
     for mark in ("\n\n", "\n"):
-        at = text.rfind(mark, PIECE // 2, PIECE)
+        at = text.rfind(mark, size // 2, size)
         if at >= 0:
             return at + len(mark)
-    return PIECE
+    return size
 
 
 def hub(dataset: str) -> Iterator[str]:
@@ -117,16 +120,14 @@ def hub(dataset: str) -> Iterator[str]:
 
 
 def python_code() -> Iterator[str]:
-    """The standard library's modules, without its tests."""
+    """The standard library's modules, without its tests and tables."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    files = (f for f in root.rglob("*.py") if not NOT_LIBRARY.intersection(f.relative_to(root).parts))
-    return _read(root, files)
+    return _excerpts(f for f in root.rglob("*.py") if not NOT_LIBRARY.intersection(f.relative_to(root).parts))
 
 
 def cpp_headers() -> Iterator[str]:
     """The C++ and CUDA headers that torch installs."""
-    root = _package("torch") / "include"
-    return _read(root, root.rglob("*.h"))
+    return _excerpts((_package("torch") / "include").rglob("*.h"))
 
 
 def reference() -> Iterator[str]:
@@ -137,14 +138,14 @@ def reference() -> Iterator[str]:
 
 
 def licenses() -> Iterator[str]:
-    """Licence texts of the installed distributions; those that differ in white space only appear once."""
+    """Licence texts of the installed distributions."""
     files = {
-        str(f.locate())
+        Path(str(f.locate()))
         for d in metadata.distributions()
         for f in d.files or ()
         if f.name.upper().startswith(LEGAL) and f.suffix.lower() in ("", ".txt", ".md", ".rst")
     }
-    return _once(Path(f).read_text("utf-8", "replace") for f in sorted(files) if os.path.isfile(f))
+    return _excerpts(files)
 
 
 def docstrings() -> Iterator[str]:
@@ -169,10 +170,14 @@ def _docstrings(code: str) -> Iterator[str]:
                 yield text
 
 
-def _read(root: Path, files: Iterable[Path]) -> Iterator[str]:
-    """Their texts in a fixed order that mixes directories: a small budget is a sample of the whole."""
-    ordered = sorted(((f.relative_to(root), f) for f in files if f.is_file()), key=_mixed)
-    return (f.read_text("utf-8", "replace") for _, f in ordered)
+def _excerpts(files: Iterable[Path]) -> Iterator[str]:
+    """Their texts in pieces of `EXCERPT`, in an order that mixes them all: a small budget is a sample of the whole.
+
+    Pieces that differ in white space only appear once.
+    """
+    texts = (f.read_text("utf-8", "replace") for f in sorted(files) if f.is_file())
+    pieces = {_digest(piece): piece for text in texts for piece in _pieces([text], EXCERPT)}
+    return (pieces[digest] for digest in sorted(pieces))
 
 
 def _mixed(pair: tuple[Path, Path]) -> bytes:
@@ -182,10 +187,15 @@ def _mixed(pair: tuple[Path, Path]) -> bytes:
 def _once(texts: Iterable[str]) -> Iterator[str]:
     seen = set()
     for text in texts:
-        digest = hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).digest()
+        digest = _digest(text)
         if digest not in seen:
             seen.add(digest)
             yield text
+
+
+def _digest(text: str) -> bytes:
+    """The same for texts that differ in white space only."""
+    return hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).digest()
 
 
 def _package(name: str) -> Path:

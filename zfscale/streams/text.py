@@ -24,7 +24,7 @@ from zfscale.streams.corpora import DOMAINS, find
 __all__ = ["DOMAINS", "TextDomain", "default_cache", "load_domain"]
 
 HELD_OUT = 10  # one document of so many is held out
-FORMAT = 1  # of the cache; also to be raised when the documents of an embedded domain change
+FORMAT = 2  # of the cache; also to be raised when the documents of an embedded domain change
 
 log = logging.getLogger(__name__)
 

@@ -87,7 +87,11 @@ def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
 
 def _loss_and_tangent(problem: Problem, seed: int, loss: Loss) -> tuple[float, float]:
     with torch.no_grad(), forward_ad.dual_level(), problem.perturbation.at(_dual_value(problem, seed)):
-        value, tangent = forward_ad.unpack_dual(loss())
+        try:
+            value, tangent = forward_ad.unpack_dual(loss())
+        except NotImplementedError as error:  # of an operator
+            reason = str(error).strip().partition("\n")[0]
+            raise ZfscaleError(f"optimizer: forward-grad needs forward-mode derivatives: {reason}") from error
         if tangent is None:
             raise ZfscaleError("train.objective: no derivative, which forward-grad needs")
         return float(value), float(tangent)
