@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import datasets
@@ -102,7 +103,7 @@ def test_excerpts_mix_files_and_appear_once(tmp_path):
     assert sum(excerpt.count("thousand") for excerpt in excerpts) == 2000
     assert max(map(len, excerpts)) <= corpora.EXCERPT
     first = [excerpt[0] for excerpt in excerpts]
-    assert sum(x != y for x, y in zip(first, first[1:])) > len(first) / 4
+    assert sum(x != y for x, y in pairwise(first)) > len(first) / 4
     assert excerpts == list(corpora._excerpts(sorted(tmp_path.iterdir(), reverse=True)))
 
 

@@ -1,24 +1,29 @@
 """One run at a time writes to a sweep's results: a lock in a directory, a lease in a bucket.
 
-The file `.lock` begins with the run's id, from which a node knows that it sees the same results.
+The file `.lock` says "RUN HOST BEAT": from the run's id a node knows that it sees the same results, and while the beat
+changes the run lives.
 """
 
 from __future__ import annotations
 
-import _thread
+import errno
 import fcntl
+import os
+import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from zfscale.errors import ZfscaleError
 from zfscale.storage import Directory, Storage, fsync
 
 LOCK = ".lock"
+HOST = socket.gethostname().encode()
 RENEW = 10.0  # seconds between two signs of life of a lease
 PATIENCE = 45.0  # seconds without one until a lease counts as left behind
 SETTLE = 2.0  # seconds until one of two that took it at the same time is seen to have won
@@ -28,7 +33,7 @@ SETTLE = 2.0  # seconds until one of two that took it at the same time is seen t
 def held(results: Storage) -> Iterator[str]:
     """Hold the results; gives the id of this run. ZfscaleError if another run holds them."""
     run = uuid4().hex
-    with _locked(results.root, run) if isinstance(results, Directory) else _leased(results, run):
+    with _locked(results, run) if isinstance(results, Directory) else _leased(results, run):
         yield run
 
 
@@ -43,19 +48,32 @@ def seen(results: Storage, run: str, patience: float = 10.0) -> bool:
 
 
 @contextmanager
-def _locked(root: Path, run: str) -> Iterator[None]:
-    """The kernel lets go of a directory when the process ends, however it ends."""
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / LOCK, "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _taken(root) from error
-        lock.truncate(0)
-        lock.write(run)
-        lock.flush()
-        fsync(root / LOCK)
-        yield
+def _locked(results: Directory, run: str) -> Iterator[None]:
+    """The kernel lets go of a directory when the process ends, however it ends.
+
+    Some network file systems lock within one machine only, and some keep a dead machine's lock for a while. So the
+    holder gives signs of life as well, and one of another machine that still does keeps the directory.
+    """
+    results.root.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(results.root / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as lock:
+        before = results.read(LOCK) or b""
+        alone, elsewhere = _flock(lock), _host(before) not in (b"", HOST)
+        if not alone and not elsewhere:
+            raise _taken(results)
+        if elsewhere:
+            _outwait(results, before)
+            if not alone and not _flock(lock):
+                raise _taken(results)
+
+        def beat(number: int) -> None:
+            """In place and of one length: never empty, and the file stays the one that is locked."""
+            os.ftruncate(lock.fileno(), os.pwrite(lock.fileno(), b"%s %s %08d" % (run.encode(), HOST, number), 0))
+
+        beat(0)
+        fsync(results.root / LOCK)
+        with _renewed(results, run, beat):
+            yield
+        os.ftruncate(lock.fileno(), 0)  # nobody's
 
 
 @contextmanager
@@ -66,41 +84,79 @@ def _leased(results: Storage, run: str) -> Iterator[None]:
     every file is whole, and the last one written stays.
     """
     if (before := results.read(LOCK)) is not None:
-        print(f"{results}: another run may be writing here; waiting {PATIENCE:g} s to see", file=sys.stderr)
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            time.sleep(1.0)
-            if (now := results.read(LOCK)) not in (before, None):
-                raise _taken(results)
-            if now is None:
-                break
-    results.write(LOCK, f"{run} 0".encode())
+        _outwait(results, before)
+
+    def beat(number: int) -> None:
+        results.write(LOCK, b"%s %s %d" % (run.encode(), HOST, number))
+
+    beat(0)
     time.sleep(SETTLE)
     if not seen(results, run, patience=0):
         raise _taken(results)
+    try:
+        with _renewed(results, run, beat):
+            yield
+    finally:
+        if seen(results, run, patience=0):
+            results.remove(LOCK)
+
+
+def _flock(lock: IO[bytes]) -> bool:
+    """Lock an open file, unless another process has; True as well where the file system has no locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            raise
+    return True
+
+
+def _host(content: bytes) -> bytes:
+    """Where the run is that wrote this; empty if none did."""
+    return content.split()[1] if len(content.split()) == 3 else b""
+
+
+def _outwait(results: Storage, before: bytes) -> None:
+    """Return when the holder that wrote `before` has gone, or is silent for long enough; ZfscaleError if it lives."""
+    print(f"{results}: another run may be writing here; waiting {PATIENCE:g} s to see", file=sys.stderr)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        time.sleep(1.0)
+        now = results.read(LOCK)
+        if not now:
+            return
+        if now != before:
+            raise _taken(results)
+
+
+@contextmanager
+def _renewed(results: Storage, run: str, beat: Callable[[int], None]) -> Iterator[None]:
+    """Signs of life from a thread of its own."""
     done = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(results, run, done), daemon=True)
+    renewing = threading.Thread(target=_renew, args=(results, run, beat, done), daemon=True)
     renewing.start()
     try:
         yield
     finally:
         done.set()
         renewing.join()
-        if seen(results, run, patience=0):
-            results.remove(LOCK)
 
 
-def _renew(results: Storage, run: str, done: threading.Event) -> None:
-    beats = 0
+def _renew(results: Storage, run: str, beat: Callable[[int], None], done: threading.Event) -> None:
+    number = 0
     while not done.wait(RENEW):
-        beats += 1
+        number += 1
         try:
-            if not (results.read(LOCK) or run.encode()).startswith(run.encode()):
-                print(f"{results}: taken over by another run", file=sys.stderr)
-                _thread.interrupt_main()
-                return
-            results.write(LOCK, f"{run} {beats}".encode())
-        except OSError as error:
+            if (results.read(LOCK) or run.encode()).startswith(run.encode()):
+                beat(number)
+                continue
+            print(f"{results}: taken over by another run", file=sys.stderr)
+            # As Ctrl-C does, or as SIGTERM does where a shell has switched Ctrl-C off; again until it is heeded.
+            ending = signal.SIGINT if callable(signal.getsignal(signal.SIGINT)) else signal.SIGTERM
+            signal.pthread_kill(threading.main_thread().ident or 0, ending)
+        except Exception as error:  # whatever a bucket's client raises: the next sign of life may come through
             print(f"{results}: the lease was not renewed: {error}", file=sys.stderr)
 
 

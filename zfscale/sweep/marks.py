@@ -1,4 +1,4 @@
-"""What the results keep of a trial while it runs: how often it was started, and its ledger."""
+"""What the results keep of a trial while it runs: how often it was started, its ledger, how far it has come."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def start_attempt(root: Place, trial_id: str) -> int:
 def attempts_of(root: Place, trial_id: str) -> int:
     """How often the trial was started."""
     return len(storage(root).read(f".attempts/{trial_id}") or b"")
+
+
+def progress(root: Place, trial_id: str) -> int:
+    """Grows as the trial gets further: bytes of its ledger, and its snapshots."""
+    there = storage(root)
+    return len(there.read(f".ledgers/{trial_id}") or b"") + len(there.names(f"snapshots/{trial_id}"))
 
 
 def open_ledger(root: Place, trial_id: str) -> Ledger:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from zfscale.sinks.read import rows
+from zfscale.sinks.read import rows, statuses
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Place
 
@@ -21,7 +21,7 @@ class Progress(tune.Callback):
     """A line that redraws itself on a terminal; a plain line now and then in a log."""
 
     def __init__(self, sweep: Sweep, root: Place) -> None:
-        self.total, self.search = len(sweep.trials), sweep.spec.search
+        self.total, self.search, self.root = len(sweep.trials), sweep.spec.search, root
         self.already = self.done = self.failed = 0
         self.running: set[str] = set()
         self.best: tuple[float, str] | None = None
@@ -75,8 +75,10 @@ class Progress(tune.Callback):
         self.running.discard(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A worker died for good."""
-        self._end(trial, failed=True)
+        """A worker died for good; a trial without a row is left to the next run."""
+        self.running.discard(trial.trial_id)
+        if (status := statuses(self.root).get(TrialSpec.from_json(trial.config["spec"]).trial_id)) is not None:
+            self._end(trial, failed=status == "failed")
 
     def _count_earlier(self, mine: set[str], root: Place) -> None:
         for row in rows(root, "trials", ["trial_id", "status", "spec", self.search.metric]).to_pylist():

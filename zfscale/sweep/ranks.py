@@ -11,7 +11,7 @@ import gc
 import os
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -54,6 +54,9 @@ class Rank:
         torch.set_num_threads(cpus)
         gc.freeze()
         self.shared, self.features = shared, dict[Any, Any]()
+
+    def ready(self) -> None:
+        """Answers once this rank has started."""
 
     def join(self, host: str, port: int, rank: int, world: int) -> None:
         """Meet the others."""
@@ -98,6 +101,8 @@ class Team:
             place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
             at = actor.options(num_cpus=resources.cpus, num_gpus=resources.gpus, scheduling_strategy=place)
             self.others.append(at.remote(shared, resources.cpus, path))
+        # A rank that cannot start is told here: in the meeting it would be waited for.
+        ray.get([other.ready.remote() for other in self.others], timeout=MEETING.total_seconds())
         host = ray.util.get_node_ip_address()
         store = dist.TCPStore(host, 0, workers, is_master=True, wait_for_workers=False, timeout=MEETING)
         joined = [other.join.remote(host, store.port, i, workers) for i, other in enumerate(self.others, start=1)]
@@ -107,33 +112,40 @@ class Team:
         self._failure: str | None = None
 
     @contextmanager
-    def running(self, spec: str, past: list[Entry]) -> Iterator[None]:
+    def running(self, spec: str, past: list[Entry], record: Callable[[str], None]) -> Iterator[None]:
         """The others run the trial while rank 0 does inside.
 
-        Errors: RankLost if one dies; ZfscaleError with its traceback if one fails alone. Either way this process is
-        of no more use: the group is broken.
+        `record` writes the trial down as failed, for the reason given, where rank 0 cannot be told. Errors: RankLost
+        if one dies; ZfscaleError with its traceback if one fails alone. Either way this process is of no more use: the
+        group is broken.
         """
         answers = [other.run.remote(spec, past) for other in self.others]
         noticed, over = threading.Event(), threading.Event()
-        watch = threading.Thread(target=self._watch, args=(answers, noticed, over), daemon=True)
+        watch = threading.Thread(target=self._watch, args=(answers, noticed, over, record), daemon=True)
         watch.start()
         try:
             yield
         except Exception as error:
             noticed.set()
             watch.join(timeout=LAST_WORDS)  # the others' word may still be on its way
+            lost, failure = self._lost, self._failure  # before they are ended, which looks like a loss
             over.set()
             self._kill()
-            if self._lost:
+            if lost:
                 raise RankLost("a rank died") from error
-            if self._failure is not None:
-                raise ZfscaleError(f"another rank failed:\n{self._failure}") from error
+            if failure is not None:
+                raise ZfscaleError(f"another rank failed:\n{failure}") from error
             raise
+        noticed.set()  # rank 0 waits for nobody any more
         watch.join()
-        if self._lost or self._failure is not None:
+        if self._lost:
             raise RankLost("a rank died at the end of the trial")
+        if self._failure is not None:
+            raise ZfscaleError(f"another rank failed at the end of the trial:\n{self._failure}")
 
-    def _watch(self, answers: list[Any], noticed: threading.Event, over: threading.Event) -> None:
+    def _watch(
+        self, answers: list[Any], noticed: threading.Event, over: threading.Event, record: Callable[[str], None]
+    ) -> None:
         """Wait for the others' ends; where one is not good, end them all, which ends what rank 0 waits for."""
         waiting = list(answers)
         while waiting and not over.is_set():
@@ -143,8 +155,10 @@ class Team:
                 self._hear(ray.wait(waiting, num_returns=len(waiting), timeout=ECHO)[0])
             if self._lost or self._failure is not None:
                 self._kill()
-                if not noticed.wait(LAST_WORDS):
-                    os._exit(1)  # rank 0 waits in a collective that will not end
+                if not noticed.wait(LAST_WORDS):  # rank 0 waits in a collective that will not end
+                    if self._failure is not None and not self._lost:
+                        record(f"another rank failed:\n{self._failure}")
+                    os._exit(1)
                 return
 
     def _hear(self, answers: list[Any]) -> None:

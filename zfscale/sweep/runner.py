@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ import ray
 from ray import tune
 
 from zfscale.errors import SpecError
-from zfscale.records import Outcome
 from zfscale.sinks.parquet import TABLES
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
@@ -19,30 +19,41 @@ from zfscale.sweep.cluster import check_nodes, check_resources, connected, modul
 from zfscale.sweep.hold import held
 from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.launch import as_ctrl_c
-from zfscale.sweep.marks import attempts_of
+from zfscale.sweep.marks import attempts_of, progress
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.ranks import bundles
 from zfscale.sweep.todo import missing
 from zfscale.sweep.todo import root as results
-from zfscale.sweep.worker import Worker, open_sinks
+from zfscale.sweep.worker import Worker, record_failure
 
 RETRIES = 3  # of a trial whose worker died (killed, out of memory, its node lost), within one run
 
 
 class RecordDeaths(tune.Callback):
-    """A worker that died cannot write its trial's row: the driver does."""
+    """A worker that died cannot write its trial's row: the driver does, once it is clear that the trial is to blame."""
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
+        self.reached: dict[str, int] = {}  # trial -> its progress when this run first started it
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has a worker."""
+        if trial.trial_id not in self.reached:
+            self.reached[trial.trial_id] = progress(results(self.sweep), _trial_id(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune has given the trial up."""
-        spec = TrialSpec.from_json(trial.config["spec"])
-        root = results(self.sweep)
+        """Tune has given the trial up. One that got further, or that no worker could start, is left to the next run."""
+        root, spec = results(self.sweep), TrialSpec.from_json(trial.config["spec"])
         told = Path(trial.error_file).read_text().strip() if trial.error_file else ""
-        error = f"{told}\nthe worker died {RETRIES + 1} times".strip()
-        sink = open_sinks(root, self.sweep.spec.name, spec, self.sweep.spec.output)
-        sink.close(Outcome("failed", attempts=attempts_of(root, spec.trial_id), error=error))
+        if spec.trial_id in statuses(root):
+            return
+        if not attempts_of(root, spec.trial_id):
+            print(f"trial {spec.trial_id}: no worker could start it: {told.rpartition(chr(10))[2]}", file=sys.stderr)
+        elif progress(root, spec.trial_id) > self.reached.get(trial.trial_id, 0):
+            print(f"trial {spec.trial_id}: its workers died {RETRIES + 1} times; it goes on next time", file=sys.stderr)
+        else:
+            error = f"{told}\nthe worker died {RETRIES + 1} times".strip()
+            record_failure(root, self.sweep.spec.name, spec, self.sweep.spec.output, error)
 
 
 def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> list[TrialSpec]:
@@ -84,8 +95,8 @@ def drive(sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str) 
     check_nodes(there, me, sweep, todo)
     forget(there, todo)
     try:
-        with Progress(sweep, there) as progress:
-            _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), progress], there.scratch / "tune").fit()
+        with Progress(sweep, there) as display:
+            _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), display], there.scratch / "tune").fit()
     finally:
         there.clear()
     return missing(sweep)

@@ -7,8 +7,9 @@ import logging
 import os
 import socket
 import traceback
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -16,15 +17,17 @@ from ray import tune
 
 from zfscale.errors import ZfscaleError
 from zfscale.records import Outcome
+from zfscale.sinks.read import statuses
 from zfscale.spec import METRICS, TrialSpec
 from zfscale.storage import Place, storage
 from zfscale.sweep.cluster import extend_path, unseen
 from zfscale.sweep.inputs import data_key, model_key
-from zfscale.sweep.marks import open_ledger, start_attempt
+from zfscale.sweep.marks import attempts_of, open_ledger, start_attempt
 from zfscale.sweep.ranks import RankLost, Team
 
 if TYPE_CHECKING:
     from zfscale.spec import OutputSpec, ResourcesSpec
+    from zfscale.zo.ledger import Entry
 
 
 class Worker(tune.Trainable):
@@ -73,12 +76,12 @@ class Worker(tune.Trainable):
 
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
-        if self.team and root.exists(f"trials/{spec.trial_id}.parquet"):  # see below
-            return {"done": True, "status": "failed"}
+        if root.exists(f"trials/{spec.trial_id}.parquet"):  # by a worker that died right after; and see below
+            return {"done": True, "status": statuses(root)[spec.trial_id]}
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
-        team = self.team.running(spec.to_json(), ledger.past) if self.team else nullcontext()
+        team = self._team(spec, ledger.past) if self.team else nullcontext()
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team:
@@ -96,6 +99,11 @@ class Worker(tune.Trainable):
             # The ranks may be out of step: Tune shall make new ones. It will start this trial again, too, in vain.
             raise RankLost(f"trial {spec.trial_id} failed, and with it this worker's process group")
         return {"done": True, **summary(outcome)}
+
+    def _team(self, spec: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
+        assert self.team is not None
+        record = partial(record_failure, self.results, self.name, spec, self.output)
+        return self.team.running(spec.to_json(), past, record)
 
     def _get(self, key: str) -> Any:
         if key not in self.fetched:
@@ -115,6 +123,12 @@ def open_sinks(root: Place, name: str, spec: TrialSpec, output: OutputSpec) -> A
     about = (spec.trial_id, spec.to_json(), spec.leaves())
     w = output.wandb
     return make_sinks(root, name, *about, types=spec.NULLABLE, wandb_mode=w.mode, project=w.project)
+
+
+def record_failure(root: Place, name: str, spec: TrialSpec, output: OutputSpec, error: str) -> None:
+    """Write the row of a trial whose own worker cannot."""
+    sink = open_sinks(root, name, spec, output)
+    sink.close(Outcome("failed", attempts=attempts_of(root, spec.trial_id), error=error))
 
 
 def node_name() -> str:
