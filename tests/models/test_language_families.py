@@ -74,7 +74,7 @@ def test_the_forward_gradient_is_the_derivative_along_z(family, train):
 
 
 def test_an_operator_without_a_forward_derivative_is_a_clear_error():
-    with pytest.raises(ZfscaleError, match="forward-grad needs forward-mode derivatives: .*jvp"):
+    with pytest.raises(ZfscaleError, match=r"forward-grad needs forward-mode derivatives: .*jvp"):
         forward_gradient(problem(network("bloom", "full", "eager")), [3])
 
 
