@@ -151,6 +151,29 @@ def test_the_pretrained_models_losses_are_computed_once_a_worker(text: Text, mon
     assert calls == [*TEXTS, "general"]
 
 
+def test_losses_in_another_number_format_are_others(text: Text) -> None:
+    specs = [text.spec("zero-shot", "fo-adamw", engine={"stage": 1, "dtype": dtype}) for dtype in ("fp32", "bf16")]
+    cache: dict[Any, Any] = {}
+    shared, alone = ([text.run(spec, cache=given).evals for spec in specs] for given in (cache, None))
+    assert shared == alone
+    assert alone[0] != alone[1]
+
+
+@pytest.mark.parametrize("method", ["sequential", "joint"])
+def test_of_one_domain_joint_training_forgets_nothing_that_is_defined(method: str, text: Text) -> None:
+    outcome = text.run(text.spec(method, stream__domains=text.stream["domains"][:1])).outcome
+    expected = None if method == "joint" else 0.0
+    assert (outcome.forgetting, outcome.bwt, outcome.fwt) == (expected, expected, expected)
+
+
+@pytest.mark.parametrize("optimizer", ["zo-sgd", "fo-sgd", "hybrid"])
+def test_bytes_are_told_of_losses_alone(optimizer: str, text: Text) -> None:
+    phase = {"name": "fo-sgd", "lr": 0.1, "epochs": 1}
+    hybrid = {"optimizer__first_order": phase, "train__epochs": 2} if optimizer == "hybrid" else {}
+    spec = text.spec("sequential", "zo-sgd" if hybrid else optimizer, **hybrid)
+    assert text.run(spec).outcome.bytes_sent == (0 if optimizer == "zo-sgd" else None)
+
+
 def test_a_killed_trial_goes_on_from_its_ledger(text: Text, tmp_path: Path) -> None:
     spec = text.spec("replay", "zo-adam", optimizer__schedule="warmup-cosine", optimizer__warmup=0.5)
     whole = text.run(spec, ledger=Ledger(tmp_path / "whole"))

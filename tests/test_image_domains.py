@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.conftest import OPTIMIZERS, Memory
 from tests.models import small_mims
 from zfscale import trial
 from zfscale.methods import DOMAIN_METHODS
+from zfscale.methods import domains as methods
+from zfscale.methods.base import embed
 from zfscale.methods.domains import DomainMethod
 from zfscale.models.base import prototype_accuracy
 from zfscale.models.masked_image import MaskedImageNetwork
@@ -114,6 +117,28 @@ def test_row_zero_is_the_pretrained_model(spec: Spec) -> None:
         assert value(told, 0, j, "loss") == pytest.approx(losses.mean().item(), rel=1e-5)
         assert value(told, 0, j, "accuracy") == accuracy
         assert value(told, 2, j, "change_stderr") == 0
+
+
+def test_features_in_other_batches_are_others(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(methods, "embed", lambda e, x, size: sizes.append(size) or embed(e, x, size))
+    cache: dict[Any, Any] = {}
+    for size in (8, 96, 8):
+        run(spec("zero-shot", train__batch_size=size, train__micro_batch_size=8), cache=cache)
+    assert sizes == [8] * 4 + [96] * 4
+
+
+def test_class_means_are_of_the_first_images(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "MEAN_OF", 3)
+    given = spec("zero-shot")
+    base, data = Inputs([given]).of(given)
+    method, task = DomainMethod(given, base), data.tasks[0]
+    assert sorted(task.train_labels[:6]) == [0] * 3 + [1] * 3
+    few = replace(task, train_x=task.train_x[:6], train_labels=task.train_labels[:6])
+    embedded: list[int] = []
+    monkeypatch.setattr(methods, "embed", lambda e, x, size: embedded.append(len(x)) or embed(e, x, size))
+    assert method.accuracy(task) == method.accuracy(few)
+    assert embedded == [6, 6] * 2
 
 
 def test_backpropagation_learns_a_domain_and_forgets_less_with_replay(spec: Spec) -> None:

@@ -59,7 +59,7 @@ def learn(
         rows.append(_row(method, stream) if trained else rows[-1])
         tell(journal.sink, stage, stream, rows)
     is_text = stream[0].bytes_per_token is not None
-    return summary(stream, rows) | ({"tokens": tokens} if is_text else {})
+    return summary(stream, rows, method.one_by_one) | ({"tokens": tokens} if is_text else {})
 
 
 def tell(sink: Sink, stage: int, stream: DomainIncremental, rows: list[Row]) -> None:
@@ -84,12 +84,12 @@ def tell(sink: Sink, stage: int, stream: DomainIncremental, rows: list[Row]) -> 
         sink.eval(Eval(stage, 0, "upstream_loss", means[-1]))
 
 
-def summary(stream: DomainIncremental, rows: list[Row]) -> dict[str, Any]:
-    """The trial's row. Joint training has one stage, so that neither forgetting nor transfer is defined."""
+def summary(stream: DomainIncremental, rows: list[Row], one_by_one: bool) -> dict[str, Any]:
+    """The trial's row. Forgetting and transfer are defined only where domains are learned one by one."""
     loss = [[float(losses.mean()) for losses in row.losses[: len(stream)]] for row in rows]
     final = metrics.final_loss(loss)
     found: dict[str, Any] = {"final_loss": final, "learning_gain": metrics.learning_gain(loss)}
-    if len(loss) == len(stream) + 1:
+    if one_by_one:
         found["forgetting"] = metrics.forgetting(loss)
         found |= {"bwt": metrics.backward_transfer(loss), "fwt": metrics.forward_transfer(loss)}
     sizes = [task.bytes_per_token for task in stream]
@@ -115,11 +115,12 @@ def _row(method: DomainMethod, stream: DomainIncremental) -> Row:
 def _base_row(method: DomainMethod, stream: DomainIncremental, cache: dict[Any, Any]) -> Row:
     """Row 0, once for all trials of a worker that start from the same model and measure the same blocks.
 
-    The key holds all that decides its bits: a matrix product's rounding depends on its batch.
+    The key holds all that decides its bits: a matrix product's rounding depends on its batch, that of the losses or
+    that of the features.
     """
-    s = method.spec
+    s, t = method.spec, method.spec.train
     fused = not s.optimizer.name.startswith("forward-grad")
-    key = (s.model, s.stream, s.train.precision, s.train.micro_batch_size or s.train.batch_size, fused)
+    key = (s.model, s.stream, t.precision, s.engine.dtype, t.micro_batch_size, t.batch_size, fused)
     if key not in cache:
         cache[key] = _row(method, stream)
     return cache[key]

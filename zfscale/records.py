@@ -70,7 +70,8 @@ class Outcome:
     forwards: int | None = None
     peak_memory_bytes: int | None = None
     node: str | None = None  # where it ended
-    bytes_sent: int | None = None  # losses, from rank 0 to the others, in the last attempt
+    # Losses, from rank 0 to the others, in the last attempt; unknown where DeepSpeed reduces gradients.
+    bytes_sent: int | None = None
     attempts: int = 1
     error: str | None = None
     versions: str = ""  # JSON object: package -> version

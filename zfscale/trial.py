@@ -12,6 +12,7 @@ import torch
 
 from zfscale import classes, domains, memory
 from zfscale.methods.journal import Journal, Snapshots
+from zfscale.methods.trainers import first_order
 from zfscale.records import Outcome, Sink
 from zfscale.zo.ledger import Ledger, Past
 from zfscale.zo.noise import ARITHMETIC
@@ -52,7 +53,7 @@ def run(
         seconds=journal.seconds,
         forwards=journal.forwards,
         peak_memory_bytes=memory.peak(),
-        bytes_sent=journal.bytes_sent,
+        bytes_sent=None if first_order(spec).epochs else journal.bytes_sent,
         attempts=attempt,
         versions=versions(),
     )

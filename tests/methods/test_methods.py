@@ -64,6 +64,13 @@ def test_untrained_adapters_make_aper_agree_with_simplecil(small):
     assert values[0] == values[1]
 
 
+def test_features_in_another_number_format_are_others(small):
+    cache = {}
+    for dtype in ("fp32", "bf16", "fp32"):
+        small.run(small.spec("simplecil", "fo-sgd", engine={"stage": 1, "dtype": dtype}), cache=cache)
+    assert len(cache) == 2 * 2 * 3  # formats, splits, tasks
+
+
 def test_ease_completion_follows_the_formula():
     rng = np.random.default_rng(0)
     tasks, m, d = 3, 2, 5

@@ -50,6 +50,11 @@ def test_accuracy_is_the_error_rate():
     assert objective.load("cross_entropy") is F.cross_entropy
 
 
+def test_the_error_rate_is_of_the_labels_that_count():
+    logits = torch.tensor([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0], [5.0, 6.0]])
+    assert float(objective.load("accuracy")(logits, torch.tensor([-100, 1, 1, -100]))) == 0.5
+
+
 @pytest.mark.parametrize("optimizer", ["zo-sgd", "zo-sgd-sign", "zo-adam", "zo-adamm"])
 def test_the_error_rate_falls_where_it_is_minimised(optimizer):
     more = {"objective": "accuracy", "eps": 0.1, "lr": 0.01, "queries": 8, "sides": 1}

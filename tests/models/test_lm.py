@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from small_lms import FAMILIES, TIED, make
+from transformers import AddedToken
 
 from zfscale.errors import ModelError
 from zfscale.models.lm import build_lm, load_lm, tokenizer_of
@@ -167,8 +168,35 @@ def test_a_tokenizer_of_another_model(saved_lm, tmp_path):
     tokenizer = byte_tokenizer()
     tokenizer.add_tokens([f"<{i}>" for i in range(3)])
     tokenizer.save_pretrained(path)
-    with pytest.raises(ModelError, match="tokenizer does not fit the model: 261 tokens, 260 embeddings"):
+    with pytest.raises(ModelError, match="tokenizer does not fit the model: ids up to 260, 260 embeddings"):
         load_lm(str(path))
+
+
+def test_ids_with_gaps_do_not_fit(saved_lm, tmp_path):
+    """Ten tokens, one of which has an id beyond the embeddings."""
+    from transformers import BertTokenizer
+
+    path = without("tokenizer*", saved_lm("bert"), tmp_path / "bert")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "read", "##ing", "the", "waves"]
+    BertTokenizer(vocab={word: i for i, word in enumerate(words)} | {"far": 300}).save_pretrained(path)
+    with pytest.raises(ModelError, match="tokenizer does not fit the model: ids up to 300, 260 embeddings"):
+        load_lm(str(path))
+
+
+@pytest.mark.parametrize("family", ["llama", "bert"])
+def test_a_special_token_that_no_text_becomes_needs_no_embedding(family, saved_lm, tmp_path):
+    """A masked model may be given any token, in the place of a hidden one."""
+    path = without("nothing", saved_lm(family), tmp_path / family)
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens([AddedToken(f"<{i}>", special=True) for i in range(3)])
+    tokenizer.save_pretrained(path)
+    if family == "bert":
+        with pytest.raises(ModelError, match="ids up to 260"):
+            load_lm(str(path))
+        return
+    again = tokenizer_of(load_lm(str(path)))
+    assert len(again) == 261
+    assert max(again("a <2> b", add_special_tokens=False, split_special_tokens=True)["input_ids"]) < 256
 
 
 def test_models_that_are_none(saved_lm, tiny_vit, tmp_path):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -22,15 +25,25 @@ NAMES = ("licenses", "headers", "code")
 BASE = [3.0, 3.5, 2.5]
 
 
-def add(root: Path, method: str, optimizer: str, seed: int, final: float, order_seed: int | None = None) -> str:
-    """A finished trial of three domains whose loss falls by one where it learns; `final` is its final loss."""
-    stream = {"kind": "domain_incremental", "domains": [{"name": n} for n in NAMES], "order_seed": order_seed}
+def add(
+    root: Path,
+    method: str,
+    optimizer: str,
+    seed: int,
+    final: float,
+    order_seed: int | None = None,
+    names: Sequence[str] = NAMES,
+    odd: Mapping[tuple[int, int], float] = MappingProxyType({}),
+) -> str:
+    """A finished trial whose loss falls by one where it learns; `final` is its final loss, `odd` are losses given."""
+    stream = {"kind": "domain_incremental", "domains": [{"name": n} for n in names], "order_seed": order_seed}
     spec = {"stream": stream, "method": {"name": method}, "optimizer": {"name": optimizer, "lr": 0.1}, "seed": seed}
     trial_id = f"{method}{optimizer}{seed}"
     sink = ParquetSink(root, trial_id, json.dumps(spec), {"seed": seed})
-    for stage in range(2 if method == "joint" else 4):
-        for j, base in enumerate(BASE, start=1):
-            sink.eval(Eval(stage, j, "loss", base - (j == stage) + 0.1 * seed * (stage > 0)))
+    for stage in range(2 if method == "joint" else len(names) + 1):
+        for j, base in enumerate(BASE[: len(names)], start=1):
+            loss = base - (j == stage) + 0.1 * seed * (stage > 0)
+            sink.eval(Eval(stage, j, "loss", odd.get((stage, j), loss)))
             sink.eval(Eval(stage, j, "perplexity", 9.0))
     more = {} if method == "joint" else {"forgetting": 0.25, "bwt": -0.25, "fwt": 0.0}
     sink.close(Outcome("finished", final_loss=final, learning_gain=1.0, tokens=640, seconds=2.0, forwards=8, **more))
@@ -82,6 +95,41 @@ def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
     assert grid.shape == (4, 3)
     assert grid[0] == pytest.approx(BASE)
     assert grid[2] == pytest.approx([3.1, 2.6, 2.6])  # the seeds add 0, 0.1 and 0.2
+
+
+def drawn(root: Path) -> dict[str, list[str]]:
+    """Title of each panel -> the labels of its rows, then the texts of its cells."""
+    figure = heat.draw(best(rows(trials(root)), DOMAINS), losses(root))
+    panels = [axes for axes in figure.axes if axes.get_visible() and axes.get_title("left")]
+    texts = [[*axes.get_yticklabels(), *axes.texts] for axes in panels]
+    return {axes.get_title("left"): [t.get_text() for t in found] for axes, found in zip(panels, texts, strict=True)}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning")
+@pytest.mark.parametrize(("loss", "text"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")])
+@pytest.mark.parametrize("stage", [0, 2])
+def test_a_loss_that_is_no_number_is_told_in_the_heat_map(loss: float, text: str, stage: int, tmp_path: Path) -> None:
+    add(tmp_path, "sequential", "zo-sgd", 0, 2.0)
+    add(tmp_path, "sequential", "fo-sgd", 0, 2.0, odd={(stage, 2): loss})
+    found = drawn(tmp_path)
+    assert found["sequential, fo-sgd"].count(text) == 1
+    assert text not in found["sequential, zo-sgd"]
+    report.write(tmp_path)
+    with Image.open(tmp_path / DOMAINS.picture) as image:
+        assert len(set(image.convert("RGB").getdata())) > 100
+
+
+def test_every_loss_may_be_no_number(tmp_path: Path) -> None:
+    add(tmp_path, "sequential", "zo-sgd", 0, 2.0, odd={(i, j): math.nan for i in range(4) for j in (1, 2, 3)})
+    assert drawn(tmp_path)["sequential, zo-sgd"].count("nan") == 12
+
+
+def test_stages_are_named_by_the_method(tmp_path: Path) -> None:
+    add(tmp_path, "sequential", "zo-sgd", 0, 2.0, names=NAMES[:1])
+    add(tmp_path, "joint", "zo-sgd", 0, 2.0, names=NAMES[:1])
+    found = drawn(tmp_path)
+    assert found["sequential, zo-sgd"][:2] == ["base", "+ licenses"]
+    assert found["joint, zo-sgd"][:2] == ["base", "all"]
 
 
 def test_domains_are_named_in_order_of_arrival(tmp_path: Path) -> None:

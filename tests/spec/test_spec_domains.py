@@ -129,6 +129,16 @@ IMAGE_MISTAKES = [
         *(GOOD, "batch_size: 8", "batch_size: 8, objective: reconstruction", 12, "train.objective"),
         "'reconstruction' is no objective for classes and tokens; allowed: cross_entropy, accuracy, or package",
     ),
+    (
+        *(IMAGES, "{name: glyphs}", "{name: fashion1k}\n    - {name: clothes, dataset: fashion_mnist}"),
+        *(6, "stream.domains[0]"),
+        "'fashion1k' trains on images of fashion1k, which 'clothes', Fashion-MNIST, is evaluated on; allowed: one of",
+    ),
+    (
+        *(IMAGES, "owner/pictures}", "fashion1k}\n  upstream: {name: zalando-datasets/fashion_mnist}"),
+        *(7, "stream.domains[1]"),
+        "'other' trains on images of fashion1k, which 'zalando-datasets/fashion_mnist', Fashion-MNIST, is evaluated on",
+    ),
     (GOOD, "tokens_per_domain", "images_per_domain", 9, "stream.images_per_domain", "6400 has no effect on text"),
 ]
 
@@ -141,6 +151,14 @@ def test_a_mistake_with_images_is_located_and_explained(
     error = message(tmp_path, good.replace(old, new, 1))
     assert error.startswith(f"x.yaml:{line}: {path}:"), error
     assert says in error
+
+
+def test_an_upstream_domain_trains_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        IMAGES.replace("glyphs", "fashion_mnist").replace("  images_", "  upstream: {name: fashion1k}\n  images_")
+    )
+    assert len(load(file).trials) == 1
 
 
 def test_image_domains_expand_and_a_users_objective_goes_with_any(tmp_path: Path) -> None:

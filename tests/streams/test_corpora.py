@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -13,6 +14,12 @@ import pytest
 from zfscale.errors import DataError
 from zfscale.streams import corpora
 from zfscale.streams.corpora import DOMAINS, find
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test does not say otherwise."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 def read(source: Any) -> list[str]:
@@ -67,6 +74,50 @@ def test_a_connection_that_breaks(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": broken()})
     with pytest.raises(DataError, match=r"'a/b' cannot be loaded: ConnectionError: reset by peer"):
         read("a/b")
+
+
+def test_files_are_known_by_their_contents(tmp_path):
+    def identity() -> Any:
+        return find({"path": str(tmp_path / "*.txt*")}).identity
+
+    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "b.txt").write_text("two" * 1_000_000)
+    first = identity()
+    assert [len(digest) for digest, _ in first] == [64, 64]
+    (tmp_path / "a.txt").rename(tmp_path / "A.txt")
+    assert identity() == first
+    (tmp_path / "b.txt").write_text("two" * 999_999 + "too")
+    assert identity() != first
+    (tmp_path / "b.txt").write_text("two" * 1_000_000)
+    (tmp_path / "A.txt").rename(tmp_path / "a.txt.gz")  # read in another way
+    assert identity() != first
+
+
+def test_a_directory_is_known_by_names_and_contents(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.txt").write_text("one")
+    first = find(str(tmp_path / "set")).identity
+    (tmp_path / "set").rename(tmp_path / "moved")
+    assert find(str(tmp_path / "moved")).identity == first
+    (tmp_path / "moved" / "train.txt").rename(tmp_path / "moved" / "test.txt")
+    assert find(str(tmp_path / "moved")).identity != first
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match="gone: not readable: "):
+        corpora.digest(str(tmp_path / "gone"))
+
+
+def test_the_revision_of_a_hub_dataset(monkeypatch):
+    class Api:
+        def dataset_info(self, name: str, timeout: float) -> Any:
+            if name != "a/b":
+                raise ConnectionError("no network")
+            return SimpleNamespace(sha="0123abc")
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    assert find("a/b").identity[-1] == "0123abc"
+    assert find("a/c").identity[-1] is None
 
 
 def test_globs_without_files(tmp_path):

@@ -96,7 +96,7 @@ class Method(ABC):
         """
         s = self.spec
         fused, batch = not s.optimizer.name.startswith("forward-grad"), max(s.train.batch_size, INFERENCE_BATCH)
-        key = (s.model, s.stream, s.train.precision, batch, fused, task.index, split)
+        key = (s.model, s.stream, s.train.precision, s.engine.dtype, batch, fused, task.index, split)
         if key not in self._pretrained:
             self._pretrained[key] = self.features(task.train_x if split == "train" else task.test_x, None)
         return self._pretrained[key]

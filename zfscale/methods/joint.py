@@ -14,6 +14,8 @@ from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
 class Joint(DomainMethod):
     """One stage over the examples of every domain, mixed."""
 
+    one_by_one = False
+
     def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
         x = np.concatenate([task.train_x for task in stream])
         y = np.concatenate([task.train_y for task in stream])

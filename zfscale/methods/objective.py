@@ -12,14 +12,19 @@ import torch
 import torch.nn.functional as F
 
 from zfscale.errors import ZfscaleError
+from zfscale.streams.masking import IGNORED
 
 # float32 [B, C], int64 [B] -> the batch's mean; of hidden patches, float32 [B, M, P] both (`models.masked_image`)
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def error_rate(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The share of wrong predictions, 0-1 loss: what `accuracy` minimises. Its derivative is 0 or undefined."""
-    return (logits.argmax(1) != labels).float().mean()
+    """The share of wrong predictions, 0-1 loss: what `accuracy` minimises. Its derivative is 0 or undefined.
+
+    Labels of -100 do not count, as in `cross_entropy`.
+    """
+    counts = labels != IGNORED
+    return (logits.argmax(1) != labels)[counts].float().mean()
 
 
 OBJECTIVES: dict[str, Objective] = {

@@ -50,10 +50,8 @@ def load_lm(name: str) -> LanguageBase:
     module = _module(name, where, config, masked, options)
     tokenizer = _tokenizer(name, where, options)
     rows = module.get_input_embeddings().num_embeddings  # type: ignore[operator]
-    if len(tokenizer) > rows:
-        raise ModelError(
-            f"model {name!r}: tokenizer does not fit the model: {len(tokenizer)} tokens, {rows} embeddings"
-        )
+    if (largest := _largest_id(tokenizer, masked)) >= rows:
+        raise ModelError(f"model {name!r}: tokenizer does not fit the model: ids up to {largest}, {rows} embeddings")
     weights = {k: to_numpy(v) for k, v in _state(module).items()}
     return LanguageBase(name, _plain(module), weights, _serialise(tokenizer), _max_block(module), masked)
 
@@ -64,10 +62,7 @@ def build_lm(base: LanguageBase, attention: str = "sdpa") -> nn.Module:
     Tied weights stay tied; nothing is drawn from the caller's random state. `attention="eager"` gives an attention
     with a forward-mode derivative, which the fused kernels lack.
     """
-    config = copy.deepcopy(base.config)
-    config._attn_implementation = None if attention == "sdpa" else attention  # None: sdpa if the family has it
-    with torch.random.fork_rng(devices=[]):
-        module = _auto(base.masked).from_config(config, dtype=torch.float32)
+    module = _blank(base, attention)
     state = _state(module)
     if state.keys() != base.weights.keys():
         raise ModelError(f"model {base.name!r}: weights {sorted(state.keys() ^ base.weights.keys())[:3]} do not match")
@@ -75,6 +70,19 @@ def build_lm(base: LanguageBase, attention: str = "sdpa") -> nn.Module:
         for key, tensor in state.items():
             tensor.copy_(torch.tensor(base.weights[key]))
     return module.eval()
+
+
+def outline_lm(base: LanguageBase) -> nn.Module:
+    """The module of `build_lm` on the meta device: its parts and their names, no weights."""
+    with torch.device("meta"):
+        return _blank(base)
+
+
+def _blank(base: LanguageBase, attention: str = "sdpa") -> nn.Module:
+    config = copy.deepcopy(base.config)
+    config._attn_implementation = None if attention == "sdpa" else attention  # None: sdpa if the family has it
+    with torch.random.fork_rng(devices=[]):
+        return _auto(base.masked).from_config(config, dtype=torch.float32)
 
 
 def tokenizer_of(base: LanguageBase) -> Any:
@@ -153,6 +161,17 @@ def _tokenizer(name: str, where: str, options: dict[str, str]) -> Any:
     if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # transformers invents one where no file is
         raise ModelError(f"model {name!r} has no tokenizer: no tokenizer.json nor vocabulary beside the weights")
     return tokenizer
+
+
+def _largest_id(tokenizer: Any, masked: bool) -> int:
+    """Of the tokens that a model may be given: ids have gaps, so that their number does not tell.
+
+    Not of the special tokens that no text becomes, as Gemma 3's language models have one without an embedding, but
+    where any token may stand for a hidden one.
+    """
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special and not masked}
+    ends = {tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id} - {None}
+    return max({*tokenizer.get_vocab().values()} - special | ends)
 
 
 def _failure(name: str, what: str, error: Exception) -> ModelError:

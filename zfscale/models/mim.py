@@ -69,12 +69,22 @@ def build_mim(base: MaskedImageBase, attention: str = "sdpa") -> nn.Module:
 
     `attention="eager"` gives an attention with a forward-mode derivative, which the fused kernels lack.
     """
+    module = _blank(base, attention)
+    module.load_state_dict({k: torch.tensor(v) for k, v in base.weights.items()})
+    return module.eval()
+
+
+def outline_mim(base: MaskedImageBase) -> nn.Module:
+    """The module of `build_mim` on the meta device: its parts and their names, no weights."""
+    with torch.device("meta"):
+        return _blank(base)
+
+
+def _blank(base: MaskedImageBase, attention: str = "sdpa") -> nn.Module:
     config = copy.deepcopy(base.config)
     config._attn_implementation = attention
     with torch.random.fork_rng(devices=[]):
-        module = _auto(config).from_config(config, dtype=torch.float32)
-    module.load_state_dict({k: torch.tensor(v) for k, v in base.weights.items()})
-    return module.eval()
+        return _auto(config).from_config(config, dtype=torch.float32)
 
 
 def _checked(name: str, where: str, config: Any, input_range: str) -> Pixels:

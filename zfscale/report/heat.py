@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from zfscale.report.rows import Row
 
 DPI = 160
+JOINT = "joint"  # the method whose one stage learns all domains
 Cells = Mapping[tuple[int, int], float]  # (stage, task) -> loss; stage 0 is the pretrained model
 
 
@@ -35,7 +36,7 @@ def draw(rows: Sequence[Row], losses: Mapping[str, Cells]) -> Figure | None:
         axes = panels[optimizers.index(row.optimizer)][methods.index(row.method)]
         axes.set_visible(True)
         axes.set_title(f"{row.method}, {row.optimizer}", loc="left", fontweight="bold", fontsize=9)
-        _panel(axes, grids[row.method, row.optimizer], row.domains, norm)
+        _panel(axes, grids[row.method, row.optimizer], row, norm)
     bar = figure.colorbar(ScalarMappable(norm, "RdBu_r"), ax=[a for line in panels for a in line], shrink=0.5, pad=0.01)
     bar.set_label("change of the loss since the pretrained model", fontsize=8)
     bar.ax.tick_params(labelsize=7)
@@ -59,17 +60,25 @@ def _panels(
     panels = figure.subplots(len(optimizers), len(methods), squeeze=False)
     for axes in panels.flat:
         axes.set_visible(False)
-    most = max(float(np.abs(grid - grid[0]).max()) for grid in grids.values()) or 1.0
+    most = max(float(np.nan_to_num(np.abs(_change(grid))).max()) for grid in grids.values()) or 1.0
     return figure, [list(line) for line in panels], TwoSlopeNorm(0.0, -most, most)
 
 
-def _panel(axes: Axes, grid: np.ndarray, domains: Sequence[str], norm: TwoSlopeNorm) -> None:
-    stages = ["base", *(f"+ {name}" for name in domains)] if len(grid) > 2 else ["base", "all"]
-    axes.imshow(grid - grid[0], cmap="RdBu_r", norm=norm, aspect="auto")
+def _change(grid: np.ndarray) -> np.ndarray:
+    """[stages, domains] since the pretrained model; NaN, which has no colour, where that is no finite number."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        change = grid - grid[0]
+    return np.where(np.isfinite(change), change, np.nan)
+
+
+def _panel(axes: Axes, grid: np.ndarray, row: Row, norm: TwoSlopeNorm) -> None:
+    domains, change = row.domains, _change(grid)
+    stages = ["base", "all"] if row.method == JOINT else ["base", *(f"+ {name}" for name in domains)]
+    axes.imshow(change, cmap="RdBu_r", norm=norm, aspect="auto")
     axes.set_yticks(range(len(grid)), stages, fontsize=7)
     axes.set_xticks(range(len(domains)), domains, fontsize=7, rotation=20, ha="right", rotation_mode="anchor")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for i, j in np.ndindex(grid.shape):
-        dark = abs(norm(grid[i, j] - grid[0, j]) - 0.5) > 0.3
+        dark = abs(norm(change[i, j]) - 0.5) > 0.3  # never of NaN
         axes.text(j, i, f"{grid[i, j]:.2f}", ha="center", va="center", fontsize=7, color="white" if dark else "black")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from zfscale.spec.yaml import Place
 Modality = Literal["text", "images"]
 TEXT_KEYS = ("block_size", "tokens_per_domain")
 IMAGE_KEYS = ("images_per_domain",)
+FASHION = ("fashion_mnist", "zalando-datasets/fashion_mnist")  # where Fashion-MNIST is had
 
 
 def modality(stream: StreamSpec) -> Modality:
@@ -61,7 +63,7 @@ def domain_findings(stream: StreamSpec) -> list[Finding]:
     what = modality(stream)
     for place, domain in everyone:
         found += _source(place, domain, what)
-    return [*found, *_blocks(stream, what)]
+    return [*found, *_overlap(stream.domains, stream.upstream), *_blocks(stream, what)]
 
 
 def _kind(domain: DomainSpec) -> Modality | None:
@@ -84,6 +86,21 @@ def _source(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
         return [(at, f"{source!r} is a path; write {{path: {source}, format: text}}, or format: imagefolder")]
     known = TEXTS if what == "text" else CLASSES
     return [(at, problem) for problem in hub_id(source, () if "/" in source else known, "domain")]
+
+
+def _overlap(domains: Sequence[DomainSpec], upstream: DomainSpec | None) -> list[Finding]:
+    """fashion1k is made of images that Fashion-MNIST is evaluated on: nothing that trains on it may be."""
+    everyone = [*domains, *([upstream] if upstream else [])]
+    whole = next((domain.name for domain in everyone if domain.source in FASHION), None)
+    return [
+        (
+            ("stream", "domains", i),
+            f"{domain.name!r} trains on images of fashion1k, which {whole!r}, Fashion-MNIST, is evaluated on; "
+            "allowed: one of the two, or fashion1k as the upstream domain",
+        )
+        for i, domain in enumerate(domains)
+        if domain.source == "fashion1k" and whole is not None
+    ]
 
 
 def _files(place: Place, source: DomainPath) -> list[Finding]:

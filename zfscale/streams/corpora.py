@@ -25,6 +25,7 @@ from zfscale.streams.hub import not_loaded
 PIECE = 1 << 13  # characters; a longer text file is read as several documents, so that it never is whole in memory
 EXCERPT = 1 << 11  # characters of an embedded domain's document, at most
 PROSE = ("torch", "numpy", "sklearn", "transformers")  # the packages whose docstrings are read
+ASKING = 10.0  # seconds for the hub to say which revision it has
 SHORTEST = 200  # characters of a docstring that counts as prose
 TESTS = {"test", "tests", "idle_test"}
 NOT_CODE = {"encodings", "pydoc_data"}  # tables, prose
@@ -43,21 +44,42 @@ class Corpus:
 def find(source: str | Any) -> Corpus:
     """The corpus of a name of `DOMAINS`, of a hub id, or of `{path: GLOB, format: text}` (a dict or an object).
 
-    Errors: DataError if no file matches; a hub dataset is only looked for when its documents are read.
+    Files are told from others by their contents, wherever they lie; a hub dataset by its revision.
+    Errors: DataError if no file matches or one is unreadable; of a hub dataset, only when its documents are read.
     """
     if not isinstance(source, str):
-        pattern = source["path"] if isinstance(source, dict) else source.path
-        files = matching(pattern)
-        return Corpus(_facts(files), partial(text_files, files))
+        files = matching(source["path"] if isinstance(source, dict) else source.path)
+        return Corpus([(digest(file), is_packed(file)) for file in files], partial(text_files, files))
     if source in DOMAINS:
         return Corpus([source, platform.python_version(), *_installed()], DOMAINS[source])
-    local = matching(os.path.join(source, "**", "*")) if os.path.isdir(source) else []
-    return Corpus([source, metadata.version("datasets"), *_facts(local)], partial(hub, source))
+    version = metadata.version("datasets")
+    if os.path.isdir(source):
+        files = matching(os.path.join(source, "**", "*"))
+        return Corpus([version, *((os.path.relpath(f, source), digest(f)) for f in files)], partial(hub, source))
+    revision = revision_of(source)
+    return Corpus([source, version, revision], partial(hub, source, revision))
 
 
-def _facts(files: Iterable[str]) -> list[tuple[str, int, int]]:
-    stats = ((file, os.stat(file)) for file in files)
-    return [(file, s.st_size, s.st_mtime_ns) for file, s in stats]
+def digest(file: str) -> str:
+    """The sha256 of a file's content, which is never whole in memory; DataError if it cannot be read."""
+    found = hashlib.sha256()
+    try:
+        with open(file, "rb") as handle:
+            for part in iter(partial(handle.read, 1 << 20), b""):
+                found.update(part)
+    except OSError as error:
+        raise DataError(f"{file}: not readable: {error}") from error
+    return found.hexdigest()
+
+
+def revision_of(dataset: str) -> str | None:
+    """The commit that the hub has of a dataset now; None if it cannot be asked."""
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(dataset, timeout=ASKING).sha
+    except Exception:  # the client's errors have no common base class; what is wrong is told when rows are read
+        return None
 
 
 def matching(pattern: str) -> list[str]:
@@ -69,10 +91,15 @@ def matching(pattern: str) -> list[str]:
     raise DataError(f"{pattern}: no file matches{hint}")
 
 
+def is_packed(file: str) -> bool:
+    """Whether a text file is unpacked before it is read."""
+    return file.endswith(".gz")
+
+
 def text_files(files: Iterable[str]) -> Iterator[str]:
     """The text of each file, a long one in pieces; `.gz` is unpacked. Bytes that are no UTF-8 become U+FFFD."""
     for file in files:
-        opener: Any = gzip.open if file.endswith(".gz") else open
+        opener: Any = gzip.open if is_packed(file) else open
         try:
             with opener(file, "rt", encoding="utf-8", errors="replace") as handle:
                 yield from _pieces(iter(partial(handle.read, PIECE), ""))
@@ -102,12 +129,12 @@ def _cut(text: str, size: int) -> int:
     return size
 
 
-def hub(dataset: str) -> Iterator[str]:
+def hub(dataset: str, revision: str | None = None) -> Iterator[str]:
     """The column `text` of the training split of what `datasets.load_dataset` streams: one row, one document."""
     import datasets
 
     try:
-        splits = datasets.load_dataset(dataset, streaming=True)
+        splits = datasets.load_dataset(dataset, streaming=True, **({"revision": revision} if revision else {}))
         rows = splits["train"] if "train" in splits else splits[next(iter(splits))]
         for row in rows:
             if "text" not in row:

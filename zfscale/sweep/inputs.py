@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from zfscale.errors import SpecError
+from zfscale.errors import ModelError, SpecError
 from zfscale.methods import objective
-from zfscale.models.lm import LanguageBase, load_lm, tokenizer_of
-from zfscale.models.mim import MaskedImageBase, load_mim
+from zfscale.models.lm import LanguageBase, load_lm, outline_lm, tokenizer_of
+from zfscale.models.mim import MaskedImageBase, load_mim, outline_mim
+from zfscale.models.precision import PRECISIONS
+from zfscale.models.pretrained import Pretrained
 from zfscale.models.vit import BaseModel, load_base
 from zfscale.spec import DomainSpec, StreamSpec, TrialSpec
 from zfscale.spec.domains import modality
@@ -37,24 +39,37 @@ def data_key(spec: TrialSpec) -> str:
 class Inputs:
     """The distinct models and datasets of a set of trials, in memory; `objectives` are tried too, unless told not to.
 
-    Errors: ModelError, DataError, SpecError where tasks do not divide classes, or ZfscaleError for an objective that
-    cannot be imported, before any trial starts.
+    Errors: ModelError, DataError, SpecError where tasks do not divide classes, a block is too long for its model or
+    `model.train` finds nothing in it, or ZfscaleError for an objective that cannot be imported, before any trial
+    starts.
     """
 
     def __init__(self, specs: Iterable[TrialSpec], objectives: bool = True) -> None:
         self._models: dict[str, Base] = {}
         self._data: dict[str, Data] = {}
         self._streams: dict[tuple[str, StreamSpec], Stream] = {}
+        specs = list(specs)
+        self._read_models(specs, objectives)
         for spec in specs:
-            if objectives:
-                objective.load(spec.train.objective)
-            if model_key(spec) not in self._models:
-                self._models[model_key(spec)] = _load_model(spec)
             if data_key(spec) not in self._data:
                 self._data[data_key(spec)] = _load_data(spec, self._models[model_key(spec)])
             key = (data_key(spec), spec.stream)
             if key not in self._streams:
                 self._streams[key] = STREAMS[spec.stream.kind](spec.stream, self._data[key[0]])
+
+    def _read_models(self, specs: Iterable[TrialSpec], objectives: bool) -> None:
+        """All models before any data, which takes longer to read; what trials ask of them is checked."""
+        tried: set[tuple[str, str]] = set()
+        for spec in specs:
+            key = model_key(spec)
+            if objectives:
+                objective.load(spec.train.objective)
+            if key not in self._models:
+                self._models[key] = _load_model(spec)
+            _check_block(spec, self._models[key])
+            if (key, spec.model.train) not in tried:
+                _check_train(spec, self._models[key])
+                tried.add((key, spec.model.train))
 
     def of(self, spec: TrialSpec) -> tuple[Any, Any]:
         """The trial's model and data: BaseModel and ImageData, or a language or masked image model and Domains."""
@@ -80,11 +95,26 @@ def _load_model(spec: TrialSpec) -> Base:
     if _kind(spec) == "mim":
         return load_mim(spec.model.name, spec.model.input_range)
     if _kind(spec) == "lm":
-        base, size = load_lm(spec.model.name), spec.stream.block_size
-        if base.max_block is not None and size is not None and size > base.max_block:
-            raise SpecError(f"stream.block_size: {size} tokens, but {base.name} has positions for {base.max_block}")
-        return base
+        return load_lm(spec.model.name)
     return load_base(spec.model.name, spec.model.input_range)
+
+
+def _check_block(spec: TrialSpec, base: Base) -> None:
+    limit, size = getattr(base, "max_block", None), spec.stream.block_size
+    if limit is not None and size is not None and size > limit:
+        raise SpecError(f"stream.block_size: {size} tokens, but {base.name} has positions for {limit}")
+
+
+def _check_train(spec: TrialSpec, base: Base) -> None:
+    """Whether `model.train` finds something to train in the model, without its weights."""
+    if isinstance(base, BaseModel):
+        return
+    module = outline_lm(base) if isinstance(base, LanguageBase) else outline_mim(base)
+    try:
+        Pretrained(module, spec.model.train, PRECISIONS["fp32"], seed=0)
+    except ModelError as error:
+        reason = str(error).removeprefix("model.train: ")
+        raise SpecError(f"model.train: {spec.model.train!r} does not fit {base.name}: {reason}") from error
 
 
 def _load_data(spec: TrialSpec, base: Base) -> Data:

@@ -14,7 +14,8 @@ import torch.distributed as dist
 class Ranks:
     """Rank `rank` of `world`, which this process is; alone unless told otherwise.
 
-    `bytes_sent` is what it has handed to `sum`: 8 bytes a number. A ring passes each of them on less than twice.
+    `bytes_sent` is what it has handed to `sum`: 8 bytes a number. A ring passes each of them on less than twice. What
+    DeepSpeed sends, gradients or the weights that ZeRO-3 gathers, is not in it.
     """
 
     def __init__(self, rank: int = 0, world: int = 1, device: torch.device | str = "cpu") -> None:
