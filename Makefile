@@ -35,8 +35,9 @@ slurm: $(VENV)/.run  ## run SWEEP=FILE as a Slurm job on NODES=2, of CPUS=4 and 
 report: $(VENV)/.run  ## remake table and plot of RESULTS=DIR from its Parquet files
 	$(BIN)/zfscale report $(RESULTS)
 
-k8s:  ## run SWEEP=FILE on the KubeRay cluster of kubectl (OVERLAY=cpu|gpu IMAGE=REPOSITORY DRY_RUN=1)
-	@OVERLAY='$(OVERLAY)' IMAGE='$(IMAGE)' ARGS='$(ARGS)' DRY_RUN='$(DRY_RUN)' cluster/kubernetes/run.sh '$(SWEEP)'
+export SWEEP OVERLAY IMAGE ARGS RESULTS SERVICE_ACCOUNT DRY_RUN  # not pasted into a command: ARGS may hold quotes
+k8s:  ## run SWEEP=FILE on kubectl's KubeRay cluster (OVERLAY=cpu|gpu IMAGE= RESULTS=s3://... SERVICE_ACCOUNT= DRY_RUN=1)
+	@cluster/kubernetes/run.sh "$$SWEEP"
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -m "not slow and not slurm and not workers" $(ARGS)
