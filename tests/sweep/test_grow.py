@@ -115,15 +115,17 @@ from zfscale.sweep.cluster import check_resources, connected
 
 sweep = spec.load(sys.argv[1])
 with connected(sys.argv[2], sweep.trials):
-    for _ in range(2):
-        check_resources(sweep)
+    head = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
+    if sys.argv[3:]:
+        ray.get(ray.remote(**head)(check_resources).remote(sweep))
+    check_resources(sweep)
     print(sorted(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]))
 """
 
 
-def check(tmp_path: Path, address: str) -> subprocess.CompletedProcess[str]:
-    """The check of resources, twice, in a process of its own: Ray reads its token once."""
-    command = [sys.executable, "-c", CHECK, tmp_path / "s.yaml", address]
+def check(tmp_path: Path, address: str, *task: str) -> subprocess.CompletedProcess[str]:
+    """The check of resources, in a process of its own: Ray reads its token once. With "task", in a task before."""
+    command = [sys.executable, "-c", CHECK, tmp_path / "s.yaml", address, *task]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -134,6 +136,12 @@ def test_room_for_all_workers_comes(start, sweep_of, tmp_path, newer):
     assert checked.stdout == "[0, 2.0, 2.0]\n", checked.stderr
     told = "no node has room for a trial (2 workers of 2 cpus): waiting up to 20 min for the cluster to grow\n"
     assert checked.stderr == told
+
+
+def test_a_task_on_the_head_waits_as_well(start, sweep_of, tmp_path):
+    sweep_of(cpus=2)
+    checked = check(tmp_path, start(), "task")
+    assert (checked.stdout, checked.stderr) == ("[0, 2.0]\n", "")
 
 
 def test_what_the_cluster_cannot_add_is_refused_at_once(start, sweep_of, tmp_path):

@@ -106,6 +106,41 @@ def test_whether_a_cluster_may_grow_is_what_its_autoscaler_tells(nodes, monkeypa
     assert grow.can_grow() is expected
 
 
+class Group:
+    """A placement group that gets no room, or is given up."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def wait(self, _seconds):
+        if self.error:
+            raise self.error
+        return False
+
+
+@pytest.mark.parametrize(
+    ("refused", "grows", "minutes", "told"),
+    [
+        (False, True, 0.0, "none with room for it came in 0 min"),
+        (True, True, 20.0, "the cluster cannot add nodes with room for it"),
+        (False, False, 20.0, "the cluster cannot add nodes with room for it"),  # as its first report says
+    ],
+)
+def test_waiting_ends_and_takes_its_request_back(sweep_of, monkeypatch, capsys, refused, grows, minutes, told):
+    group, removed, asked = Group(), [], sweep_of(resources={"cpus": 4, "gpus": 0.5}).spec.resources
+    monkeypatch.setattr(grow, "bundles", lambda _resources: SimpleNamespace(to_placement_group=lambda: group))
+    monkeypatch.setattr(grow, "remove_placement_group", removed.append)
+    monkeypatch.setattr(grow, "_refused", lambda _group: refused)
+    monkeypatch.setattr(grow, "can_grow", lambda: grows)
+    monkeypatch.setattr(grow, "WAIT_MINUTES", minutes)
+    assert grow.await_room(asked) == told
+    assert f"for a trial (4 cpus, 0.5 gpus): waiting up to {minutes:g} min" in capsys.readouterr().err
+    group.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        grow.await_room(asked)
+    assert removed == [group, group]
+
+
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 WANTED = {"py_modules": ["/a/zfscale"], "env_vars": {"A": "1", "B": "2"}}
 
