@@ -35,8 +35,9 @@ slurm: $(VENV)/.run  ## run SWEEP=FILE as a Slurm job on NODES=2, of CPUS=4 and 
 report: $(VENV)/.run  ## remake table and plot of RESULTS=DIR from its Parquet files
 	$(BIN)/zfscale report $(RESULTS)
 
-k8s:  ## run SWEEP=FILE on the KubeRay cluster of kubectl (OVERLAY=cpu|gpu IMAGE=REPOSITORY DRY_RUN=1)
-	@OVERLAY='$(OVERLAY)' IMAGE='$(IMAGE)' ARGS='$(ARGS)' DRY_RUN='$(DRY_RUN)' cluster/kubernetes/run.sh '$(SWEEP)'
+export SWEEP OVERLAY IMAGE ARGS RESULTS SERVICE_ACCOUNT DRY_RUN  # not pasted into a command: ARGS may hold quotes
+k8s:  ## run SWEEP=FILE on kubectl's KubeRay cluster (OVERLAY=cpu|gpu IMAGE= RESULTS=s3://... SERVICE_ACCOUNT= DRY_RUN=1)
+	@cluster/kubernetes/run.sh "$$SWEEP"
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -m "not slow and not slurm and not workers" $(ARGS)
@@ -70,8 +71,8 @@ smollm2: $(VENV)/.run  ## install what sweeps/lm_cpt_smollm2.yaml needs: SmolLM2
 	@mkdir -p ~/.cache/zfscale && bible -f gen1:1-rev22:21 > ~/.cache/zfscale/kjv.txt
 
 lock:  ## resolve the pinned versions again (needs uv)
-	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.10 \
-		-c /dev/stdin --no-header --no-annotate --upgrade -o requirements.lock
+	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra cluster --extra aws --extra gcp --universal \
+		--python-version 3.10 -c /dev/stdin --no-header --no-annotate --upgrade -o requirements.lock
 
 clean:  ## remove the environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -39,8 +39,8 @@ def allowed(objects: dict[str, Any], way: str, pod: Labels, peer: Labels, port: 
         if rule.get("ports") and port not in [p["port"] for p in rule["ports"]]:
             return False
         return side not in rule or any(
-            "podSelector" in p
-            and matches(p["podSelector"], peer)
+            "ipBlock" not in p
+            and matches(p.get("podSelector"), peer)
             and ("namespaceSelector" in p or namespace == "own")
             and matches(p.get("namespaceSelector"), {"kubernetes.io/metadata.name": namespace})
             for p in rule[side]
@@ -75,6 +75,10 @@ def test_who_gets_in(render: Render, pod: Labels, peer: Labels, port: int, names
         (WORKER, HEAD, 6379, "own", True),
         (WORKER, DNS, 53, "kube-system", True),
         (WORKER, DNS, 53, "elsewhere", False),
+        (WORKER, {"k8s-app": "node-local-dns"}, 53, "kube-system", True),
+        (WORKER, {"k8s-app": "other"}, 53, "kube-system", False),
+        (WORKER, {"dns.operator.openshift.io/daemonset-dns": "default"}, 5353, "openshift-dns", True),
+        (WORKER, {}, 5353, "elsewhere", False),
         (WORKER, {}, 443, "elsewhere", True),
         (WORKER, {}, 80, "elsewhere", False),
         (WORKER, {}, 6443, "elsewhere", False),
@@ -86,6 +90,29 @@ def test_who_may_be_reached(
     render: Render, pod: Labels, peer: Labels, port: int, namespace: str, expected: bool
 ) -> None:
     assert allowed(render(), "egress", pod, peer, port, namespace) is expected
+
+
+def reached(objects: dict[str, Any], pod: Labels) -> set[tuple[str, int]]:
+    """The single addresses, with ports, that `pod` may reach."""
+    policies = [o["spec"] for o in objects.values() if o["kind"] == "NetworkPolicy"]
+    rules_of = [rule for p in policies if matches(p["podSelector"], pod) for rule in p["egress"]]
+    return {
+        (peer["ipBlock"]["cidr"], port["port"])
+        for rule in rules_of
+        for peer in rule.get("to", [])
+        if "ipBlock" in peer
+        for port in rule["ports"]
+    }
+
+
+def test_credentials_of_the_cloud_are_in_reach_for_a_bucket_alone(render: Render) -> None:
+    names = {("169.254.20.10/32", 53)}
+    servers = {("169.254.169.254/32", 80), ("169.254.170.23/32", 80)}
+    servers |= {("169.254.169.252/32", 988), ("169.254.169.254/32", 988)}
+    for pod in (HEAD, WORKER):
+        assert reached(render(), pod) == names
+        assert reached(render(RESULTS="gs://bucket/x"), pod) == names | servers
+    assert reached(render(RESULTS="gs://bucket/x"), OTHER) == set()
 
 
 def test_without_policies_everyone_gets_in(render: Render) -> None:

@@ -9,6 +9,7 @@ import pytest
 from programs import PATH, REPOSITORY, run_sh, tool
 
 SWEEP = "sweeps/vit_classil.yaml"
+NOT_THERE = "not in the pods; give the absolute path of what is in the image or /results"
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,15 @@ SWEEP = "sweeps/vit_classil.yaml"
         ("name: a\n", {"OVERLAY": "tpu"}, "OVERLAY=tpu: unknown; allowed: cpu gpu\n"),
         (None, {}, "SWEEP={path}: no such file\n"),
         ("model: {name: a}\n", {}, "{path}: name: missing; it names the job\n"),
+        ("name: a\n", {"RESULTS": "/mnt"}, "RESULTS=/mnt: expected s3://BUCKET/DIRECTORY or gs://BUCKET/DIRECTORY\n"),
+        (
+            "name: a\n",
+            {"RESULTS": "s3://b/$(id)"},
+            "RESULTS=s3://b/$(id): expected s3://BUCKET/DIRECTORY or gs://BUCKET/DIRECTORY\n",
+        ),
+        ("name: a\n", {"SERVICE_ACCOUNT": "A b"}, "SERVICE_ACCOUNT=A b: no name of a service account\n"),
+        ("name: a\nx: {path: ~/a, format: text}\n", {}, f"{{path}}: path: ~/a: {NOT_THERE}\n"),
+        ("name: a\nx:\n  path: 'data/*.txt'\n", {}, f"{{path}}: path: data/*.txt: {NOT_THERE}\n"),
         (f"name: {'x' * 40}\n", {}, f"{{path}}: name: {'x' * 40}: 40 characters; allowed on Kubernetes: 39\n"),
     ],
 )
@@ -36,6 +46,7 @@ def test_bad_input_is_one_line(tmp_path: Path, content: str | None, variables: d
         ("name:   'Quoted.Name_'  # why", "zfscale-quoted-name"),
         ('name: "a"', "zfscale-a"),
         (f"name: {'x' * 39}", f"zfscale-{'x' * 39}"),
+        ("name: a\nx: {path: /results/texts}  # no path: here", "zfscale-a"),
     ],
 )
 def test_the_job_is_named_by_the_sweep(tmp_path: Path, line: str, job: str) -> None:
@@ -82,11 +93,16 @@ def test_a_cluster_out_of_reach_is_an_error_and_nothing_is_applied(cluster: Path
     assert "apply" not in (cluster / "kubectl.calls").read_text()
 
 
+QUOTED = """--set 'seed=1' --set "train.epochs=2\""""
+
+
 def test_make_k8s_is_the_script(tmp_path: Path) -> None:
     tool("kubectl")
-    command = ["make", "-s", "k8s", f"SWEEP={SWEEP}", "OVERLAY=gpu", "IMAGE=me/zf", "ARGS=--set seed=1", "DRY_RUN=1"]
+    command = ["make", "-s", "k8s", f"SWEEP={SWEEP}", "OVERLAY=gpu", "IMAGE=me/zf", f"ARGS={QUOTED}", "DRY_RUN=1"]
+    command.append("RESULTS=s3://b/d")
     ran = subprocess.run(command, cwd=REPOSITORY, env={"PATH": PATH}, capture_output=True, text=True)
-    direct = run_sh(SWEEP, OVERLAY="gpu", IMAGE="me/zf", ARGS="--set seed=1", DRY_RUN="1")
+    direct = run_sh(SWEEP, OVERLAY="gpu", IMAGE="me/zf", ARGS=QUOTED, RESULTS="s3://b/d", DRY_RUN="1")
+    assert QUOTED in ran.stdout
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == direct.stdout
     assert "groupName: gpu" in ran.stdout

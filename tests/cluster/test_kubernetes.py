@@ -120,6 +120,43 @@ def test_results_in_a_bucket_need_no_volume(render: Render) -> None:
     assert list(rules.conflicts(job)) == []
 
 
+BUCKET = {"RESULTS": "s3://bucket/x", "SERVICE_ACCOUNT": "trainer"}
+
+
+@overlays
+@needs_schemas
+def test_with_a_bucket_there_is_no_volume_and_all_else_holds(render: Render, overlay: str) -> None:
+    objects, plain = render(overlay, **BUCKET), render(overlay)
+    assert set(objects) == {name for name in plain if "PersistentVolume" not in name} | {"NetworkPolicy/zfscale-bucket"}
+    job = objects[JOB]
+    assert rules.mistakes(job, rules.schema("RayJob")) == list(rules.conflicts(job)) == []
+    assert job["spec"]["entrypoint"] == plain[JOB]["spec"]["entrypoint"].replace("=/results", "=s3://bucket/x")
+    for name, pod in rules.pods(job).items():
+        assert list(rules.weaknesses(pod["spec"])) == [], name
+        before = rules.pods(plain[JOB])[name]["spec"]
+        if name == "submitter":
+            assert pod["spec"] == before
+            continue
+        assert pod["spec"]["volumes"] == [v for v in before["volumes"] if v["name"] != "results"]
+        container, mounted = pod["spec"]["containers"][0], before["containers"][0]["volumeMounts"]
+        assert container["volumeMounts"] == [m for m in mounted if m["name"] != "results"]
+        assert container["envFrom"] == [{"secretRef": {"name": "zfscale-bucket", "optional": True}}]
+        assert pod["spec"]["serviceAccountName"] == "trainer"
+        full = {"apiVersion": "v1", "kind": "Pod", **pod}
+        kubernetes_validate.validate(full, kubernetes_validate.latest_version(), strict=True)
+    policy = objects["NetworkPolicy/zfscale-bucket"]
+    kubernetes_validate.validate(policy, kubernetes_validate.latest_version(), strict=True)
+
+
+@overlays
+def test_without_a_bucket_pods_have_no_way_to_credentials(render: Render, overlay: str) -> None:
+    objects = render(overlay)
+    assert "NetworkPolicy/zfscale-bucket" not in objects
+    for pod in rules.pods(objects[JOB]).values():
+        assert "envFrom" not in pod["spec"]["containers"][0]
+        assert "serviceAccountName" not in pod["spec"]
+
+
 @overlays
 def test_pods_are_locked_down(render: Render, overlay: str) -> None:
     job = render(overlay)[JOB]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,18 @@ def test_setting_up_twice_changes_nothing_more(name: str, tmp_path: Path) -> Non
     ran = 'source ~/.bashrc; echo "$RAY_AUTH_MODE ${PATH%%:*}"; grep -c . ~/.bashrc'
     out = subprocess.check_output(["bash", "-c", ran], env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, text=True)
     assert out == f"token {tmp_path}/zfscale/venv/bin\n1\n"
+
+
+CLOUDS = {"aws": "boto3", "gcp": "google-api-python-client"}
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_what_speaks_to_the_cloud_is_an_extra_whose_versions_are_pinned(name: str) -> None:
+    """On the head and, for `ray up` itself, on the user's machine; one pin that the rest can live with."""
+    assert f"venv/bin/pip install --quiet -c requirements.lock -e '.[{name}]'" in str(read(name)["head_setup_commands"])
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = {re.split(r"[\[<>=]", requirement)[0] for requirement in extras[name]}
+    lock = dict(re.findall(r"^([\w.-]+)==([\d.]+)", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE))
+    assert {"ray", CLOUDS[name]} <= asked <= set(lock)
+    assert lock["python-dateutil"].startswith("2."), "boto3 needs one older than 3"

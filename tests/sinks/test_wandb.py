@@ -1,15 +1,21 @@
 """Offline runs, read back by `wandb leet inspect`; and a W&B that breaks."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import wandb
 
+from tests.conftest import sweep_file
+from zfscale import spec
 from zfscale.records import Eval, Outcome, Step
-from zfscale.sinks.wandb import WandbSink, run_name
+from zfscale.sinks.wandb import NOTE, WandbSink, run_name
+from zfscale.storage import storage
+from zfscale.sweep.progress import Progress
 
 CONFIG = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
 OUTCOME = Outcome("finished", 0.75, 0.5, 0.1, -0.1, seconds=1.5, forwards=6, peak_memory_bytes=9)
@@ -140,7 +146,30 @@ def test_a_broken_wandb_warns_once_and_the_trial_goes_on(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(*((wandb, "init") if broken == "init" else (wandb.Run, "log")), refuse)
     trial(tmp_path)
-    assert warnings(caplog) == ["W&B stopped for this trial, which goes on: service died"]
+    told = "W&B stopped for this trial, which goes on: service died"
+    assert warnings(caplog) == [told]
+    assert (tmp_path / NOTE).read_text() == told
+
+
+def test_a_key_read_from_a_file_loses_the_end_of_its_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", SECRET + "\n")
+    trial(tmp_path, trial_id="t3")
+    assert os.environ["WANDB_API_KEY"] == SECRET
+    assert not (tmp_path / NOTE).exists()
+
+
+def test_the_driver_shows_once_what_is_wrong_with_wandb(tmp_path, tiny_vit, image_folder, capsys):
+    wandb_on = {"dir": str(tmp_path), "wandb": {"mode": "online"}}
+    sweep = spec.load(sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, output=wandb_on))
+    results = storage(tmp_path, "small")
+    results.write(NOTE, b"of an earlier run")
+    progress = Progress(sweep, results)
+    ended = SimpleNamespace(trial_id="a", config={"spec": sweep.trials[0].to_json()})
+    progress.on_trial_result(0, [], ended, {"status": "finished"})
+    results.write(NOTE, b"W&B stopped for this trial, which goes on: [key] refused")
+    for _ in range(2):
+        progress.on_trial_result(0, [], ended, {"status": "finished"})
+    assert capsys.readouterr().err == "warning: W&B stopped for this trial, which goes on: [key] refused\n"
 
 
 def test_importing_the_sinks_does_not_import_wandb():

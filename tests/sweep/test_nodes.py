@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from types import SimpleNamespace
 
 import pytest
+from ray.runtime_env.runtime_env import _merge_runtime_env
 
 import zfscale
 from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.errors import SpecError, ZfscaleError
 from zfscale.storage import storage
-from zfscale.sweep import cluster, worker
+from zfscale.sweep import cluster, grow, worker
 from zfscale.sweep.cluster import answers, check_resources, code, look_around, where
 from zfscale.sweep.hold import held
 
@@ -26,40 +28,140 @@ def sweep_of(tmp_path, tiny_vit, image_folder):
 
 @pytest.fixture
 def nodes(monkeypatch):
-    """Set the resources of the nodes there are, and of those an autoscaler may add."""
+    """Set the resources of the nodes there are."""
 
-    def set_nodes(there, grows=()):
-        alive = [{"Alive": True, "Resources": resources} for resources in there]
+    def set_nodes(there):
+        alive = [{"Alive": True, "NodeID": str(i), "Resources": node} for i, node in enumerate(there)]
         monkeypatch.setattr(cluster.ray, "nodes", lambda: [*alive, {"Alive": False, "Resources": {"CPU": 99}}])
-        monkeypatch.setattr(cluster, "_to_be_started", lambda: list(grows))
 
     return set_nodes
 
 
+@pytest.fixture
+def waits(monkeypatch):
+    """Let the cluster grow; what is waited for, and what comes of it."""
+    asked, answers = [], []
+    monkeypatch.setattr(grow, "can_grow", lambda: True)
+    monkeypatch.setattr(grow, "await_room", lambda resources: asked.append(resources) or answers.pop())
+    return asked, answers
+
+
 FITS = [
-    ({"cpus": 2}, [{"CPU": 1}, {"CPU": 2}], ()),
-    ({"cpus": 1, "gpus": 0.5}, [{"CPU": 4}, {"CPU": 1, "GPU": 1}], ()),
-    ({"cpus": 1, "gpus": 1}, [{"CPU": 1}], [{"CPU": 8, "GPU": 1}]),  # a GPU group that starts from 0
+    ({"cpus": 2}, [{"CPU": 1}, {"CPU": 2}]),
+    ({"cpus": 1, "gpus": 0.5}, [{"CPU": 4}, {"CPU": 1, "GPU": 1}]),
+    ({"cpus": 2, "workers": 2}, [{"CPU": 3}, {"CPU": 2}]),
 ]
 DOES_NOT = [
-    ({"cpus": 3}, [{"CPU": 2}, {"CPU": 2}], (), "resources.cpus: 3 asked for each trial; the largest node has 2"),
-    ({"cpus": 3}, [{"CPU": 2}], (), "resources.cpus: 3 asked for each trial; there are 2"),
-    ({"cpus": 1, "gpus": 2}, [{"CPU": 2}], [{"CPU": 8, "GPU": 1}], "resources.gpus: 2 asked .* largest node has 1"),
-    ({"cpus": 4, "gpus": 1}, [{"CPU": 4}, {"CPU": 1, "GPU": 1}], (), "no node has both 4 cpus and 1 gpus"),
+    ({"cpus": 3}, [{"CPU": 2}, {"CPU": 2}], "resources.cpus: 3 asked for each trial; the largest node has 2"),
+    ({"cpus": 3}, [{"CPU": 2}], "resources.cpus: 3 asked for each trial; there are 2"),
+    ({"cpus": 1}, [{}], "resources.cpus: 1 asked for each trial; there are 0"),
+    ({"cpus": 1, "gpus": 2}, [{"CPU": 2}, {"CPU": 8, "GPU": 1}], "resources.gpus: 2 asked .* largest node has 1"),
+    ({"cpus": 4, "gpus": 1}, [{"CPU": 4}, {"CPU": 1, "GPU": 1}], "resources: no node has both 4 cpus and 1 gpus"),
+    ({"cpus": 2, "workers": 4}, [{"CPU": 3}, {"CPU": 3}], "resources.workers: 4 for each trial; there is room for 2"),
 ]
 
 
-@pytest.mark.parametrize(("asked", "there", "grows"), FITS)
-def test_a_trial_fits_one_node(sweep_of, nodes, asked, there, grows):
-    nodes(there, grows)
+@pytest.mark.parametrize(("asked", "there"), FITS)
+def test_a_trial_fits_the_nodes_and_nothing_is_waited_for(sweep_of, nodes, waits, asked, there):
+    nodes(there)
     assert check_resources(sweep_of(resources=asked)) is None
+    assert waits[0] == []
 
 
-@pytest.mark.parametrize(("asked", "there", "grows", "message"), DOES_NOT)
-def test_a_trial_that_fits_no_node_is_refused(sweep_of, nodes, asked, there, grows, message):
-    nodes(there, grows)
-    with pytest.raises(SpecError, match=message):
-        check_resources(sweep_of(resources=asked))
+@pytest.mark.parametrize(("asked", "there", "message"), DOES_NOT)
+def test_a_trial_without_room_is_refused_on_a_cluster_of_our_own(sweep_of, nodes, asked, there, message):
+    nodes(there)
+    with pytest.raises(SpecError, match=f"s.yaml: {message}$"):
+        check_resources(sweep_of(resources=asked), own=True)
+
+
+@pytest.mark.parametrize(("asked", "there", "message"), DOES_NOT)
+def test_room_is_waited_for_where_the_cluster_may_grow(sweep_of, nodes, waits, asked, there, message):
+    nodes(there)
+    sweep, (asked_for, answers) = sweep_of(resources=asked), waits
+    answers += ["none came in 20 min", None]
+    assert check_resources(sweep) is None
+    with pytest.raises(SpecError, match=f"{message}; none came in 20 min"):
+        check_resources(sweep)
+    assert asked_for == [sweep.spec.resources] * 2
+
+
+TOLD = b'{"autoscaler_report": {"active_nodes": {"%s": 1}}}'
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({}, False),  # --no-monitor
+        ({"AutoscalerMetricsAddress": b"a:1"}, True),  # it has only just started
+        ({"AutoscalerMetricsAddress": b"a:1", "__autoscaling_status": TOLD % b"head"}, True),
+        ({"AutoscalerMetricsAddress": b"a:1", "__autoscaling_status": TOLD % b"node_0"}, False),  # `ray start` by hand
+    ],
+)
+def test_whether_a_cluster_may_grow_is_what_its_autoscaler_tells(nodes, monkeypatch, table, expected):
+    nodes([{"CPU": 1}])
+    monkeypatch.setattr(grow, "_newer", lambda: False)
+    monkeypatch.setattr(grow, "_internal_kv_get", table.get)
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: [{"NodeID": "0", "Alive": True}])
+    assert grow.can_grow() is expected
+
+
+class Group:
+    """A placement group that gets no room, or is given up."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def wait(self, _seconds):
+        if self.error:
+            raise self.error
+        return False
+
+
+@pytest.mark.parametrize(
+    ("refused", "grows", "minutes", "told"),
+    [
+        (False, True, 0.0, "none with room for it came in 0 min"),
+        (True, True, 20.0, "the cluster cannot add nodes with room for it"),
+        (False, False, 20.0, "the cluster cannot add nodes with room for it"),  # as its first report says
+    ],
+)
+def test_waiting_ends_and_takes_its_request_back(sweep_of, monkeypatch, capsys, refused, grows, minutes, told):
+    group, removed, asked = Group(), [], sweep_of(resources={"cpus": 4, "gpus": 0.5}).spec.resources
+    monkeypatch.setattr(grow, "bundles", lambda _resources: SimpleNamespace(to_placement_group=lambda: group))
+    monkeypatch.setattr(grow, "remove_placement_group", removed.append)
+    monkeypatch.setattr(grow, "_refused", lambda _group: refused)
+    monkeypatch.setattr(grow, "can_grow", lambda: grows)
+    monkeypatch.setattr(grow, "WAIT_MINUTES", minutes)
+    assert grow.await_room(asked) == told
+    assert f"for a trial (4 cpus, 0.5 gpus): waiting up to {minutes:g} min" in capsys.readouterr().err
+    group.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        grow.await_room(asked)
+    assert removed == [group, group]
+
+
+JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+WANTED = {"py_modules": ["/a/zfscale"], "env_vars": {"A": "1", "B": "2"}}
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (None, WANTED),
+        ({}, WANTED),
+        ({"pip": ["x"], "env_vars": {"A": "9"}}, {"py_modules": ["/a/zfscale"], "env_vars": {"B": "2"}}),
+        ({"py_modules": ["gcs://z.zip"]}, {"env_vars": WANTED["env_vars"]}),
+        ({"working_dir": "gcs://z.zip", "env_vars": {"B": "2"}}, {"env_vars": {"A": "1"}}),
+    ],
+)
+def test_a_submitted_job_is_sent_the_package_beside_what_it_brought(monkeypatch, job, expected):
+    monkeypatch.delenv(JOB, raising=False)
+    if job is not None:
+        monkeypatch.setenv(JOB, json.dumps({"runtime_env": job, "metadata": {}}))
+    mine = cluster.runtime_env_beside_job(WANTED)
+    assert mine == expected
+    assert _merge_runtime_env(job, mine) is not None, "Ray refuses it"
 
 
 def test_nodes_are_sent_the_package_and_the_user_s_own_modules(sweep_of, tmp_path, monkeypatch):

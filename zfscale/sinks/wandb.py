@@ -1,9 +1,9 @@
 """Weights & Biases, the live view: one run per trial, grouped by sweep. The only importer of `wandb`.
 
-A view may break, a trial may not: the first error of W&B is warned about, ends this sink, and the trial goes
-on; online mode that cannot connect falls back to an offline run that `wandb sync` uploads later. W&B is asked
-for nothing but what is logged here: no console, code, git, packages, host or system statistics, which also
-takes a run's cost from 0.2 s to about 0.02 s.
+A view may break, a trial may not: the first error of W&B is warned about, in the worker's log and in a note that the
+driver of the sweep shows, ends this sink, and the trial goes on; online mode that cannot connect falls back to an
+offline run that `wandb sync` uploads later. W&B is asked for nothing but what is logged here: no console, code, git,
+packages, host or system statistics, which also takes a run's cost from 0.2 s to about 0.02 s.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.redact import redact
 from zfscale.storage import Place, storage
 
+KEY = "WANDB_API_KEY"
+NOTE = "wandb.txt"  # in the results: what went wrong with W&B
 QUIET: dict[str, Any] = {
     "silent": True,
     "console": "off",
@@ -108,6 +111,8 @@ class WandbSink:
     def _start(self, sweep: str, trial_id: str, config: Mapping[str, Any], mode: str, project: str) -> None:
         import wandb
 
+        if key := os.environ.get(KEY):  # of a file, with the end of its line: W&B would refuse it
+            os.environ[KEY] = key.strip()
         wandb.setup(wandb.Settings(silent=True))
         self._root.mkdir(parents=True, exist_ok=True)
         _remove_runs(self._root / "wandb", trial_id)
@@ -120,7 +125,7 @@ class WandbSink:
         except Exception as error:
             if mode != "online":
                 raise
-            _warn("cannot connect, the run is kept offline instead", error)
+            self._warn("cannot connect, the run is kept offline instead", error)
             wandb.teardown()  # else the service holds the id of the failed run
             wandb.setup(wandb.Settings(silent=True))
             _remove_runs(self._root / "wandb", trial_id)
@@ -150,8 +155,14 @@ class WandbSink:
         try:
             act()
         except Exception as error:
-            _warn("stopped for this trial, which goes on", error)
+            self._warn("stopped for this trial, which goes on", error)
             self._run = None
+
+    def _warn(self, message: str, error: Exception) -> None:
+        text = redact(f"W&B {message}: {str(error).partition(chr(10))[0] or type(error).__name__}")
+        logging.getLogger(__name__).warning("%s", text)
+        with suppress(OSError):
+            self._storage.write(NOTE, text.encode())
 
     def _global_step(self, record: Step) -> int:
         task, last, before = self._position
@@ -190,8 +201,3 @@ def _data_beside(root: Path) -> Iterator[None]:
         yield
     finally:
         del os.environ[name]
-
-
-def _warn(message: str, error: Exception) -> None:
-    reason = str(error).partition("\n")[0] or type(error).__name__
-    logging.getLogger(__name__).warning("W&B %s: %s", message, reason)

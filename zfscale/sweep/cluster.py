@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import socket
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import zfscale
 from zfscale.errors import SpecError, ZfscaleError
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Storage, storage
+from zfscale.sweep import grow
 from zfscale.sweep.hold import seen
 from zfscale.sweep.launch import CLIENT, LOCAL, QUIET
 
@@ -34,8 +37,8 @@ def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[None]:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == LOCAL:
         options["include_dashboard"] = False
-    elif "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a submitted job has brought its code already
-        options["runtime_env"] = {"py_modules": code(specs), "env_vars": QUIET}
+    else:
+        options["runtime_env"] = runtime_env_beside_job({"py_modules": code(specs), "env_vars": QUIET})
     answers(address)
     try:
         ray.init(address=address, **options)
@@ -49,6 +52,17 @@ def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def runtime_env_beside_job(wanted: dict[str, Any]) -> dict[str, Any]:
+    """What of a runtime environment a job submitted with one of its own can be given too; all of it elsewhere.
+
+    Ray refuses two that both name a field, or a variable. A working directory is the user's own choice of code.
+    """
+    job = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}")).get("runtime_env") or {}
+    variables = {name: value for name, value in wanted["env_vars"].items() if name not in job.get("env_vars", {})}
+    mine = {} if {"py_modules", "working_dir"} & set(job) else {"py_modules": wanted["py_modules"]}
+    return {**mine, "env_vars": variables}
 
 
 def answers(address: str) -> None:
@@ -83,20 +97,32 @@ def _source(module: Any) -> str | None:
     return None if any(Path(place).is_relative_to(folder) for folder in installed) else str(place)
 
 
-def check_resources(sweep: Sweep) -> None:
-    """Tune would wait for ever for what no node can give. SpecError if a trial fits on none, now or to be started."""
+def check_resources(sweep: Sweep, own: bool = False) -> None:
+    """Tune would wait for ever, and in silence, for what no node can give.
+
+    A cluster that this process started for itself (`own`) never grows. Errors: SpecError if there is no room for one trial and none comes, which is waited for where the cluster may grow.
+    """
+    lacking = _lacking(sweep, [node["Resources"] for node in _alive()])
+    if lacking and not own and grow.can_grow():
+        refused = grow.await_room(sweep.spec.resources)
+        lacking = refused and f"{lacking}; {refused}"
+    if lacking:
+        raise SpecError(f"{sweep.path}: {lacking}")
+
+
+def _lacking(sweep: Sweep, nodes: list[dict[str, float]]) -> str | None:
+    """What the nodes lack to have room for one trial; None if they have it."""
     asked = sweep.spec.resources
-    grows = _to_be_started()
-    nodes = [*(node["Resources"] for node in _alive()), *grows]
     for name, kind, amount in (("cpus", "CPU", asked.cpus), ("gpus", "GPU", asked.gpus)):
         have = max((node.get(kind, 0) for node in nodes), default=0)
         if amount > have:
             where = "there are" if len(nodes) == 1 else "the largest node has"
-            raise SpecError(f"{sweep.path}: resources.{name}: {amount:g} asked for each trial; {where} {have:g}")
-    if asked.workers > 1 and not grows and asked.workers > (room := sum(map(partial(_room, sweep), nodes))):
-        raise SpecError(f"{sweep.path}: resources.workers: {asked.workers} for each trial; there is room for {room}")
+            return f"resources.{name}: {amount:g} asked for each trial; {where} {have:g}"
     if not any(_fits(node, sweep) for node in nodes):
-        raise SpecError(f"{sweep.path}: resources: no node has both {asked.cpus} cpus and {asked.gpus:g} gpus")
+        return f"resources: no node has both {asked.cpus} cpus and {asked.gpus:g} gpus"
+    if asked.workers > (room := sum(map(partial(_room, sweep), nodes))):
+        return f"resources.workers: {asked.workers} for each trial; there is room for {room}"
+    return None
 
 
 def check_nodes(results: Storage, run: str, sweep: Sweep, specs: Iterable[TrialSpec]) -> None:
@@ -174,12 +200,3 @@ def _room(sweep: Sweep, node: Mapping[str, float]) -> int:
     asked = sweep.spec.resources
     by_gpu = node.get("GPU", 0) // asked.gpus if asked.gpus else float("inf")
     return int(min(node.get("CPU", 0) // asked.cpus, by_gpu))
-
-
-def _to_be_started() -> list[dict[str, float]]:
-    """The resources of a node of each kind that an autoscaler may add."""
-    from ray._private.state import state  # there is no public way to ask
-
-    config = state.get_cluster_config()
-    groups = config.node_group_configs if config is not None else ()
-    return [dict(group.resources) for group in groups if group.max_count != 0]

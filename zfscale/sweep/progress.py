@@ -11,8 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from zfscale.sinks.read import rows, statuses
+from zfscale.sinks.wandb import NOTE
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.storage import Place
+from zfscale.storage import Place, storage
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 
@@ -28,6 +29,9 @@ class Progress(tune.Callback):
         self._count_earlier({t.trial_id for t in sweep.trials}, root)
         self.started = time.monotonic()
         self._printed = 0.0
+        self._wandb = storage(root) if sweep.spec.output.wandb.mode != "disabled" else None
+        if self._wandb:
+            self._wandb.remove(NOTE)  # of an earlier run
         self._console = Console(stderr=True)
         self._live = Live(get_renderable=lambda: Text(self.line()), console=self._console, transient=True)
 
@@ -96,6 +100,13 @@ class Progress(tune.Callback):
         self.running.discard(trial.trial_id)
         self.done += 1
         self.failed += failed
+        self._tell_wandb()
+
+    def _tell_wandb(self) -> None:
+        """Say, once, what W&B has against this sweep's runs: the logs of workers are out of sight."""
+        if self._wandb and (note := self._wandb.read(NOTE)):
+            self._console.print(f"warning: {note.decode()}", highlight=False, markup=False, soft_wrap=True)
+            self._wandb = None
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tune's loop has turned once."""

@@ -18,7 +18,7 @@ from zfscale.storage import Storage
 from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
 from zfscale.sweep.hold import held
 from zfscale.sweep.inputs import Inputs
-from zfscale.sweep.launch import as_ctrl_c
+from zfscale.sweep.launch import LOCAL, as_ctrl_c
 from zfscale.sweep.marks import attempts_of, progress
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.ranks import bundles
@@ -68,7 +68,7 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> lis
             return []
         inputs = load(sweep, todo)
         with connected(address, todo), as_ctrl_c():  # again: Ray has taken SIGTERM
-            return drive(sweep, todo, inputs.put(ray.put), me)
+            return drive(sweep, todo, inputs.put(ray.put), me, own=address == LOCAL)
 
 
 def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
@@ -85,13 +85,13 @@ def load(sweep: Sweep, todo: Iterable[TrialSpec]) -> Inputs:
         raise SpecError(f"{sweep.path}: {error}") from error
 
 
-def drive(sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str) -> list[TrialSpec]:
+def drive(sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str, own: bool = False) -> list[TrialSpec]:
     """Run trials on the cluster that this process is connected to; those left without a result come back.
 
-    `shared` maps keys of inputs to references, `me` is this run's id.
+    `shared` maps keys of inputs to references, `me` is this run's id; `own` says that this process started the cluster.
     """
     there = results(sweep)
-    check_resources(sweep)
+    check_resources(sweep, own)
     check_nodes(there, me, sweep, todo)
     forget(there, todo)
     try:
