@@ -41,10 +41,11 @@ class Corpus:
     documents: Callable[[], Iterator[str]]
 
 
-def find(source: str | Any) -> Corpus:
+def find(source: str | Any, memory: Path | None = None) -> Corpus:
     """The corpus of a name of `DOMAINS`, of a hub id, or of `{path: GLOB, format: text}` (a dict or an object).
 
-    Files are told from others by their contents, wherever they lie; a hub dataset by its revision.
+    Files are told from others by their contents, wherever they lie; a hub dataset by its revision, which is remembered
+    in the directory `memory` for when the hub cannot be asked.
     Errors: DataError if no file matches or one is unreadable; of a hub dataset, only when its documents are read.
     """
     if not isinstance(source, str):
@@ -57,6 +58,8 @@ def find(source: str | Any) -> Corpus:
         files = matching(os.path.join(source, "**", "*"))
         return Corpus([version, *((os.path.relpath(f, source), digest(f)) for f in files)], partial(hub, source))
     revision = revision_of(source)
+    if memory is not None:
+        revision = _remembered(memory / f"revision-{hashlib.sha256(source.encode()).hexdigest()}", revision)
     return Corpus([source, version, revision], partial(hub, source, revision))
 
 
@@ -80,6 +83,18 @@ def revision_of(dataset: str) -> str | None:
         return HfApi().dataset_info(dataset, timeout=ASKING).sha
     except Exception:  # the client's errors have no common base class; what is wrong is told when rows are read
         return None
+
+
+def _remembered(file: Path, revision: str | None) -> str | None:
+    """The revision, or the one that was written here last; None if neither is known."""
+    try:
+        if revision is None:
+            return file.read_text() or None
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(revision)
+    except OSError:  # as without a memory
+        pass
+    return revision
 
 
 def matching(pattern: str) -> list[str]:

@@ -65,8 +65,8 @@ def load_domain(
             raise DataError(
                 f"domain {name!r}: a budget of {budget} {what} tokens is less than one block of {block_size}"
             )
-    corpus = find(source)
     where = Path(cache).expanduser() if cache else default_cache()
+    corpus = find(source, where)
     file = token_cache.entry(where, [_fingerprint(tokenizer), corpus.identity])
     train, held_out = _Part("training", block_size, tokens or None), _Part("held-out", block_size, held_out_tokens)
     train.side, held_out.side = token_cache.read(file)

@@ -100,7 +100,8 @@ def _source(module: Any) -> str | None:
 def check_resources(sweep: Sweep, own: bool = False) -> None:
     """Tune would wait for ever, and in silence, for what no node can give.
 
-    A cluster that this process started for itself (`own`) never grows. Errors: SpecError if there is no room for one trial and none comes, which is waited for where the cluster may grow.
+    A cluster that this process started for itself (`own`) never grows.
+    Errors: SpecError if there is no room for one trial and none comes, which is waited for where the cluster may grow.
     """
     lacking = _lacking(sweep, [node["Resources"] for node in _alive()])
     if lacking and not own and grow.can_grow():
