@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     left, done = run_sweep(sweep, args.retry_failed, args.address)
     if left:
-        print(f"interrupted: {left} of {len(sweep.trials)} trials left; run the same command to go on", file=sys.stderr)
+        print(f"unfinished: {left} of {len(sweep.trials)} trials left; run the same command to go on", file=sys.stderr)
         return 130
     print(done)
     return 0

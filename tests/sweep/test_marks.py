@@ -7,7 +7,7 @@ import pytest
 from tests.buckets import bucket
 from zfscale.storage import storage
 from zfscale.sweep import marks
-from zfscale.sweep.marks import attempts_of, open_ledger, start_attempt
+from zfscale.sweep.marks import attempts_of, open_ledger, progress, start_attempt
 from zfscale.zo.ledger import Entry, entries
 
 ENTRY = Entry(0.5, 2, 0.25, 1, (7,), (0.125,))
@@ -63,3 +63,13 @@ def test_a_bucket_that_refuses_a_ledger_does_not_stop_the_trial(monkeypatch, cap
     ledger.append(ENTRY)
     assert "the ledger was not sent: 503 slow down" in caplog.text
     assert list(entries(there.local(".ledgers/t").read_bytes())) == [ENTRY]
+
+
+def test_progress_grows_with_steps_and_snapshots(there, monkeypatch):
+    monkeypatch.setattr(marks, "SEND_EVERY", 0.0)
+    assert progress(there, "t") == 0
+    open_ledger(there, "t").append(ENTRY)
+    stepped = progress(there, "t")
+    there.write("snapshots/t/task-1.safetensors", b"weights")
+    assert 0 < stepped < progress(there, "t")
+    assert progress(there, "u") == 0

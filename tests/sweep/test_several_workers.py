@@ -12,6 +12,10 @@ import pyarrow.dataset as ds
 import pytest
 import yaml
 
+from tests.conftest import Memory
+from zfscale import spec, trial
+from zfscale.sweep.inputs import Inputs
+
 PLAIN = {"seconds", "peak_memory_bytes", "attempts", "bytes_sent"}
 pytestmark = [pytest.mark.workers, pytest.mark.timeout(900)]
 
@@ -26,7 +30,7 @@ def sweep(path: Path, workers: int, **blocks: object) -> Path:
             "kind": "domain_incremental",
             "domains": [{"name": "sums", "dataset": {"path": str(text), "format": "text"}}],
             "block_size": 32,
-            "tokens_per_domain": 16384,
+            "tokens_per_domain": 24576,
             "held_out_tokens": 1024,
         },
         "method": {"name": "sequential"},
@@ -55,6 +59,12 @@ def rows(file: Path, table: str) -> list[dict]:
     return [{k: v for k, v in row.items() if k not in PLAIN} for row in found]
 
 
+def on_one_rank(file: Path) -> Memory:
+    (one,), told = spec.load(file).trials, Memory()
+    trial.run(one, *Inputs([one]).of(one), told)
+    return told
+
+
 def kill(process: subprocess.Popen[str], name: str, ledger: Path, size: int) -> None:
     """SIGKILL the worker of that name once the ledger has grown to a size."""
     deadline = time.monotonic() + 200
@@ -69,11 +79,7 @@ def kill(process: subprocess.Popen[str], name: str, ledger: Path, size: int) -> 
 
 def test_a_killed_rank_changes_nothing(tmp_path: Path) -> None:
     """Rank 1 dies, later rank 0: the trial goes on from its ledger each time."""
-    whole, hurt, alone = (
-        sweep(tmp_path / "whole.yaml", 2),
-        sweep(tmp_path / "hurt.yaml", 2),
-        sweep(tmp_path / "one.yaml", 1),
-    )
+    whole, hurt = sweep(tmp_path / "whole.yaml", 2), sweep(tmp_path / "hurt.yaml", 2)
     finish(start(whole))
     process = start(hurt)
     ledgers = tmp_path / "hurt" / "w" / ".ledgers"
@@ -85,10 +91,10 @@ def test_a_killed_rank_changes_nothing(tmp_path: Path) -> None:
         assert rows(hurt, table) == rows(whole, table)
     (row,) = ds.dataset(tmp_path / "hurt" / "w" / "trials", format="parquet").to_table().to_pylist()
     assert row["attempts"] == 3
-    finish(start(alone))
-    assert [q["seed"] for q in rows(alone, "ledger")] == [q["seed"] for q in rows(whole, "ledger")]
-    mine, theirs = rows(alone, "steps")[:8], rows(whole, "steps")[:8]  # later, rounding has grown
-    assert [step["loss"] for step in mine] == pytest.approx([step["loss"] for step in theirs], rel=1e-4)
+    alone = on_one_rank(sweep(tmp_path / "one.yaml", 1))
+    assert [query.seed for query in alone.queries] == [row["seed"] for row in rows(whole, "ledger")]
+    losses = [row["loss"] for row in rows(whole, "steps")[:8]]  # later, rounding has grown
+    assert [step.loss for step in alone.steps[:8]] == pytest.approx(losses, rel=1e-4)
     (told,) = ds.dataset(tmp_path / "whole" / "w" / "trials", format="parquet").to_table().to_pylist()
     steps = ds.dataset(tmp_path / "whole" / "w" / "steps", format="parquet").count_rows()
     assert 0 < told["bytes_sent"] <= 64 * steps + 64

@@ -6,6 +6,7 @@ changes the run lives.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import fcntl
 import os
@@ -71,9 +72,12 @@ def _locked(results: Directory, run: str) -> Iterator[None]:
 
         beat(0)
         fsync(results.root / LOCK)
-        with _renewed(results, run, beat):
-            yield
-        os.ftruncate(lock.fileno(), 0)  # nobody's
+        try:
+            with _renewed(results, run, beat):
+                yield
+        finally:
+            if seen(results, run, patience=0):
+                os.ftruncate(lock.fileno(), 0)  # nobody's
 
 
 @contextmanager
@@ -153,11 +157,18 @@ def _renew(results: Storage, run: str, beat: Callable[[int], None], done: thread
                 beat(number)
                 continue
             print(f"{results}: taken over by another run", file=sys.stderr)
-            # As Ctrl-C does, or as SIGTERM does where a shell has switched Ctrl-C off; again until it is heeded.
-            ending = signal.SIGINT if callable(signal.getsignal(signal.SIGINT)) else signal.SIGTERM
-            signal.pthread_kill(threading.main_thread().ident or 0, ending)
+            _interrupt()  # again until it is heeded
         except Exception as error:  # whatever a bucket's client raises: the next sign of life may come through
             print(f"{results}: the lease was not renewed: {error}", file=sys.stderr)
+
+
+def _interrupt() -> None:
+    """Do as Ctrl-C does, or as SIGTERM does where a shell has switched Ctrl-C off."""
+    ending = signal.SIGINT if callable(signal.getsignal(signal.SIGINT)) else signal.SIGTERM
+    if ending in signal.pthread_sigmask(signal.SIG_BLOCK, []):  # as in a Ray worker: nothing would arrive
+        _thread.interrupt_main(ending)
+    else:  # this wakes the main thread up
+        signal.pthread_kill(threading.main_thread().ident or 0, ending)
 
 
 def _taken(results: object) -> ZfscaleError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from ray import tune
@@ -104,9 +105,10 @@ class Progress(tune.Callback):
 
     def _tell_wandb(self) -> None:
         """Say, once, what W&B has against this sweep's runs: the logs of workers are out of sight."""
-        if self._wandb and (note := self._wandb.read(NOTE)):
-            self._console.print(f"warning: {note.decode()}", highlight=False, markup=False, soft_wrap=True)
-            self._wandb = None
+        with suppress(OSError):  # a bucket that does not answer now
+            if self._wandb and (note := self._wandb.read(NOTE)):
+                self._console.print(f"warning: {note.decode()}", highlight=False, markup=False, soft_wrap=True)
+                self._wandb = None
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tune's loop has turned once."""

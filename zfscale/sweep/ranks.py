@@ -156,9 +156,11 @@ class Team:
             if self._lost or self._failure is not None:
                 self._kill()
                 if not noticed.wait(LAST_WORDS):  # rank 0 waits in a collective that will not end
-                    if self._failure is not None and not self._lost:
-                        record(f"another rank failed:\n{self._failure}")
-                    os._exit(1)
+                    try:
+                        if self._failure is not None and not self._lost:
+                            record(f"another rank failed:\n{self._failure}")
+                    finally:
+                        os._exit(1)
                 return
 
     def _hear(self, answers: list[Any]) -> None:

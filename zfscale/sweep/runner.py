@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from zfscale.sweep.cluster import check_nodes, check_resources, connected, modul
 from zfscale.sweep.hold import held
 from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.launch import LOCAL, as_ctrl_c
-from zfscale.sweep.marks import attempts_of, progress
+from zfscale.sweep.marks import progress
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.ranks import bundles
 from zfscale.sweep.todo import missing
@@ -34,22 +35,23 @@ class RecordDeaths(tune.Callback):
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
-        self.reached: dict[str, int] = {}  # trial -> its progress when this run first started it
+        self.reached: dict[str, int] = {}  # Tune's id of a trial -> its progress when it was last started
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has a worker."""
-        if trial.trial_id not in self.reached:
+        self.reached[trial.trial_id] = 0
+        with suppress(OSError):  # a bucket that does not answer now
             self.reached[trial.trial_id] = progress(results(self.sweep), _trial_id(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune has given the trial up. One that got further, or that no worker could start, is left to the next run."""
+        """Tune has given the trial up. One that still got further, or that no worker took, is left to the next run."""
         root, spec = results(self.sweep), TrialSpec.from_json(trial.config["spec"])
         told = Path(trial.error_file).read_text().strip() if trial.error_file else ""
         if spec.trial_id in statuses(root):
             return
-        if not attempts_of(root, spec.trial_id):
+        if trial.trial_id not in self.reached:
             print(f"trial {spec.trial_id}: no worker could start it: {told.rpartition(chr(10))[2]}", file=sys.stderr)
-        elif progress(root, spec.trial_id) > self.reached.get(trial.trial_id, 0):
+        elif progress(root, spec.trial_id) > self.reached[trial.trial_id]:
             print(f"trial {spec.trial_id}: its workers died {RETRIES + 1} times; it goes on next time", file=sys.stderr)
         else:
             error = f"{told}\nthe worker died {RETRIES + 1} times".strip()

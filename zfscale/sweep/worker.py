@@ -76,8 +76,8 @@ class Worker(tune.Trainable):
 
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
-        if root.exists(f"trials/{spec.trial_id}.parquet"):  # by a worker that died right after; and see below
-            return {"done": True, "status": statuses(root)[spec.trial_id]}
+        if root.exists(f"trials/{spec.trial_id}.parquet") and (status := statuses(root).get(spec.trial_id)):
+            return {"done": True, "status": status}  # by a worker that died right after; and see below
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
@@ -102,7 +102,9 @@ class Worker(tune.Trainable):
 
     def _team(self, spec: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
         assert self.team is not None
-        record = partial(record_failure, self.results, self.name, spec, self.output)
+        # Without W&B, whose run is this thread's.
+        output = self.output.model_copy(update={"wandb": self.output.wandb.model_copy(update={"mode": "disabled"})})
+        record = partial(record_failure, self.results, self.name, spec, output)
         return self.team.running(spec.to_json(), past, record)
 
     def _get(self, key: str) -> Any:

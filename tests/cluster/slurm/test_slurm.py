@@ -228,7 +228,7 @@ def test_two_jobs_at_once_one_requeued_and_one_that_loses_a_node(cluster, undist
     requeued.wait_for_end()
     assert requeued.field("Restarts") == "1"
     assert re.search(
-        r"interrupted: [1-3] of 4 trials left.*start 2:.*4 trials finished, 0 failed", requeued.told(), re.S
+        r"unfinished: [1-3] of 4 trials left.*start 2:.*4 trials finished, 0 failed", requeued.told(), re.S
     )
     for job in (requeued, maimed):
         assert job.comparable() == undisturbed.comparable()

@@ -1,0 +1,162 @@
+"""Text is tokenised once: what is asked for later, in any order, is what a fresh cache would give."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.streams.poems import END, Counting, is_held_out, load, same
+from zfscale.models.lm_base import byte_tokenizer
+from zfscale.streams import corpora
+from zfscale.streams.text import DOMAINS, TextDomain, default_cache, load_domain
+
+
+def test_the_same_again(poems, tokenizer, tmp_path):
+    first = load(poems, tokenizer, cache=tmp_path / "one")
+    assert same(first, load(poems, byte_tokenizer(), cache=tmp_path / "two"))
+    assert len(list((tmp_path / "two").iterdir())) == 1
+
+
+def test_nothing_is_tokenised_twice(poems, tokenizer, cache):
+    first = load(poems, tokenizer)
+    calls = len(tokenizer.calls)
+    assert calls > 60
+    assert same(load(poems, tokenizer), first)
+    assert same(load(SimpleNamespace(**poems), tokenizer), first)  # the object of a sweep file
+    padded = Counting()
+    padded.inner(["a", "bcd"], padding=True, truncation=True, max_length=2)  # a state of calls, no other tokenizer
+    assert same(load(poems, padded), first)
+    assert (len(tokenizer.calls), len(padded.calls)) == (calls, 0)
+    assert cache == default_cache()
+    assert [file.suffix for file in cache.iterdir()] == [".npz"]  # one entry, and nothing left aside
+
+
+REQUESTS = [  # block size, training and held-out budgets; None: all there is
+    (32, 320, 64),
+    (32, 1000, 32),
+    (16, 48, 200),
+    (32, None, 32),
+    (7, 100, 7),
+    (32, 330, 10**6),
+    (64, 4000, 330),
+]
+
+
+def plain(source: Any, size: int, tokens: int | None, held_out: int) -> TextDomain:
+    """In a loop: whole documents until a side has the blocks of its budget."""
+    found: list[np.ndarray] = []
+    for held, budget in ((False, tokens or 10**9), (True, held_out)):
+        ids, length = [], 0
+        for document in (d.encode() for d in corpora.find(source).documents() if is_held_out(d) == held):
+            if len(ids) < budget - budget % size:
+                ids += [*document, END]
+                length += len(document)
+        found.append(np.array(ids[: min(budget, len(ids)) // size * size]).reshape(-1, size))
+    return TextDomain("poems", found[0], found[1], length / len(ids))
+
+
+@pytest.mark.parametrize("order", range(6))
+def test_blocks_do_not_depend_on_what_was_asked_for_before(order, poems, tokenizer, tmp_path):
+    """And no document is tokenised twice."""
+    for k in np.random.default_rng(order).permutation(len(REQUESTS)):
+        size, tokens, held_out = REQUESTS[k]
+        found = load_domain("poems", poems, tokenizer, size, tokens, held_out)
+        fresh = load_domain("poems", poems, byte_tokenizer(), size, tokens, held_out, cache=tmp_path / str(k))
+        assert same(found, fresh)
+        assert same(found, plain(poems, size, tokens, held_out))
+    assert len(tokenizer.calls) == len(set(tokenizer.calls))
+
+
+def test_of_a_longer_request_only_the_rest_is_tokenised(poems, tokenizer):
+    load(poems, tokenizer, tokens=320, held_out=64)
+    before = len(tokenizer.calls)
+    load(poems, tokenizer, tokens=640, held_out=64)
+    assert before < len(tokenizer.calls) < before + 10
+    whole = Counting()
+    load(poems, whole, tokens=640, held_out=64, cache="elsewhere")
+    assert sorted(tokenizer.calls) == sorted(whole.calls)
+
+
+def test_what_changes_the_tokens_is_another_entry(poems, tokenizer, cache, tmp_path):
+    first = load(poems, tokenizer)
+    other = Counting()
+    other.inner.eos_token = other.inner.pad_token
+    assert 257 in load(poems, other).train
+    assert len(list(cache.iterdir())) == 2
+    file, calls = tmp_path / "poems" / "a" / "00.txt", len(tokenizer.calls)
+    os.utime(file, ns=(0, 0))
+    (tmp_path / "poems").rename(tmp_path / "verses")
+    moved = {"path": poems["path"].replace("poems", "verses")}
+    assert same(load(moved, tokenizer), first)  # the same contents
+    assert len(tokenizer.calls) == calls
+    file = tmp_path / "verses" / "a" / "00.txt"
+    content, stat = file.read_text(), file.stat()
+    file.write_text(content.replace("roses", "tulip"))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert not same(load(moved, tokenizer), first)  # others, of the same size and time
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_an_embedded_domain_of_other_packages_is_another(tokenizer, cache, monkeypatch):
+    monkeypatch.setitem(DOMAINS, "own", lambda: (f"document {i}" for i in range(300)))
+    load("own", tokenizer)
+    calls = len(tokenizer.calls)
+    load("own", tokenizer)
+    assert len(tokenizer.calls) == calls
+    monkeypatch.setattr(corpora, "_installed", lambda: ["torch==99"])
+    load("own", tokenizer)
+    assert len(tokenizer.calls) == 2 * calls
+
+
+@pytest.mark.parametrize("harm", ["torn", "lost", "empty", "no archive", "flipped"])
+def test_a_broken_cache_entry_is_made_again(poems, tokenizer, cache, harm):
+    first = load(poems, tokenizer)
+    calls = len(tokenizer.calls)
+    (file,) = cache.iterdir()
+    content = bytearray(file.read_bytes())
+    content[300] ^= 1  # a token
+    parts = {"torn": content[:2000], "empty": b"", "no archive": b"text" * 999, "flipped": content}
+    file.unlink()
+    if harm in parts:
+        file.write_bytes(parts[harm])
+    assert same(load(poems, tokenizer), first)
+    assert len(tokenizer.calls) == 2 * calls
+    load(poems, tokenizer)
+    assert len(tokenizer.calls) == 2 * calls
+
+
+def test_of_two_writers_neither_undoes_what_the_other_read(poems, tokenizer, cache, monkeypatch):
+    """The second one starts before the first has written, and reads more of one side and less of the other."""
+    texts = corpora.text_files
+
+    def slowly(files: Any) -> Iterator[str]:
+        monkeypatch.setattr(corpora, "text_files", texts)
+        load(poems, tokenizer, tokens=2000, held_out=32)
+        yield from texts(files)
+
+    monkeypatch.setattr(corpora, "text_files", slowly)
+    load(poems, tokenizer, tokens=320, held_out=10**6)
+    calls = len(tokenizer.calls)
+    load(poems, tokenizer, tokens=2000, held_out=10**6)
+    assert len(tokenizer.calls) == calls
+
+
+def test_many_at_once(poems, tokenizer, cache, tmp_path):
+    expected = [load(poems, byte_tokenizer(), n, cache=tmp_path / "alone") for n in range(32, 3232, 320)]
+    with ThreadPoolExecutor(5) as pool:
+        found = list(pool.map(lambda n: load(poems, byte_tokenizer(), n), range(32, 3232, 320)))
+    assert all(map(same, found, expected))
+    assert [file.suffix for file in cache.iterdir()] == [".npz"]
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(poems, tokenizer, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    domain = load(poems, tokenizer, cache=tmp_path / "file" / "cache")
+    assert len(domain.train)
+    assert "cannot be written" in caplog.text
