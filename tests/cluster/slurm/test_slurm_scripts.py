@@ -198,9 +198,9 @@ def test_cancelled_it_ends_the_sweep_and_starts_nothing(tmp_path):
     job = Job(tmp_path)
     job.start()
     job.wait_for("zfscale")
+    job.process.send_signal(signal.SIGTERM)
     for role in ("head", "worker"):  # Slurm tells the steps itself
         os.kill(job.pid(role), signal.SIGTERM)
-    job.process.send_signal(signal.SIGTERM)
     job.end()
     assert job.calls("scontrol") == job.calls("scancel") == []
 
