@@ -1,6 +1,6 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep dry-run slurm report k8s test test-slow test-slurm test-workers lint format lock base smollm2 clean
+.PHONY: help sweep dry-run slurm report k8s test test-slow test-slurm test-long lint format lock base smollm2 clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -40,7 +40,7 @@ k8s:  ## run SWEEP=FILE on kubectl's KubeRay cluster (OVERLAY=cpu|gpu IMAGE= RES
 	@cluster/kubernetes/run.sh "$$SWEEP"
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -m "not slow and not slurm and not workers" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not slurm and not long" $(ARGS)
 
 test-slow: $(VENV)/.dev  ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow $(ARGS)
@@ -48,8 +48,8 @@ test-slow: $(VENV)/.dev  ## run the tests that take minutes each
 test-slurm: $(VENV)/.dev  ## run the tests on a real Slurm of two nodes, set up here (needs root and apt)
 	$(BIN)/python -m pytest -m slurm $(ARGS)
 
-test-workers: $(VENV)/.dev  ## run the tests of trials of several workers, which are killed on the way
-	$(BIN)/python -m pytest -m workers $(ARGS)
+test-long: $(VENV)/.dev  ## run the tests that CI has no time for: killed ranks, clusters that grow
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check zfscale tests cluster

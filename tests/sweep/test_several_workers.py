@@ -17,7 +17,7 @@ from zfscale import spec, trial
 from zfscale.sweep.inputs import Inputs
 
 PLAIN = {"seconds", "peak_memory_bytes", "attempts", "bytes_sent"}
-pytestmark = [pytest.mark.workers, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def sweep(path: Path, workers: int, **blocks: object) -> Path:
