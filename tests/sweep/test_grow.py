@@ -25,7 +25,7 @@ from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE
 from tests.conftest import sweep_file
 from zfscale import spec
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 BIN = Path(sys.executable).parent
 SECONDS_TO_START = 60
 LISTS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
@@ -129,7 +129,6 @@ def check(tmp_path: Path, address: str, *task: str) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("newer", [True, False], ids=["v2", "v1"])
 def test_room_for_all_workers_comes(start, sweep_of, tmp_path, newer):
     sweep_of(cpus=2, workers=2)
@@ -139,21 +138,18 @@ def test_room_for_all_workers_comes(start, sweep_of, tmp_path, newer):
     assert checked.stderr.count(told) == 1
 
 
-@pytest.mark.long
 def test_a_task_on_the_head_waits_as_well(start, sweep_of, tmp_path):
     sweep_of(cpus=2)
     checked = check(tmp_path, start(), "task")
     assert checked.stdout == "[0, 2.0]\n", checked.stderr
 
 
-@pytest.mark.long
 def test_what_the_cluster_cannot_add_is_refused_at_once(start, sweep_of, tmp_path):
     sweep_of(cpus=16)
     checked = check(tmp_path, start())
     assert "cpus: 16 asked for each trial; there are 0; the cluster cannot add nodes with room for it" in checked.stderr
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("options", [["--no-monitor"], []])
 def test_a_head_that_starts_no_nodes_is_not_waited_for(start, sweep_of, tmp_path, options):
     sweep_of(cpus=1)
@@ -162,7 +158,6 @@ def test_a_head_that_starts_no_nodes_is_not_waited_for(start, sweep_of, tmp_path
     assert "resources.cpus: 1 asked for each trial; there are 0" in checked.stderr
 
 
-@pytest.mark.slow
 def test_a_sweep_runs_on_the_node_that_came(start, sweep_of, tmp_path):
     sweep_of(cpus=2)
     command = [BIN / "zfscale", "run", tmp_path / "s.yaml", "--address", start()]
