@@ -151,9 +151,9 @@ class Small:
 
 @pytest.fixture(scope="session")
 def small(tiny_vit: Path, image_folder: Path) -> Small:
+    from zfscale.data.images import load
     from zfscale.models.vit import load_base
-    from zfscale.spec.stream import DatasetPath
-    from zfscale.streams.datasets import load
+    from zfscale.spec import DatasetPath
 
     dataset = {"path": str(image_folder), "format": "imagefolder"}
     base = load_base(str(tiny_vit))

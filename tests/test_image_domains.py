@@ -16,6 +16,7 @@ from PIL import Image
 from tests.conftest import OPTIMIZERS, Memory
 from tests.models import small_mims
 from zfscale import trial
+from zfscale.data.images import ImageData
 from zfscale.methods import DOMAIN_METHODS
 from zfscale.methods import domains as methods
 from zfscale.methods.base import embed
@@ -27,7 +28,6 @@ from zfscale.models.precision import PRECISIONS
 from zfscale.replay import replay
 from zfscale.sinks import make_sinks
 from zfscale.spec import TrialSpec
-from zfscale.streams.datasets import ImageData
 from zfscale.sweep import plan
 from zfscale.sweep.inputs import Inputs
 from zfscale.zo.ledger import Ledger

@@ -10,13 +10,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "zfscale"
 # importer -> what it may not import (prefixes)
 FORBIDDEN = {
-    "zo": ["streams", "methods", "models", "sinks", "sweep", "trial", "spec", "report"],
+    "zo": ["data", "streams", "methods", "models", "sinks", "sweep", "trial", "spec", "report"],
+    "data": ["streams", "methods", "models", "sinks", "sweep", "trial", "report", "zo"],
     "streams": ["methods", "models", "sinks", "sweep", "trial", "report", "zo"],
     "models": ["methods", "sinks", "sweep", "trial", "report"],
     "methods": ["sinks", "sweep", "trial", "report"],
-    "sinks": ["streams", "methods", "models", "sweep", "trial", "report", "zo"],
-    "spec": ["streams", "methods", "models", "sinks", "sweep", "trial", "report", "zo", "records"],
-    "report": ["streams", "methods", "models", "sweep", "trial", "zo"],
+    "sinks": ["data", "streams", "methods", "models", "sweep", "trial", "report", "zo"],
+    "spec": ["data", "streams", "methods", "models", "sinks", "sweep", "trial", "report", "zo", "records"],
+    "report": ["data", "streams", "methods", "models", "sweep", "trial", "zo"],
     "trial.py": ["sweep", "report"],
     "bench": ["sweep", "sinks", "trial", "report"],
     "metrics.py": ["zo", "torch"],
@@ -61,6 +62,8 @@ def test_only_the_command_imports_the_benchmarks():
 def test_registries_offer_what_the_spec_allows():
     from typing import get_args
 
+    from zfscale.data.corpora import DOMAINS
+    from zfscale.data.images import DATASETS
     from zfscale.methods import DOMAIN_METHODS, METHODS
     from zfscale.methods.trainers import FIRST_ORDER
     from zfscale.models.vit import EMBEDDED
@@ -68,8 +71,6 @@ def test_registries_offer_what_the_spec_allows():
     from zfscale.spec.checks import METHODS as ALLOWED
     from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, MODELS, TEXTS
     from zfscale.streams import STREAMS
-    from zfscale.streams.corpora import DOMAINS
-    from zfscale.streams.datasets import DATASETS
     from zfscale.zo.step import make_optimizer
 
     assert set(get_args(MethodSpec.model_fields["name"].annotation)) == {*METHODS, *DOMAIN_METHODS}

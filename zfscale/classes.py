@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zfscale import metrics
+from zfscale.data.images import ImageData
 from zfscale.methods import METHODS
 from zfscale.methods.journal import Journal
 from zfscale.records import Eval
 from zfscale.streams import class_incremental
-from zfscale.streams.datasets import ImageData
 
 if TYPE_CHECKING:
     from zfscale.methods.base import FeatureCache, Method

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from zfscale.data.images import ImageData
 from zfscale.errors import SpecError
 from zfscale.streams.class_incremental import ClassIncremental, class_order
-from zfscale.streams.datasets import ImageData
 
 CLASSES, TRAIN, TEST = 12, 7, 3  # images a class
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from zfscale.data.text import TextDomain
 from zfscale.spec.domains import domain_order
 from zfscale.streams.domain_incremental import DomainIncremental, Domains, DomainTask, causal
-from zfscale.streams.text import TextDomain
 
 
 def domain(name: str, start: int) -> DomainTask:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zfscale.data.images import ImageData
 from zfscale.errors import DataError
-from zfscale.streams.datasets import ImageData
 from zfscale.streams.masked_images import HELD_OUT, TRAIN, Patches, cut, fit, hide, image_domain, masks
 
 GREY, COLOUR = Patches(12, 1, 4, 7), Patches(12, 3, 4, 5)

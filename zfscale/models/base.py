@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from zfscale.data.images import ImageData, load
 from zfscale.models.pixels import Pixels
 from zfscale.models.vit import EMBEDDED, Encoder
-from zfscale.streams.datasets import ImageData, load
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))
 NANO: dict[str, Any] = {

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from zfscale.data.text import DOMAINS, load_domain
 from zfscale.models.lm import build_lm, load_lm
 from zfscale.models.vit import EMBEDDED
-from zfscale.streams.text import DOMAINS, load_domain
 
 GENERAL = "docstrings"
 END, PAD = "<|endoftext|>", "<|pad|>"

@@ -18,16 +18,19 @@ from zfscale.spec.document import Document
 from zfscale.spec.overrides import override
 from zfscale.spec.problems import explain
 from zfscale.spec.schema import METRICS, OutputSpec, ResourcesSpec, SearchSpec, SweepSpec, WandbSpec, json_schema
+from zfscale.spec.sources import DatasetPath, DomainPath, HubDataset
 from zfscale.spec.space import expand, misspelt
-from zfscale.spec.stream import DatasetPath, DomainSpec, StreamSpec
+from zfscale.spec.stream import DomainSpec, StreamSpec
 from zfscale.spec.trial import EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.spec.yaml import Place
 
 __all__ = [
     "METRICS",
     "DatasetPath",
+    "DomainPath",
     "DomainSpec",
     "EngineSpec",
+    "HubDataset",
     "MethodSpec",
     "ModelSpec",
     "OptimizerSpec",

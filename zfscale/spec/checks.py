@@ -10,7 +10,8 @@ from pathlib import Path
 from zfscale.errors import nearest
 from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_model, modality
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
-from zfscale.spec.stream import DatasetPath, StreamSpec
+from zfscale.spec.sources import DatasetPath, HubDataset
+from zfscale.spec.stream import StreamSpec
 from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 
 METHODS = {  # stream.kind -> the methods that learn it
@@ -107,7 +108,9 @@ def _stream(stream: StreamSpec) -> list[Finding]:
     return [*found, *_dataset(dataset, tasks)]
 
 
-def _dataset(dataset: str | DatasetPath, tasks: int) -> list[Finding]:
+def _dataset(dataset: str | HubDataset | DatasetPath, tasks: int) -> list[Finding]:
+    if isinstance(dataset, HubDataset):
+        return []
     if isinstance(dataset, DatasetPath):
         return _directory(dataset, tasks)
     if dataset in CLASSES:

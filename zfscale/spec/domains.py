@@ -12,7 +12,8 @@ from typing import Literal
 from zfscale import installed
 from zfscale.errors import ModelError, nearest
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
-from zfscale.spec.stream import DomainPath, DomainSpec, StreamSpec
+from zfscale.spec.sources import DomainPath, HubDataset
+from zfscale.spec.stream import DomainSpec, StreamSpec
 from zfscale.spec.trial import ModelSpec
 from zfscale.spec.yaml import Place
 
@@ -70,7 +71,9 @@ def _kind(domain: DomainSpec) -> Modality | None:
     """What a domain is, as far as its name tells."""
     source = domain.source
     if isinstance(source, DomainPath):
-        return "text" if source.format == "text" else "images"
+        return "images" if source.format == "imagefolder" else "text"
+    if isinstance(source, HubDataset):
+        return None
     return "text" if source in TEXTS else "images" if source in CLASSES else None
 
 
@@ -80,7 +83,7 @@ def _source(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
     at, source = (*place, "name" if domain.dataset is None else "dataset"), domain.source
     if isinstance(source, DomainPath):
         return _files((*at, "path"), source)
-    if kind is not None:
+    if kind is not None or isinstance(source, HubDataset):
         return []
     if source.startswith(PATH_LIKE):
         return [(at, f"{source!r} is a path; write {{path: {source}, format: text}}, or format: imagefolder")]
@@ -104,7 +107,7 @@ def _overlap(domains: Sequence[DomainSpec], upstream: DomainSpec | None) -> list
 
 
 def _files(place: Place, source: DomainPath) -> list[Finding]:
-    if source.format == "text":
+    if source.format != "imagefolder":
         if any(os.path.isfile(file) for file in glob.iglob(source.path, recursive=True)):
             return []
         hint = f"; it is a directory: {os.path.join(source.path, '**', '*')}?" if os.path.isdir(source.path) else ""

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from zfscale.spec.block import MAX_SEED, Block
-from zfscale.spec.text import Text, UserPath
-
-
-class DatasetPath(Block):
-    """A dataset in a local directory."""
-
-    path: UserPath = Field(description="directory; relative to the working directory")
-    format: Literal["imagefolder"] = Field(description="imagefolder: one subdirectory per class")
-
-
-def _dataset_tag(value: Any) -> str:
-    return "<DatasetPath>" if isinstance(value, (dict, DatasetPath)) else "<text>"
-
-
-Dataset = Annotated[
-    Annotated[Text, Tag("<text>")] | Annotated[DatasetPath, Tag("<DatasetPath>")], Discriminator(_dataset_tag)
-]
-
-
-class DomainPath(Block):
-    """A domain in local files."""
-
-    path: UserPath = Field(description="a glob of text files, or a directory of images")
-    format: Literal["text", "imagefolder"] = Field(description="text: plain or .gz files; imagefolder: as a dataset's")
-
-
-DomainData = Annotated[
-    Annotated[Text, Tag("<text>")] | Annotated[DomainPath, Tag("<DomainPath>")],
-    Discriminator(lambda value: "<DomainPath>" if isinstance(value, (dict, DomainPath)) else "<text>"),
-]
+from zfscale.spec.sources import Dataset, DomainData, DomainPath, HubDataset
+from zfscale.spec.text import Text
 
 
 class DomainSpec(Block):
@@ -45,11 +17,12 @@ class DomainSpec(Block):
     name: Text = Field(description="what it is called in tables and plots")
     dataset: DomainData | None = Field(
         default=None,
-        description="an embedded text or image source, a hub id, or {path: GLOB, format: text}; null: its name",
+        description="an embedded text or image source, a hub id, {hub: ID, config: ...}, or {path: GLOB, format: "
+        "text}; null: its name",
     )
 
     @property
-    def source(self) -> str | DomainPath:
+    def source(self) -> str | HubDataset | DomainPath:
         """Where its data comes from."""
         return self.name if self.dataset is None else self.dataset
 
@@ -64,7 +37,7 @@ class StreamSpec(Block):
     dataset: Dataset | None = Field(
         default=None,
         description="class_incremental: a name (mnist5k, digits, fashion_mnist, fashion1k, glyphs, photos), a hub id, "
-        "or {path: DIR, format: imagefolder}",
+        "{hub: ID, config: ..., split: ...}, or {path: DIR, format: imagefolder}",
     )
     tasks: int | None = Field(
         default=None, ge=1, description="class_incremental: number of tasks; divides the number of classes"

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field
 
 from zfscale.errors import nearest
 from zfscale.spec.block import MAX_SEED, Block
-from zfscale.spec.stream import DatasetPath, StreamSpec
+from zfscale.spec.sources import DatasetPath, HubDataset
+from zfscale.spec.stream import StreamSpec
 from zfscale.spec.text import Text, UserPath
 
 # Those with a name; any other is the path of a user's function.
@@ -204,6 +205,8 @@ class TrialSpec(Block):
             flat |= {f"{block}.{key}": value for key, value in values.items()}
         if isinstance(self.stream.dataset, DatasetPath):
             flat["stream.dataset"] = self.stream.dataset.path
+        if isinstance(self.stream.dataset, HubDataset):
+            flat["stream.dataset"] = self.stream.dataset.hub
         if self.stream.domains is not None:
             flat["stream.domains"] = ", ".join(domain.name for domain in self.stream.domains)
         if self.stream.upstream is not None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zfscale.data.images import ImageData
 from zfscale.errors import SpecError
-from zfscale.streams.datasets import ImageData
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from zfscale.data.text import TextDomain
 from zfscale.streams.masking import mask_blocks
-from zfscale.streams.text import TextDomain
 
 
 @dataclass(frozen=True)

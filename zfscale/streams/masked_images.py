@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zfscale.data.images import ImageData, resize_and_crop
 from zfscale.errors import DataError
-from zfscale.streams.datasets import ImageData, resize_and_crop
 from zfscale.streams.domain_incremental import DomainTask
 
 SEED = 0  # of the masks and of which images a budget takes: not the trial's, so that trials differ in training alone

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from zfscale.data.images import ImageData, load
+from zfscale.data.text import load_domain
 from zfscale.errors import ModelError, SpecError
 from zfscale.methods import objective
 from zfscale.models.lm import LanguageBase, load_lm, outline_lm, tokenizer_of
@@ -15,10 +17,8 @@ from zfscale.models.vit import BaseModel, load_base
 from zfscale.spec import DomainSpec, StreamSpec, TrialSpec
 from zfscale.spec.domains import modality
 from zfscale.streams import STREAMS, Stream
-from zfscale.streams.datasets import ImageData, load
 from zfscale.streams.domain_incremental import Domains, DomainTask, causal, masked
 from zfscale.streams.masked_images import Patches, image_domain
-from zfscale.streams.text import load_domain
 
 Base = BaseModel | LanguageBase | MaskedImageBase
 Data = ImageData | Domains

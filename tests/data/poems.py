@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from zfscale.data import text
+from zfscale.data.text import TextDomain, load_domain
 from zfscale.models.lm_base import byte_tokenizer
-from zfscale.streams import text
-from zfscale.streams.text import TextDomain, load_domain
 
 END = 256
 BLOCK = 32

@@ -19,8 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from zfscale.data.hub import not_loaded
 from zfscale.errors import DataError
-from zfscale.streams.hub import not_loaded
 
 PIECE = 1 << 13  # characters; a longer text file is read as several documents, so that it never is whole in memory
 EXCERPT = 1 << 11  # characters of an embedded domain's document, at most

@@ -11,9 +11,9 @@ from typing import Any
 import datasets
 import pytest
 
+from zfscale.data import corpora
+from zfscale.data.corpora import DOMAINS, find
 from zfscale.errors import DataError
-from zfscale.streams import corpora
-from zfscale.streams.corpora import DOMAINS, find
 
 
 @pytest.fixture(autouse=True)

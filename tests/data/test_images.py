@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zfscale.data.images import FASHION_MNIST_DIR, ImageData, load, to_uint8
 from zfscale.errors import DataError
-from zfscale.streams.datasets import FASHION_MNIST_DIR, ImageData, load, to_uint8
 
 
 def check(data: ImageData) -> None:
@@ -204,7 +204,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as pil
 from zfscale.errors import DataError
-from zfscale.streams.datasets import load
+from zfscale.data.images import load
 
 root = Path(sys.argv[1])
 start = time.perf_counter()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
+from zfscale.data import pictures
+from zfscale.data.images import FASHION_MNIST_DIR, load
 from zfscale.errors import DataError
-from zfscale.streams import pictures
-from zfscale.streams.datasets import FASHION_MNIST_DIR, load
 
 
 def test_photos_are_the_tiles_of_photographs():

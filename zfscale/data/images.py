@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zfscale.data import pictures
+from zfscale.data.hub import not_loaded
 from zfscale.errors import DataError
-from zfscale.streams import pictures
-from zfscale.streams.hub import not_loaded
 
 if TYPE_CHECKING:
     from PIL.Image import Image

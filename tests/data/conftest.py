@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.streams.poems import Counting
-from zfscale.streams import corpora
+from tests.data.poems import Counting
+from zfscale.data import corpora
 
 
 @pytest.fixture

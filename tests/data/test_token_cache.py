@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.streams.poems import END, Counting, is_held_out, load, same
+from tests.data.poems import END, Counting, is_held_out, load, same
+from zfscale.data import corpora
+from zfscale.data.text import DOMAINS, TextDomain, default_cache, load_domain
 from zfscale.models.lm_base import byte_tokenizer
-from zfscale.streams import corpora
-from zfscale.streams.text import DOMAINS, TextDomain, default_cache, load_domain
 
 
 def test_the_same_again(poems, tokenizer, tmp_path):

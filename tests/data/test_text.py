@@ -11,10 +11,10 @@ import datasets
 import numpy as np
 import pytest
 
-from tests.streams.poems import BLOCK, END, documents, is_held_out, load, same
+from tests.data.poems import BLOCK, END, documents, is_held_out, load, same
+from zfscale.data import corpora
+from zfscale.data.text import DOMAINS
 from zfscale.errors import DataError
-from zfscale.streams import corpora
-from zfscale.streams.text import DOMAINS
 
 
 def test_blocks_are_the_documents_one_after_the_other(poems, tokenizer):

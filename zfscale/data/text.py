@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from zfscale.data import token_cache
+from zfscale.data.corpora import DOMAINS, find
+from zfscale.data.token_cache import Side
 from zfscale.errors import DataError
-from zfscale.streams import token_cache
-from zfscale.streams.corpora import DOMAINS, find
-from zfscale.streams.token_cache import Side
 
 __all__ = ["DOMAINS", "TextDomain", "default_cache", "load_domain"]
 
