@@ -11,11 +11,16 @@ from zfscale.errors import ZfscaleError, nearest
 
 
 def validate(args: argparse.Namespace) -> int:
-    """Check a sweep file and count its trials; nothing is started."""
+    """Check a sweep file and count its trials; nothing is started. --data reads its models and datasets as well."""
     from zfscale import spec
 
-    count = len(spec.load(args.file, args.overrides).trials)
-    print(f"{args.file}: ok, {count} trial{'' if count == 1 else 's'}")
+    sweep = spec.load(args.file, args.overrides)
+    if args.data:
+        from zfscale.sweep.inputs import read
+
+        read(sweep, sweep.trials)
+    count = len(sweep.trials)
+    print(f"{args.file}: ok, {count} trial{'' if count == 1 else 's'}{', models and data read' * args.data}")
     return 0
 
 
@@ -133,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("validate", help="check a sweep file", description=validate.__doc__)
     _add_sweep_file(command)
+    command.add_argument("--data", action="store_true", help="read models and datasets too, as a run would")
     command.set_defaults(command=validate)
 
     command = commands.add_parser("run", help="run a sweep, or what is left of it", description=run.__doc__)

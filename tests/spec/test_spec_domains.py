@@ -63,7 +63,7 @@ def message(tmp_path: Path, text: str) -> str:
     file.write_text(text)
     with pytest.raises(SpecError) as caught:
         load(file)
-    assert "\n" not in str(caught.value)
+    assert all(line.startswith((f"{file}:", "--set ")) for line in str(caught.value).splitlines())
     return str(caught.value).replace(f"{tmp_path}/", "")
 
 

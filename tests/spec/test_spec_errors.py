@@ -27,7 +27,7 @@ def message(tmp_path: Path, text: str, *overrides: str) -> str:
     file.write_text(text)
     with pytest.raises(SpecError) as caught:
         load(file, overrides)
-    assert "\n" not in str(caught.value)
+    assert all(line.startswith((str(file), "--set ")) for line in str(caught.value).splitlines())
     return str(caught.value).replace(f"{tmp_path}/", "")
 
 
@@ -50,7 +50,7 @@ VALUES = [  # what to replace, by what, where the error is, what it says
     ("method:", "methdo:", "x.yaml:4: methdo:", "did you mean 'method'?"),
     ("{name: ease}", "ease", "x.yaml:4: method:", "expected a mapping with keys name, "),
     ("name: broken", "name: ../broken", "x.yaml:1: name:", "expected text matching"),
-    ("name: broken", "seed: -1", "x.yaml:1: ", "(and 1 more)"),
+    ("name: broken", "seed: -1", "x.yaml:1: ", "seed: expected an integer >= 0 and <= 4294967295, got -1"),
 ]
 
 
@@ -140,15 +140,26 @@ def test_an_invalid_combination_cites_the_line_of_the_grid_entry(tmp_path: Path)
     space = "space:\n  stream.tasks:\n    grid:\n    - 5\n    - 3\n"
     error = message(tmp_path, GOOD + space)
     assert error == (
-        "x.yaml:13: space.stream.tasks.grid[1]: 3 does not divide the 10 classes of mnist5k; allowed: 1, 2, 5, 10"
+        "x.yaml:13: space.stream.tasks.grid[1]: 3 does not divide the 10 classes of mnist5k; allowed: 1, 2, 5, 10, "
+        "or task_sizes"
     )
 
 
-def test_the_first_of_several_problems_in_file_order_is_reported(tmp_path: Path) -> None:
+def test_all_problems_are_listed_in_file_order(tmp_path: Path) -> None:
     text = GOOD.replace("1e-3", "x").replace("epochs: 1", "epochs: 0") + "resources: {workers: 0}\n"
-    error = message(tmp_path, text)
-    assert error == "x.yaml:7: optimizer.lr: expected a number >= 0, got 'x' (and 2 more)"
-    assert message(tmp_path, GOOD + "resources: {workers: 0}\n").endswith("workers: expected an integer >= 1, got 0")
+    assert message(tmp_path, text).splitlines() == [
+        "x.yaml:7: optimizer.lr: expected a number >= 0, got 'x'",
+        "x.yaml:8: train.epochs: expected an integer >= 1, got 0",
+        "x.yaml:9: resources.workers: expected an integer >= 1, got 0",
+    ]
+    assert message(tmp_path, text, "seed=-1").startswith("--set seed=-1: seed: expected")
+
+
+def test_more_problems_than_a_screen_holds_are_counted(tmp_path: Path) -> None:
+    grid = ", ".join("-1" for _ in range(25))
+    lines = message(tmp_path, GOOD + f"space: {{optimizer.lr: {{grid: [{grid}]}}}}\n").splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "x.yaml: and 5 more"
 
 
 OVERRIDES = [

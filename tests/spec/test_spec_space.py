@@ -221,6 +221,8 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
                 "block_size": 64,
                 "tokens_per_domain": 640,
                 "images_per_domain": 5,
+                "first_task_classes": 4,
+                "task_sizes": [4, 2],
             },
             "method": {"name": "replay"},
             "optimizer": {"name": "fo-adamw", "lr": 1e-3},
@@ -228,5 +230,6 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
         }
     ).leaves()
     assert (texts["stream.domains"], texts["stream.upstream"]) == ("a, licenses", "docstrings")
+    assert texts["stream.task_sizes"] == "4, 2"
     found = {path: texts[path] if images[path] is None else images[path] for path in TrialSpec.NULLABLE}
     assert {path: type(value) for path, value in found.items()} == TrialSpec.NULLABLE

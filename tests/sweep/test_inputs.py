@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Small
 from tests.models import small_lms, small_mims
 from zfscale.errors import SpecError
 from zfscale.models.lm import build_lm
 from zfscale.models.lm_base import byte_tokenizer
-from zfscale.spec import TrialSpec
+from zfscale.spec import TrialSpec, load
 from zfscale.sweep import inputs
 from zfscale.sweep.inputs import Inputs
 
@@ -98,3 +99,70 @@ def test_a_model_is_tried_once_for_what_is_trained(tmp_path: Path, monkeypatch: 
     model = saved("bloom", tmp_path)
     Inputs([spec(model, size, train) for size in (8, 16) for train in ("full", "lora")])
     assert tried == ["full", "lora"]
+
+
+SWEEP = """\
+name: several
+model: {{name: {gpt2}}}
+stream: {{kind: domain_incremental, domains: [{{name: reference}}]}}
+method: {{name: sequential}}
+optimizer: {{name: zo-sgd, lr: 1e-3}}
+train: {{epochs: 1, batch_size: 4}}
+space:
+  stream.block_size: {{grid: [8, 41]}}
+  model.train:
+    grid:
+    - full
+    - no_such
+  train.objective: {{grid: [cross_entropy, "no_such_module:f"]}}
+"""
+
+
+def test_every_problem_comes_with_its_line(tmp_path: Path, data: list[TrialSpec]) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(SWEEP.format(gpt2=saved("gpt2", tmp_path)))
+    sweep = load(file)
+    with pytest.raises(SpecError) as caught:
+        inputs.read(sweep, sweep.trials)
+    lines = str(caught.value).splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [f"{file}:8:", f"{file}:12:", f"{file}:13:"]
+    assert "space.stream.block_size.grid[1]: 41 tokens, but" in lines[0]
+    assert "space.model.train.grid[1]: 'no_such' does not fit" in lines[1]
+    assert "space.train.objective.grid[1]: 'no_such_module:f' cannot be imported" in lines[2]
+    assert not data
+
+
+def test_every_domain_that_cannot_be_read_comes_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # real data
+    texts = "\n  - ".join(f"{{name: {n}, dataset: {{path: {tmp_path}/{n}.txt, format: text}}}}" for n in "ab")
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("too short")
+    file, space = tmp_path / "x.yaml", SWEEP.index("space:")
+    domains = f"\n  domains:\n  - {texts}\n  block_size: 32"
+    text = SWEEP[:space].format(gpt2=saved("gpt2", tmp_path))
+    file.write_text(
+        text.replace(
+            "{kind: domain_incremental, domains: [{name: reference}]}", f"{domains}\n  kind: domain_incremental"
+        )
+    )
+    sweep = load(file)
+    with pytest.raises(SpecError) as caught:
+        inputs.read(sweep, sweep.trials)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith(f"{file}:5: stream.domains[0].dataset: domain 'a': ")
+    assert lines[1].startswith(f"{file}:6: stream.domains[1].dataset: domain 'b': ")
+    assert len(lines) == 2
+
+
+def test_classes_that_the_tasks_do_not_share_are_noticed_once_they_are_read(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # real streams
+    monkeypatch.setattr(inputs, "_load_data", lambda *_: small.data)
+    trials = [small.spec(stream={"dataset": "owner/name", "tasks": n}) for n in (3, 4, 5)]
+    with pytest.raises(SpecError) as caught:
+        Inputs(trials)
+    assert str(caught.value).splitlines() == [
+        "stream.tasks: 4 does not divide the 6 classes of the dataset; allowed: 1, 2, 3, 6, or task_sizes",
+        "stream.tasks: 5 does not divide the 6 classes of the dataset; allowed: 1, 2, 3, 6, or task_sizes",
+    ]

@@ -2,24 +2,25 @@
 
     text --yaml--> data + lines --overrides--> data --schema--> SweepSpec --space--> trials
 
-Every mistake is a `SpecError` of one line: file, line, dotted path, what was given, what is allowed.
+Every mistake is a line of a `SpecError`: file, line, dotted path, what was given, what is allowed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from zfscale.errors import SpecError
 from zfscale.spec.document import Document
 from zfscale.spec.overrides import override
 from zfscale.spec.problems import explain
 from zfscale.spec.schema import METRICS, OutputSpec, ResourcesSpec, SearchSpec, SweepSpec, WandbSpec, json_schema
 from zfscale.spec.sources import DatasetPath, DomainPath, HubDataset
-from zfscale.spec.space import expand, misspelt
+from zfscale.spec.space import Problem, expand, located, misspelt
 from zfscale.spec.stream import DomainSpec, StreamSpec
 from zfscale.spec.trial import EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.spec.yaml import Place
@@ -35,6 +36,7 @@ __all__ = [
     "ModelSpec",
     "OptimizerSpec",
     "OutputSpec",
+    "Problem",
     "ResourcesSpec",
     "SearchSpec",
     "StreamSpec",
@@ -55,6 +57,11 @@ class Sweep:
     spec: SweepSpec
     trials: tuple[TrialSpec, ...]
     path: Path
+    document: Document
+
+    def error(self, problems: Collection[Problem]) -> SpecError:
+        """Problems of trials that show only when models and data are read, with the lines of the file."""
+        return self.document.error(located(self.document, self.spec, problems))
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
@@ -64,7 +71,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     for text in overrides:
         override(document, text)
     spec = _validate(document)
-    return Sweep(spec, tuple(expand(document, spec)), file)
+    return Sweep(spec, tuple(expand(document, spec)), file, document)
 
 
 def _validate(document: Document) -> SweepSpec:

@@ -12,6 +12,7 @@ from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
 from zfscale.spec.sources import DatasetPath, HubDataset
 from zfscale.spec.stream import StreamSpec
+from zfscale.spec.tasks import misfit
 from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 
 METHODS = {  # stream.kind -> the methods that learn it
@@ -96,25 +97,27 @@ def _stream(stream: StreamSpec) -> list[Finding]:
         for key in ("domains", "upstream", "order_seed", *TEXT_KEYS, *IMAGE_KEYS)
         if getattr(stream, key) is not None
     ]
-    dataset, tasks = stream.dataset, stream.tasks
+    dataset = stream.dataset
     if dataset is None:
         found.append(
             (("stream", "dataset"), f"missing; expected one of {', '.join(CLASSES)}, a hub id, or {{path: DIR}}")
         )
-    if tasks is None:
-        found.append((("stream", "tasks"), "missing; expected an integer >= 1"))
-    if dataset is None or tasks is None:
-        return found
-    return [*found, *_dataset(dataset, tasks)]
+    listed = stream.task_sizes is not None
+    if stream.tasks is None and not listed:
+        found.append((("stream", "tasks"), "missing; expected an integer >= 1, or task_sizes"))
+    for key in ("tasks", "first_task_classes") if listed else ():
+        if getattr(stream, key) is not None:
+            found.append((("stream", key), f"task_sizes says {list(stream.task_sizes or ())} already; allowed: null"))
+    return found if found or dataset is None else _dataset(dataset, stream)
 
 
-def _dataset(dataset: str | HubDataset | DatasetPath, tasks: int) -> list[Finding]:
+def _dataset(dataset: str | HubDataset | DatasetPath, stream: StreamSpec) -> list[Finding]:
     if isinstance(dataset, HubDataset):
         return []
     if isinstance(dataset, DatasetPath):
-        return _directory(dataset, tasks)
+        return _directory(dataset, stream)
     if dataset in CLASSES:
-        return _tasks(tasks, CLASSES[dataset], dataset)
+        return _tasks(stream, CLASSES[dataset], dataset)
     place = ("stream", "dataset")
     if dataset.startswith(PATH_LIKE):
         return [(place, f"{dataset!r} is a path; write {{path: {dataset}, format: imagefolder}}")]
@@ -122,7 +125,7 @@ def _dataset(dataset: str | HubDataset | DatasetPath, tasks: int) -> list[Findin
     return [(place, problem) for problem in hub_id(dataset, known, "dataset")]
 
 
-def _directory(dataset: DatasetPath, tasks: int) -> list[Finding]:
+def _directory(dataset: DatasetPath, stream: StreamSpec) -> list[Finding]:
     place, root = ("stream", "dataset", "path"), Path(dataset.path)
     if not root.is_dir():
         what = "is not a directory" if root.exists() else "does not exist"
@@ -131,12 +134,9 @@ def _directory(dataset: DatasetPath, tasks: int) -> list[Finding]:
     classes = sum(child.is_dir() and not child.name.startswith(".") for child in root.iterdir())
     if not classes:
         return [(place, f"{str(root)!r} has no subdirectories; expected one per class")]
-    return _tasks(tasks, classes, dataset.path)
+    return _tasks(stream, classes, dataset.path)
 
 
-def _tasks(tasks: int, classes: int, dataset: str) -> list[Finding]:
-    if classes % tasks == 0:
-        return []
-    allowed = ", ".join(str(n) for n in range(1, classes + 1) if classes % n == 0)
-    message = f"{tasks} does not divide the {classes} classes of {dataset}; allowed: {allowed}"
-    return [(("stream", "tasks"), message)]
+def _tasks(stream: StreamSpec, classes: int, dataset: str) -> list[Finding]:
+    finding = misfit(stream, classes, dataset)
+    return [] if finding is None else [finding]

@@ -11,6 +11,7 @@ from zfscale.errors import SpecError
 from zfscale.spec import yaml
 from zfscale.spec.yaml import Place, dotted
 
+LISTED = 20  # problems of one file that are listed, a line each
 Problems = Mapping[Place, str]  # where -> what was given and what is allowed
 
 
@@ -34,12 +35,11 @@ class Document:
         return cls(str(file), data, dict(lines))
 
     def error(self, problems: Problems) -> SpecError:
-        """One message: the first problem in file order, overrides before all, and how many more there are."""
-        place = min(problems, key=self._rank)
-        origin = self._origin(place)
-        head = origin if isinstance(origin, str) else f"{self.file}:{origin}"
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return SpecError(f"{head}: {dotted(place)}: {problems[place]}{more}")
+        """All problems, a line each: those of overrides, then in file order; what is beyond `LISTED` is counted."""
+        places = sorted(problems, key=self._rank)
+        lines = [f"{self._cite(place)}: {dotted(place)}: {problems[place]}" for place in places[:LISTED]]
+        more = len(places) - LISTED
+        return SpecError("\n".join([*lines, *([f"{self.file}: and {more} more"] if more > 0 else [])]))
 
     def has(self, place: Place) -> bool:
         """Whether the data says anything at this path."""
@@ -56,6 +56,10 @@ class Document:
         while place and place not in self.origins:
             place = place[:-1]
         return self.origins.get(place, 1)
+
+    def _cite(self, place: Place) -> str:
+        origin = self._origin(place)
+        return origin if isinstance(origin, str) else f"{self.file}:{origin}"
 
     def _rank(self, place: Place) -> int:
         origin = self._origin(place)

@@ -42,7 +42,7 @@ def domain_findings(stream: StreamSpec) -> list[Finding]:
     """Everything wrong with a stream of kind `domain_incremental`."""
     found: list[Finding] = [
         (("stream", key), f"{getattr(stream, key)!r} has no effect on domain_incremental; allowed: class_incremental")
-        for key in ("dataset", "tasks")
+        for key in ("dataset", "tasks", "first_task_classes", "task_sizes")
         if getattr(stream, key) is not None
     ]
     if stream.domains is None:

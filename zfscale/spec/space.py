@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from zfscale.errors import nearest
 from zfscale.spec.checks import aim, findings, learning, training
 from zfscale.spec.distributions import Distribution, Grid
-from zfscale.spec.document import Document
+from zfscale.spec.document import Document, Problems
 from zfscale.spec.layout import layout
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec
@@ -29,6 +29,14 @@ from zfscale.spec.trial import TrialSpec
 from zfscale.spec.yaml import Place
 
 MAX_COMBINATIONS = 100_000
+
+
+class Problem(NamedTuple):
+    """What is wrong with a trial, and with which path of its spec."""
+
+    trial: TrialSpec
+    place: Place
+    message: str
 
 
 class Assignment(NamedTuple):
@@ -57,10 +65,26 @@ def expand(document: Document, spec: SweepSpec) -> list[TrialSpec]:
         except ValidationError as error:
             found = explain(TrialSpec, error)
         for place, message in found.items():
-            problems.setdefault(_source(document, assignments, place), message)
+            problems.setdefault(source(document, assignments, place), message)
     if problems:
         raise document.error(problems)
     return list(trials.values())
+
+
+def located(document: Document, spec: SweepSpec, found: Collection[Problem]) -> Problems:
+    """Problems of trials as problems of the file: each where the file says what the trial has there."""
+    template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
+    of_trial: dict[str, list[Problem]] = {}
+    for problem in found:
+        of_trial.setdefault(problem.trial.trial_id, []).append(problem)
+    problems: dict[Place, str] = {}
+    for assignments in combinations(spec):
+        if not of_trial:
+            break
+        trial = TrialSpec.model_validate(_apply(template, assignments))
+        for problem in of_trial.pop(trial.trial_id, ()):
+            problems.setdefault(source(document, assignments, problem.place), problem.message)
+    return problems
 
 
 def misspelt(space: Any) -> dict[Place, str]:
@@ -145,7 +169,7 @@ def _put(tree: Any, target: tuple[str, ...], value: Any) -> Any:
     return value
 
 
-def _source(document: Document, assignments: list[Assignment], place: Place) -> Place:
+def source(document: Document, assignments: list[Assignment], place: Place) -> Place:
     """Where the file says what a trial has at `place`: in the space, else in the template."""
     candidates = [
         assignment.source + place[len(assignment.target) :]

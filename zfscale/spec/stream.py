@@ -42,6 +42,12 @@ class StreamSpec(Block):
     tasks: int | None = Field(
         default=None, ge=1, description="class_incremental: number of tasks; divides the number of classes"
     )
+    first_task_classes: int | None = Field(
+        default=None, ge=1, description="class_incremental: classes of the first task; the other tasks share the rest"
+    )
+    task_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)] | None = Field(
+        default=None, description="class_incremental: classes of each task, such as [50, 10, 10], in place of `tasks`"
+    )
     class_order_seed: int = Field(default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes")
     domains: Annotated[tuple[DomainSpec, ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="domain_incremental: the domains, [{name: ..., dataset: ...}, ...]"

@@ -177,6 +177,8 @@ class TrialSpec(Block):
     NULLABLE: ClassVar[dict[str, type]] = {
         "stream.dataset": str,
         "stream.tasks": int,
+        "stream.first_task_classes": int,
+        "stream.task_sizes": str,
         "stream.domains": str,
         "stream.upstream": str,
         "stream.order_seed": int,
@@ -207,6 +209,8 @@ class TrialSpec(Block):
             flat["stream.dataset"] = self.stream.dataset.path
         if isinstance(self.stream.dataset, HubDataset):
             flat["stream.dataset"] = self.stream.dataset.hub
+        if self.stream.task_sizes is not None:
+            flat["stream.task_sizes"] = ", ".join(map(str, self.stream.task_sizes))
         if self.stream.domains is not None:
             flat["stream.domains"] = ", ".join(domain.name for domain in self.stream.domains)
         if self.stream.upstream is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zfscale.spec.domains import domain_order
+from zfscale.spec.tasks import task_sizes
 from zfscale.streams.class_incremental import ClassIncremental
 from zfscale.streams.domain_incremental import DomainIncremental, Domains
 
@@ -16,9 +17,8 @@ Stream = ClassIncremental | DomainIncremental
 
 
 def class_incremental(spec: StreamSpec, data: Any) -> ClassIncremental:
-    """Images by class; `data` is an ImageData."""
-    assert spec.tasks is not None, "the spec is checked"
-    return ClassIncremental(data, spec.tasks, spec.class_order_seed)
+    """Images by class; `data` is an ImageData. Its classes can be cut into the tasks (`spec.tasks.misfit`)."""
+    return ClassIncremental(data, task_sizes(spec, len(data.classes)), spec.class_order_seed)
 
 
 def domain_incremental(spec: StreamSpec, data: Domains) -> DomainIncremental:

@@ -1,21 +1,21 @@
-"""Class-incremental stream: the classes, shuffled by seed, arrive in equal groups; no task identity at test time."""
+"""Class-incremental stream: the classes, shuffled by seed, arrive in groups; no task identity at test time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from zfscale.data.images import ImageData
-from zfscale.errors import SpecError
 
 
 @dataclass(frozen=True)
 class Task:
     """Task `index` of 1..K: images uint8 [N, C, H, W] and labels int64 [N].
 
-    Labels count classes in order of arrival: task k of m classes each has labels (k - 1) m .. k m - 1.
+    Labels count classes in order of arrival: the first task of m classes has labels 0 .. m - 1, the next go on from m.
     """
 
     index: int
@@ -29,17 +29,15 @@ class Task:
 class ClassIncremental:
     """The tasks of `data` in the order that `class_order_seed` gives; iterate, or index by task number - 1.
 
-    Errors: SpecError if `tasks` does not divide the number of classes.
+    `sizes` are the classes of each task; they add up to those of the data.
     """
 
-    def __init__(self, data: ImageData, tasks: int, class_order_seed: int) -> None:
-        classes = len(data.classes)
-        if classes % tasks:
-            allowed = ", ".join(str(k) for k in range(1, classes + 1) if classes % k == 0)
-            raise SpecError(f"stream.tasks: {tasks} does not divide the {classes} classes; allowed: {allowed}")
-        self.order = class_order(classes, class_order_seed)
-        self.per_task = classes // tasks
-        self._tasks = [self._cut(data, k) for k in range(tasks)]
+    def __init__(self, data: ImageData, sizes: Sequence[int], class_order_seed: int) -> None:
+        assert sum(sizes) == len(data.classes), "every class arrives once"
+        self.order = class_order(len(data.classes), class_order_seed)
+        ends = itertools.accumulate(sizes)
+        groups = [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+        self._tasks = [self._cut(data, k, labels) for k, labels in enumerate(groups, start=1)]
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -50,11 +48,10 @@ class ClassIncremental:
     def __getitem__(self, i: int) -> Task:
         return self._tasks[i]
 
-    def _cut(self, data: ImageData, k: int) -> Task:
-        labels = range(k * self.per_task, (k + 1) * self.per_task)
+    def _cut(self, data: ImageData, k: int, labels: range) -> Task:
         train_x, train_y = self._select(data.train_x, data.train_y, labels)
         test_x, test_y = self._select(data.test_x, data.test_y, labels)
-        return Task(k + 1, labels, train_x, train_y, test_x, test_y)
+        return Task(k, labels, train_x, train_y, test_x, test_y)
 
     def _select(self, x: np.ndarray, y: np.ndarray, labels: range) -> tuple[np.ndarray, np.ndarray]:
         arrival = np.argsort(self.order)[y]  # class number -> order of arrival

@@ -17,8 +17,9 @@ from zfscale.errors import ZfscaleError
 from zfscale.spec import Sweep
 from zfscale.sweep.cluster import connected
 from zfscale.sweep.hold import held
+from zfscale.sweep.inputs import read
 from zfscale.sweep.launch import as_ctrl_c, finish
-from zfscale.sweep.runner import begin, drive, load
+from zfscale.sweep.runner import begin, drive
 from zfscale.sweep.todo import missing, root
 
 HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}  # Ray's mark of the head
@@ -32,7 +33,7 @@ def run(sweep: Sweep, retry_failed: bool, address: str) -> tuple[int, str]:
         raise ZfscaleError(
             f"output.dir: {place!r} is relative; with {address}, expected one that begins with /, or a URL"
         )
-    inputs = load(sweep, sweep.trials)
+    inputs = read(sweep, sweep.trials)
     with connected(address, sweep.trials), as_ctrl_c():  # again: Ray has taken SIGTERM
         board = ray.remote(**HEAD)(Board).remote()
         answer = ray.remote(max_retries=0, **HEAD)(drive_there).remote(sweep, retry_failed, inputs.put(ray.put), board)

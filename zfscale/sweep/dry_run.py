@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zfscale.spec import Sweep
 from zfscale.sweep import plan
-from zfscale.sweep.inputs import Inputs
+from zfscale.sweep.inputs import read
 from zfscale.sweep.progress import label
 from zfscale.sweep.todo import missing
 
@@ -12,7 +12,7 @@ from zfscale.sweep.todo import missing
 def describe(sweep: Sweep, retry_failed: bool = False) -> str:
     """One line a trial: id, what it is, expected training forwards and peak memory; then the totals."""
     todo = {t.trial_id for t in missing(sweep, retry_failed)}
-    inputs = Inputs(sweep.trials)
+    inputs = read(sweep, sweep.trials)
     lines, least, most = [], 0, 0
     for spec in sweep.trials:
         cost = plan.cost(spec, inputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ from typing import Any
 import ray
 from ray import tune
 
-from zfscale.errors import SpecError
 from zfscale.sinks.parquet import TABLES
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Storage
 from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
 from zfscale.sweep.hold import held
-from zfscale.sweep.inputs import Inputs
+from zfscale.sweep.inputs import read
 from zfscale.sweep.launch import LOCAL, as_ctrl_c
 from zfscale.sweep.marks import progress
 from zfscale.sweep.progress import Progress
@@ -68,7 +66,7 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> lis
         todo = begin(sweep, retry_failed)
         if not todo:  # another run has just finished them
             return []
-        inputs = load(sweep, todo)
+        inputs = read(sweep, todo)
         with connected(address, todo), as_ctrl_c():  # again: Ray has taken SIGTERM
             return drive(sweep, todo, inputs.put(ray.put), me, own=address == LOCAL)
 
@@ -77,14 +75,6 @@ def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
     """The trials that are to be run, after what earlier runs had to leave behind is removed."""
     clean(results(sweep), sweep)
     return missing(sweep, retry_failed)
-
-
-def load(sweep: Sweep, todo: Iterable[TrialSpec]) -> Inputs:
-    """Models and data; an error of the file says which file."""
-    try:
-        return Inputs(todo)
-    except SpecError as error:
-        raise SpecError(f"{sweep.path}: {error}") from error
 
 
 def drive(sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str, own: bool = False) -> list[TrialSpec]:
