@@ -27,7 +27,7 @@ from zfscale.storage import Storage, storage
 from zfscale.sweep import grow
 from zfscale.sweep.hold import seen
 from zfscale.sweep.launch import CLIENT, LOCAL, QUIET
-from zfscale.sweep.private import private_directory
+from zfscale.sweep.private import SESSIONS, private_directory
 
 PROBE_SECONDS = 180.0  # for a node to unpack the code and answer
 TOKEN_HINT = "a cluster with token authentication needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
@@ -53,7 +53,7 @@ def _connect(address: str, specs: Iterable[TrialSpec], place: Path) -> None:
     first = place / "code"  # on the workers' module path
     first.mkdir()
     if address == LOCAL:
-        options |= {"include_dashboard": False, "_temp_dir": str(place / "ray")}
+        options |= {"include_dashboard": False, "_temp_dir": str(place / SESSIONS)}
         (first / "zfscale").symlink_to(Path(zfscale.__file__).parent)
     else:
         options["runtime_env"] = runtime_env_beside_job({"py_modules": code(specs), "env_vars": QUIET})

@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,10 +19,11 @@ from pathlib import Path
 
 from zfscale.errors import ZfscaleError
 
-PREFIX = "zfscale-ray-"
+PREFIX = "zf-ray-"  # short: the longest path of a socket in it counts
 OWNER = "owner"  # a file that is locked while the run lives
-SOCKET = 103  # bytes of a socket's path: 107 on Linux, 103 on macOS
-INSIDE = len(f"/{PREFIX}12345678/ray/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store")
+SESSIONS = "r"  # where Ray puts the directory of its session
+SOCKET = 107 if sys.platform == "linux" else 103  # bytes that a socket's path may have
+INSIDE = len(f"/{PREFIX}12345678/{SESSIONS}/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store")
 LONGEST = SOCKET - INSIDE
 REMOVE_TRIES = 20  # with 0.1 s between them: processes of Ray may still be ending
 
