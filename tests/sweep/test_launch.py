@@ -92,7 +92,7 @@ def test_with_nothing_left_to_run_there_is_the_report_and_no_cluster(tmp_path, t
     sweep = spec.load(sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder))
     for trial in sweep.trials:
         ParquetSink(root(sweep), trial.trial_id, trial.to_json(), trial.leaves()).close(Outcome("finished", 0.5, 0.4))
-    left, told = run(sweep, address="10.255.255.1:1")
-    assert left == 0
-    assert told.endswith(f"report: {tmp_path}/results/small/report.md")
-    assert "2 trials finished" in told
+    ended = run(sweep, address="10.255.255.1:1")
+    assert (ended.left, ended.failed) == (0, 0)
+    assert ended.report.endswith(f"report: {tmp_path}/results/small/report.md")
+    assert "2 trials finished" in ended.report

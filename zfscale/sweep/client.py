@@ -18,7 +18,8 @@ from zfscale.spec import Sweep
 from zfscale.sweep.cluster import connected
 from zfscale.sweep.hold import held
 from zfscale.sweep.inputs import read
-from zfscale.sweep.launch import as_ctrl_c, finish
+from zfscale.sweep.launch import Ended, as_ctrl_c, finish
+from zfscale.sweep.private import private_directory
 from zfscale.sweep.runner import begin, drive
 from zfscale.sweep.todo import missing, root
 
@@ -26,7 +27,7 @@ HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0
 LOOK_EVERY = 2.0  # seconds
 
 
-def run(sweep: Sweep, retry_failed: bool, address: str) -> tuple[int, str]:
+def run(sweep: Sweep, retry_failed: bool, address: str) -> Ended:
     """As `launch.run`. Errors: ZfscaleError for a path of results that is not absolute, which the head cannot know."""
     place = sweep.spec.output.dir
     if "://" not in place and not place.startswith("/"):
@@ -73,20 +74,21 @@ class Sender(io.TextIOBase):
         return len(text)
 
 
-def drive_there(sweep: Sweep, retry_failed: bool, shared: dict[str, Any], board: Any) -> tuple[int, str] | str:
+def drive_there(sweep: Sweep, retry_failed: bool, shared: dict[str, Any], board: Any) -> Ended | str:
     """On the head: run the sweep; what `run` returns, or the message of an error."""
     try:
         with redirect_stderr(Sender(board)), held(root(sweep)) as me:
             todo = begin(sweep, retry_failed)
-            left = len(drive(sweep, todo, shared, me)) if todo else 0
-        return left, "" if left else finish(sweep)
+            with private_directory() as place:
+                left = len(drive(sweep, todo, shared, me, place)) if todo else 0
+        return Ended(left) if left else finish(sweep)
     except KeyboardInterrupt:
-        return len(missing(sweep)), ""
+        return Ended(len(missing(sweep)))
     except ZfscaleError as error:
         return str(error)
 
 
-def _watch(answer: Any, board: Any) -> tuple[int, str]:
+def _watch(answer: Any, board: Any) -> Ended:
     done: list[Any] = []
     while not done:
         done, _ = ray.wait([answer], timeout=LOOK_EVERY)

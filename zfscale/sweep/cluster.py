@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,38 +21,66 @@ from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import zfscale
-from zfscale.errors import SpecError, ZfscaleError
+from zfscale.errors import SpecError, ZfscaleError, one_line
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Storage, storage
 from zfscale.sweep import grow
 from zfscale.sweep.hold import seen
 from zfscale.sweep.launch import CLIENT, LOCAL, QUIET
+from zfscale.sweep.private import SESSIONS, private_directory
 
 PROBE_SECONDS = 180.0  # for a node to unpack the code and answer
 TOKEN_HINT = "a cluster with token authentication needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
 
 
 @contextmanager
-def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[None]:
-    """Start a cluster here ("local") or join one that runs; ZfscaleError if that is not to be had."""
+def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[Path]:
+    """Start a cluster here ("local") or join one that runs; gives a directory for what Tune writes on this machine.
+
+    The directory is private, and goes at the end; all files of a cluster of our own are in it.
+    Errors: ZfscaleError if there is no such cluster, or it cannot be joined.
+    """
+    with private_directory() as place:
+        _connect(address, specs, place)
+        try:
+            yield place
+        finally:
+            ray.shutdown()
+
+
+def _connect(address: str, specs: Iterable[TrialSpec], place: Path) -> None:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    first = place / "code"  # on the workers' module path
+    first.mkdir()
     if address == LOCAL:
-        options["include_dashboard"] = False
+        options |= {"include_dashboard": False, "_temp_dir": str(place / SESSIONS)}
+        (first / "zfscale").symlink_to(Path(zfscale.__file__).parent)
     else:
         options["runtime_env"] = runtime_env_beside_job({"py_modules": code(specs), "env_vars": QUIET})
     answers(address)
     try:
-        ray.init(address=address, **options)
+        with _working_in(first):
+            ray.init(address=address, **options)
     except Exception as error:  # not there, refused, of another version, too slow to start, no ray[client]
-        reason = str(error).strip().partition("\n")[0]
+        reason = one_line(error)
         hint = f"; {TOKEN_HINT}" if isinstance(error, ConnectionError) else ""
         raise ZfscaleError(f"--address {address}: {reason}{hint}") from error
     if os.environ.get("RAY_AUTH_MODE", "disabled").lower() == "disabled":
         print("warning: this Ray cluster asks for no token: who reaches its ports can run code on it", file=sys.stderr)
+
+
+@contextmanager
+def _working_in(place: Path) -> Iterator[None]:
+    """Change the working directory, which Ray puts first on the module path of workers when it starts.
+
+    The user's own may hold a `yaml.py`, or any other name that this package or a library imports.
+    """
+    before = os.getcwd()
+    os.chdir(place)
     try:
         yield
     finally:
-        ray.shutdown()
+        os.chdir(before)
 
 
 def runtime_env_beside_job(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -133,12 +162,13 @@ def check_nodes(results: Storage, run: str, sweep: Sweep, specs: Iterable[TrialS
     """
     here = ray.get_runtime_context().get_node_id()
     nodes = [node for node in _alive() if node["NodeID"] != here and _fits(node["Resources"], sweep)]
+    specs = list(specs)
     objectives = sorted({spec.train.objective for spec in specs})
     look = ray.remote(num_cpus=0, max_retries=0)(look_around)
     asked = {}
     for node in nodes:
         there = look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        asked[there.remote(*where(sweep), run, module_path(), objectives)] = node
+        asked[there.remote(*where(sweep), run, module_path(specs), objectives)] = node
     answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS) if asked else ([], [])
     if silent:
         raise ZfscaleError(f"node {asked[silent[0]]['NodeName']}: no answer in {PROBE_SECONDS:g} s")
@@ -151,11 +181,12 @@ def check_nodes(results: Storage, run: str, sweep: Sweep, specs: Iterable[TrialS
             raise ZfscaleError(f"node {asked[answer]['NodeName']}: {problem}")
 
 
-def look_around(place: str, name: str, run: str, path: list[str], objectives: list[str]) -> str | None:
+def look_around(place: str, name: str, run: str, path: ModulePath, objectives: list[str]) -> str | None:
     """What keeps this node from running trials; None if nothing does."""
+    extend_path(path.libraries)
     from zfscale.methods import objective
 
-    extend_path(path)
+    extend_path(path.own)
     try:
         for one in objectives:
             objective.load(one)
@@ -177,9 +208,25 @@ def where(sweep: Sweep) -> tuple[str, str]:
     return place if "://" in place else os.path.abspath(place), sweep.spec.name
 
 
-def module_path() -> list[str]:
-    """Where this process finds modules: for nodes that share its disk."""
-    return [os.getcwd(), *sys.path]
+@dataclass(frozen=True)
+class ModulePath:
+    """Where the driver finds modules: for workers, which share its disk or have been sent the code.
+
+    Args:
+        libraries: Directories of what is installed.
+        own: The working directory, if a trial has an objective of the user's own. Workers look there last, and only
+            once they have imported everything else.
+    """
+
+    libraries: list[str]
+    own: list[str]
+
+
+def module_path(specs: Iterable[TrialSpec]) -> ModulePath:
+    """The module path that workers of these trials are given."""
+    here = os.getcwd()
+    own = [here] if any(":" in spec.train.objective for spec in specs) else []
+    return ModulePath([place for place in sys.path if place not in ("", here)], own)
 
 
 def extend_path(path: list[str]) -> None:

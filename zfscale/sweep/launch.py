@@ -10,8 +10,9 @@ import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep
 from zfscale.sweep.todo import missing, root
 
@@ -22,18 +23,34 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's state of all trials, which nobody reads
+    "TUNE_MAX_PENDING_TRIALS_PG": "200",  # that wait for room: what a cluster that may grow goes by
     "TOKENIZERS_PARALLELISM": "false",
 }
 
 
-def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> tuple[int, str]:
-    """Run what is left of a sweep: (trials without a result, after an interrupt; else the report as text).
+class Ended(NamedTuple):
+    """How a sweep stands when the command ends.
+
+    Args:
+        left: Trials without a result: the run was interrupted, or could not write.
+        failed: Trials recorded as failed, by this run or an earlier one.
+        report: The report as text; empty if trials are left.
+    """
+
+    left: int
+    failed: int = 0
+    report: str = ""
+
+
+def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> Ended:
+    """Run what is left of a sweep.
 
     `address` is Ray's: "local" starts a cluster on this machine; "auto" and "HOST:PORT" join one that runs; with
     "ray://HOST:PORT" the sweep is run on that cluster's head, and only watched from here.
     """
     if not address.startswith(CLIENT) and not missing(sweep, retry_failed):
-        return 0, finish(sweep)
+        return finish(sweep)
     with environment(address), as_ctrl_c():
         if address.startswith(CLIENT):
             from zfscale.sweep.client import run as run_there
@@ -42,15 +59,17 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> tuple
         from zfscale.sweep.runner import run as run_here
 
         left = len(run_here(sweep, retry_failed, address))
-    return left, "" if left else finish(sweep)
+    return Ended(left) if left else finish(sweep)
 
 
-def finish(sweep: Sweep) -> str:
-    """Write the report of a sweep; its table and where it is."""
+def finish(sweep: Sweep) -> Ended:
+    """Write the report of a sweep that has a result of every trial: its table and where it is."""
     from zfscale.report import table, write
 
     place = root(sweep)
-    return f"{table(place)}\nreport: {write(place)}"
+    status = statuses(place)
+    failed = sum(status.get(trial.trial_id) == "failed" for trial in sweep.trials)
+    return Ended(0, failed, f"{table(place)}\nreport: {write(place)}")
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from zfscale.sinks.read import rows, statuses
+from zfscale.sinks.read import rows
 from zfscale.sinks.wandb import NOTE
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Place, storage
+from zfscale.sweep.deaths import ended
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 
@@ -82,8 +83,9 @@ class Progress(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died for good; a trial without a row is left to the next run."""
         self.running.discard(trial.trial_id)
-        if (status := statuses(self.root).get(TrialSpec.from_json(trial.config["spec"]).trial_id)) is not None:
-            self._end(trial, failed=status == "failed")
+        with suppress(OSError):  # a bucket that does not answer now
+            if (status := ended(self.root, TrialSpec.from_json(trial.config["spec"]).trial_id)) is not None:
+                self._end(trial, failed=status == "failed")
 
     def _count_earlier(self, mine: set[str], root: Place) -> None:
         for row in rows(root, "trials", ["trial_id", "status", "spec", self.search.metric]).to_pylist():

@@ -7,23 +7,26 @@ goes on from its ledger.
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from zfscale.errors import ZfscaleError
+from zfscale.garbage import Settled
 from zfscale.spec import ResourcesSpec, TrialSpec
 from zfscale.sweep.inputs import data_key, model_key
 from zfscale.zo.ledger import Entry
+
+if TYPE_CHECKING:
+    from zfscale.sweep.cluster import ModulePath
 
 MEETING = timedelta(minutes=5)  # for a rank to start and join
 LAST_WORDS = 60.0  # seconds in which a rank must have noticed that another has died
@@ -43,16 +46,17 @@ def bundles(resources: ResourcesSpec) -> tune.PlacementGroupFactory:
 class Rank:
     """One of the ranks 1 .. world - 1, kept from trial to trial."""
 
-    def __init__(self, shared: dict[str, Any], cpus: int, path: list[str]) -> None:
+    def __init__(self, shared: dict[str, Any], cpus: int, path: ModulePath) -> None:
         from zfscale.sweep.cluster import extend_path
 
-        extend_path(path)
+        extend_path(path.libraries)
         import torch
 
         import zfscale.trial  # noqa: F401
 
         torch.set_num_threads(cpus)
-        gc.freeze()
+        extend_path(path.own)
+        self.settled = Settled()
         self.shared, self.features = shared, dict[Any, Any]()
 
     def ready(self) -> None:
@@ -68,6 +72,7 @@ class Rank:
         from zfscale.sinks import Fanout
         from zfscale.zo.ledger import Past
 
+        self.settled.again()
         try:
             parsed = TrialSpec.from_json(spec)
             base, data = ray.get([self.shared[model_key(parsed)], self.shared[data_key(parsed)]])
@@ -90,7 +95,7 @@ def join(host: str, port: int, rank: int, world: int, store: Any = None) -> None
 class Team:
     """The ranks of one Tune worker, made in the bundles of its placement group; this process is rank 0."""
 
-    def __init__(self, resources: ResourcesSpec, shared: dict[str, Any], path: list[str]) -> None:
+    def __init__(self, resources: ResourcesSpec, shared: dict[str, Any], path: ModulePath) -> None:
         import torch.distributed as dist
 
         workers, group = resources.workers, ray.util.get_current_placement_group()

@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from zfscale.errors import one_line
+from zfscale.redact import redact
 from zfscale.sinks.parquet import TABLES
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Storage
 from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
+from zfscale.sweep.deaths import RETRIES, RecordDeaths
 from zfscale.sweep.hold import held
 from zfscale.sweep.inputs import read
 from zfscale.sweep.launch import LOCAL, as_ctrl_c
-from zfscale.sweep.marks import progress
+from zfscale.sweep.listed import Listed
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.ranks import bundles
 from zfscale.sweep.todo import missing
 from zfscale.sweep.todo import root as results
-from zfscale.sweep.worker import Worker, record_failure
-
-RETRIES = 3  # of a trial whose worker died (killed, out of memory, its node lost), within one run
-
-
-class RecordDeaths(tune.Callback):
-    """A worker that died cannot write its trial's row: the driver does, once it is clear that the trial is to blame."""
-
-    def __init__(self, sweep: Sweep) -> None:
-        self.sweep = sweep
-        self.reached: dict[str, int] = {}  # Tune's id of a trial -> its progress when it was last started
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial has a worker."""
-        self.reached[trial.trial_id] = 0
-        with suppress(OSError):  # a bucket that does not answer now
-            self.reached[trial.trial_id] = progress(results(self.sweep), _trial_id(trial))
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune has given the trial up. One that still got further, or that no worker took, is left to the next run."""
-        root, spec = results(self.sweep), TrialSpec.from_json(trial.config["spec"])
-        told = Path(trial.error_file).read_text().strip() if trial.error_file else ""
-        if spec.trial_id in statuses(root):
-            return
-        if trial.trial_id not in self.reached:
-            print(f"trial {spec.trial_id}: no worker could start it: {told.rpartition(chr(10))[2]}", file=sys.stderr)
-        elif progress(root, spec.trial_id) > self.reached[trial.trial_id]:
-            print(f"trial {spec.trial_id}: its workers died {RETRIES + 1} times; it goes on next time", file=sys.stderr)
-        else:
-            error = f"{told}\nthe worker died {RETRIES + 1} times".strip()
-            record_failure(root, self.sweep.spec.name, spec, self.sweep.spec.output, error)
+from zfscale.sweep.tune_fixes import tune_fixes
+from zfscale.sweep.worker import Worker
 
 
 def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> list[TrialSpec]:
@@ -67,8 +40,8 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> lis
         if not todo:  # another run has just finished them
             return []
         inputs = read(sweep, todo)
-        with connected(address, todo), as_ctrl_c():  # again: Ray has taken SIGTERM
-            return drive(sweep, todo, inputs.put(ray.put), me, own=address == LOCAL)
+        with connected(address, todo) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
+            return drive(sweep, todo, inputs.put(ray.put), me, place, own=address == LOCAL)
 
 
 def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
@@ -77,18 +50,23 @@ def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
     return missing(sweep, retry_failed)
 
 
-def drive(sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str, own: bool = False) -> list[TrialSpec]:
+def drive(
+    sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str, place: Path, own: bool = False
+) -> list[TrialSpec]:
     """Run trials on the cluster that this process is connected to; those left without a result come back.
 
-    `shared` maps keys of inputs to references, `me` is this run's id; `own` says that this process started the cluster.
+    `shared` maps keys of inputs to references, `me` is this run's id, `place` is for what Tune writes; `own` says that
+    this process started the cluster. Whatever ends Tune, a full disk say, is told in a line.
     """
     there = results(sweep)
     check_resources(sweep, own)
     check_nodes(there, me, sweep, todo)
     forget(there, todo)
     try:
-        with Progress(sweep, there) as display:
-            _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), display], there.scratch / "tune").fit()
+        with Progress(sweep, there) as display, tune_fixes():
+            _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), display], place / "tune").fit()
+    except Exception as error:
+        print(f"Ray Tune has ended: {redact(one_line(error))}", file=sys.stderr)
     finally:
         there.clear()
     return missing(sweep)
@@ -120,12 +98,13 @@ def _tuner(
     r = sweep.spec.resources
     place, name = where(sweep)
     output = sweep.spec.output.model_copy(update={"dir": place})
-    fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path()}
+    fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path(todo)}
     worker = tune.with_parameters(Worker, shared=shared, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, bundles(r)),
-        param_space={"spec": tune.grid_search([t.to_json() for t in todo])},
         tune_config=tune.TuneConfig(
+            search_alg=Listed(todo),
+            num_samples=len(todo),
             reuse_actors=True,
             max_concurrent_trials=r.max_concurrent,
             trial_name_creator=_trial_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import socket
@@ -16,11 +15,12 @@ import ray
 from ray import tune
 
 from zfscale.errors import ZfscaleError
+from zfscale.garbage import Settled
 from zfscale.records import Outcome
 from zfscale.sinks.read import statuses
 from zfscale.spec import METRICS, TrialSpec
 from zfscale.storage import Place, storage
-from zfscale.sweep.cluster import extend_path, unseen
+from zfscale.sweep.cluster import ModulePath, extend_path, unseen
 from zfscale.sweep.inputs import data_key, model_key
 from zfscale.sweep.marks import attempts_of, open_ledger, start_attempt
 from zfscale.sweep.ranks import RankLost, Team
@@ -41,14 +41,14 @@ class Worker(tune.Trainable):
         name: str,
         run: str,
         resources: ResourcesSpec,
-        path: list[str],
+        path: ModulePath,
     ) -> None:
         """Import what is slow; `shared` maps keys of inputs to references in the object store.
 
-        `path` is the driver's module path: where a user's own objective is found. `run` is the id of the run, by which
-        a node that has joined since knows the results.
+        `path` is where the driver finds modules. `run` is the id of the run, by which a node that has joined since
+        knows the results.
         """
-        extend_path(path)
+        extend_path(path.libraries)
         if problem := unseen(output.dir, name, run):
             raise ZfscaleError(problem)
         import torch
@@ -58,7 +58,8 @@ class Worker(tune.Trainable):
         # Reductions depend on the number of threads: it belongs to the file, not to the machine.
         torch.set_num_threads(resources.cpus)
         logging.getLogger("transformers").setLevel(logging.ERROR)
-        gc.freeze()  # what is imported stays: it need not be looked through at every trial's collection
+        extend_path(path.own)
+        self.settled = Settled()
         self.shared, self.output, self.name = shared, output, name
         self.results = storage(output.dir, name)
         self.fetched: dict[str, Any] = {}
@@ -74,6 +75,7 @@ class Worker(tune.Trainable):
         from zfscale import trial
         from zfscale.methods.journal import Snapshots
 
+        self.settled.again()
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
         if root.exists(f"trials/{spec.trial_id}.parquet") and (status := statuses(root).get(spec.trial_id)):

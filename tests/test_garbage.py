@@ -1,0 +1,40 @@
+"""What a warm process keeps is frozen, again when it has imported more; garbage is not kept."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+import weakref
+
+import pytest
+
+from zfscale.garbage import Settled
+
+
+@pytest.fixture(autouse=True)
+def thawed():
+    before = gc.get_freeze_count()
+    yield
+    if not before:
+        gc.unfreeze()
+
+
+class Knot:
+    """Part of a cycle."""
+
+    def __init__(self):
+        self.me = self
+
+
+def test_what_is_imported_later_is_frozen_between_trials_and_garbage_goes_first(monkeypatch):
+    settled = Settled()
+    first = gc.get_freeze_count()
+    assert first > 1000
+    kept, lost = [Knot() for _ in range(1000)], weakref.ref(Knot())
+    settled.again()
+    assert gc.get_freeze_count() <= first
+    monkeypatch.setitem(sys.modules, "imported_by_the_first_trial", types.ModuleType("imported_by_the_first_trial"))
+    settled.again()
+    assert gc.get_freeze_count() >= first + len(kept)
+    assert lost() is None

@@ -1,0 +1,39 @@
+"""Gives Ray Tune the trials of a list one at a time, in order: its own grid would copy the whole list for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from zfscale.spec import TrialSpec
+
+
+class Listed(Searcher):
+    """A search algorithm that has made up its mind; `Tuner` must ask for as many samples as the list is long."""
+
+    def __init__(self, specs: Iterable[TrialSpec]) -> None:
+        super().__init__()
+        self._left = iter(specs)
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial's configuration, under Tune's own id of it."""
+        spec = next(self._left, None)
+        return Searcher.FINISHED if spec is None else {"spec": spec.to_json()}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Changes nothing: the list stays."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Keep nothing: Parquet says what is left of the list."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Nothing, as above, where Tune has wrapped this one."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Keep nothing, as above."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: a sweep that goes on is a new list."""

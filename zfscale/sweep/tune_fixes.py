@@ -1,0 +1,68 @@
+"""What of Ray Tune must be otherwise while a sweep runs.
+
+- Tune puts AWS credentials into the runtime environment of its workers, which Ray logs. They are not needed there:
+  workers of a cluster of our own inherit the environment, and nodes of another have credentials of their own.
+- Tune ends the whole run at the death of a worker by Ray's memory monitor. It is to be a death like any other.
+- Tune logs a traceback at each failure of a worker. What matters of one is in the trial's row, or said in a line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune.execution import class_cache, tune_controller
+
+HARMLESS = ("RAY_", "TUNE_", "TRAIN_")  # how the names begin of variables that may be forwarded
+LOGGERS = ("ray.tune", "ray.train", "ray.air")
+NO_MEMORY = "Ray killed the worker because its node ran out of memory"
+
+
+class ActorManager(RayActorManager):
+    """Tune's, which knows two kinds of errors of a task and ends at any other."""
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        super()._actor_task_failed(tracked_actor_task, _as_death(exception))
+
+    def _actor_start_failed(self, tracked_actor: Any, exception: Exception) -> None:
+        super()._actor_start_failed(tracked_actor, _as_death(exception))
+
+
+def _as_death(error: Exception) -> Exception:
+    return RayActorError(error_msg=f"{NO_MEMORY}\n{error}") if isinstance(error, OutOfMemoryError) else error
+
+
+@contextmanager
+def tune_fixes() -> Iterator[None]:
+    """Tune as described above, until the block ends."""
+    forwarded = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith(HARMLESS)}
+    with ExitStack() as stack:
+        stack.enter_context(_replaced(class_cache, "ENV_VARS_TO_PROPAGATE", forwarded))
+        stack.enter_context(_replaced(tune_controller, "RayActorManager", ActorManager))
+        for name in LOGGERS:
+            stack.enter_context(_silent(logging.getLogger(name)))
+        yield
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
