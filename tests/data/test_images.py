@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zfscale.data.images import FASHION_MNIST_DIR, ImageData, load, to_uint8
+from zfscale.data.images import FASHION_MNIST_DIR, ImageData, load
 from zfscale.errors import DataError
 
 
@@ -84,7 +84,7 @@ def folder(root: Path, size: int = 16) -> ImageData:
 def test_a_folder_of_mixed_sizes_and_modes(tmp_path):
     for i, size in enumerate([(20, 30), (16, 16), (64, 20), (8, 9), (100, 100)]):
         paint(tmp_path / "cat" / f"{i}.png", size, value=i)
-        paint(tmp_path / "dog" / "deeper" / f"{i}.jpg", size, "L" if i % 2 else "RGB", value=10 + i)
+        paint(tmp_path / "dog" / ("deeper" if i else "") / f"{i}.jpg", size, "L" if i % 2 else "RGB", value=10 + i)
     (tmp_path / "cat" / "notes.txt").write_text("not an image")
     (tmp_path / ".cache").mkdir()
     data = folder(tmp_path)
@@ -98,7 +98,7 @@ def test_a_folder_of_mixed_sizes_and_modes(tmp_path):
 
 
 def test_larger_images_are_resized_and_centre_cropped(tmp_path):
-    files = [paint(tmp_path / c / f"{i}.png", (48, 32), value=i) for c in "ab" for i in range(2)]
+    files = [paint(tmp_path / c / f"{i}.png", (48, 32), value=2 * i + (c == "a")) for c in "ab" for i in range(2)]
     data = folder(tmp_path)
     with Image.open(files[0]) as image:
         small = image.resize((24, 16), Image.Resampling.BICUBIC).crop((4, 0, 20, 16))
@@ -106,7 +106,7 @@ def test_larger_images_are_resized_and_centre_cropped(tmp_path):
 
 
 def test_smaller_images_of_one_size_stay_as_they_are(tmp_path):
-    files = [paint(tmp_path / c / f"{i}.png", (10, 10), value=i) for c in "ab" for i in range(2)]
+    files = [paint(tmp_path / c / f"{i}.png", (10, 10), value=2 * i + (c == "a")) for c in "ab" for i in range(2)]
     data = folder(tmp_path)
     assert data.train_x.shape == (2, 3, 10, 10)
     with Image.open(files[0]) as image:
@@ -126,25 +126,6 @@ def test_a_folder_with_its_own_split(tmp_path, held):
     with Image.open(tmp_path / held / "a" / "x.png") as image:
         expected = np.asarray(image.resize((16, 16), Image.Resampling.BICUBIC))
     assert np.array_equal(data.test_x[0], expected.transpose(2, 0, 1))
-
-
-def test_16_bit_greys_keep_their_range(tmp_path):
-    ramp = Image.fromarray((np.arange(256, dtype=np.uint16) * 256).reshape(16, 16))
-    for c in "ab":
-        (tmp_path / c).mkdir()
-        for i in range(2):
-            ramp.save(tmp_path / c / f"{i}.png")
-    expected = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    assert np.array_equal(folder(tmp_path).train_x[0], np.stack([expected] * 3))
-    assert np.array_equal(to_uint8([ramp], 16), expected[None, None])
-
-
-def test_to_uint8_is_grey_only_if_every_image_is():
-    grey, colour = Image.new("L", (4, 4), 7), Image.new("RGB", (4, 4), (1, 2, 3))
-    assert to_uint8([grey, grey], 4).shape == (2, 1, 4, 4)
-    mixed = to_uint8([grey, colour, Image.new("RGBA", (4, 4), (9, 9, 9, 0))], 4)
-    assert mixed.shape == (3, 3, 4, 4)
-    assert mixed[:, :, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3], [9, 9, 9]]
 
 
 UNREADABLE = {
@@ -175,14 +156,14 @@ def test_an_unreadable_image_is_named(tmp_path, name):
 
 
 def test_folders_that_are_no_dataset(tmp_path):
-    with pytest.raises(DataError, match="nowhere: not a directory"):
+    with pytest.raises(DataError, match="nowhere: no such file or directory; expected a directory"):
         folder(tmp_path / "nowhere")
     with pytest.raises(DataError, match="no class subdirectories"):
         folder(tmp_path)
     paint(tmp_path / "a" / "0.png")
     paint(tmp_path / "a" / "1.png")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: no images; allowed suffixes: \.bmp"):
+    with pytest.raises(DataError, match="empty: no images; it is empty"):
         folder(tmp_path)
     paint(tmp_path / "empty" / "only.png")
     with pytest.raises(DataError, match=r"class 'empty' has 1 image\(s\); at least 2"):
@@ -193,7 +174,7 @@ def test_a_class_that_the_test_split_lacks(tmp_path):
     for c in "ab":
         paint(tmp_path / "train" / c / "0.png")
     paint(tmp_path / "test" / "a" / "0.png")
-    with pytest.raises(DataError, match="test/b: no images"):
+    with pytest.raises(DataError, match="have different classes: 'b' is only in"):
         folder(tmp_path)
 
 
@@ -216,10 +197,10 @@ assert time.perf_counter() - start < 20
 
 names = ["sweet", "sour", "salt", "bitter"]
 features = Features(img=Image(), coarse=ClassLabel(names=["x", "y"]), fine=ClassLabel(names=names))
-pictures = [pil.new("RGB", (8, 8), (i, 2 * i, 3 * i)) for i in range(40)]
-table = {"img": pictures, "coarse": [i % 2 for i in range(40)], "fine": [i % 4 for i in range(40)]}
-for split, n in (("train", 40), ("test", 8)):
-    part = Dataset.from_dict({k: v[:n] for k, v in table.items()}, features=features)
+pictures = [pil.new("RGB", (8, 8), (i, 2 * i, 3 * i)) for i in range(48)]
+table = {"img": pictures, "coarse": [i % 2 for i in range(48)], "fine": [i % 4 for i in range(48)]}
+for split, n in (("train", 40), ("test", 48)):
+    part = Dataset.from_dict({k: v[n - 8 if split == 'test' else 0:n] for k, v in table.items()}, features=features)
     (root / "both").mkdir(exist_ok=True)
     part.to_parquet(root / "both" / f"{split}.parquet")
     if split == "train":
@@ -252,4 +233,4 @@ def test_the_hubs_client_offline(tmp_path):
     assert refused.startswith("REFUSED dataset 'somebody/something' cannot be loaded: ")
     assert "allowed: digits, fashion1k, fashion_mnist, glyphs, mnist5k" in refused
     assert columns.startswith("COLUMNS dataset ")
-    assert "needs an Image and a ClassLabel column" in columns
+    assert "needs an Image column" in columns

@@ -205,7 +205,7 @@ def test_an_image_folder_must_have_classes_that_the_tasks_divide(tmp_path: Path)
     folder = tmp_path / "images"
     text = GOOD.replace("mnist5k", f"{{path: {folder}, format: imagefolder}}").replace("tasks: 5", "tasks: 3")
     (folder / "train").mkdir(parents=True)
-    assert "has no subdirectories" in message(tmp_path, text)
+    assert "no class subdirectories; expected are ROOT/CLASS/IMAGE" in message(tmp_path, text)
     for name in "abcd":
         (folder / "train" / name).mkdir()
     assert "3 does not divide the 4 classes" in message(tmp_path, text)

@@ -1,4 +1,4 @@
-"""Image datasets: a name, a Hugging Face id or a folder in; uint8 arrays in memory out.
+"""Image datasets: a name, a dataset of the hub or local files in; uint8 arrays out, in memory or mapped into it.
 
 Nothing here needs torch: the sweep's driver loads a dataset once and puts the arrays into Ray's object store,
 from where every trial of a node reads them without a copy.
@@ -7,65 +7,74 @@ from where every trial of a node reads them without a copy.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from zfscale.data import pictures
-from zfscale.data.hub import not_loaded
+from zfscale.data.cub import cub
+from zfscale.data.decoding import decoded
+from zfscale.data.findings import Findings
+from zfscale.data.folders import image_folder
+from zfscale.data.hub_images import hub_images
+from zfscale.data.image_data import ImageData, check_labels, disjoint
+from zfscale.data.listing import Listing, cut
+from zfscale.data.tables import table
 from zfscale.errors import DataError
+from zfscale.spec.sources import HubDataset
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+__all__ = ["DATASETS", "ImageData", "load"]
 
 FASHION_MNIST_DIR = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
 FASHION_MNIST_HUB = "zalando-datasets/fashion_mnist"
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-TEST_SHARE = 0.2  # of each class, where a dataset has no test split of its own
-SPLIT_SEED = 0
-
-
-@dataclass(frozen=True)
-class ImageData:
-    """A labelled image dataset.
-
-    Shapes: train_x uint8 [N, C, H, W], train_y int64 [N] in 0..len(classes)-1; likewise test_x, test_y.
-    """
-
-    train_x: np.ndarray
-    train_y: np.ndarray
-    test_x: np.ndarray
-    test_y: np.ndarray
-    classes: tuple[str, ...]
 
 
 def load(dataset: str | Any, size: int) -> ImageData:
-    """Load `dataset`: a name of `DATASETS`, a hub id, or an object with `path` and `format`.
+    """Load `dataset`: a name of `DATASETS`, a hub id, or the `HubDataset`, `DatasetPath` or `DomainPath` of a spec.
 
     `size` is the side, in pixels, of what the model takes: images of mixed or larger sizes are brought to it
-    (shorter side resized bicubically, centre cropped); smaller ones of one common size stay as they are.
+    (shorter side resized bicubically, centre cropped); smaller ones of one common size stay as they are. What was
+    left out, or is doubtful, is logged. Training images that are also test images are left out.
 
     Errors: DataError if the dataset is missing, empty or unreadable.
     """
-    if not isinstance(dataset, str):
-        return _checked(image_folder(Path(dataset.path).expanduser(), size), dataset.path)
-    if dataset in DATASETS:
-        return DATASETS[dataset]()
-    return _checked(hub(dataset, size), dataset)
-
-
-def _checked(data: ImageData, name: str) -> ImageData:
-    """Every class has images to learn from and to test on, and every image a class."""
-    for split, y in (("train", data.train_y), ("test", data.test_y)):
-        counts = np.bincount(y[y >= 0], minlength=len(data.classes))
-        if (y < 0).any() or len(counts) > len(data.classes):
-            raise DataError(f"{name}: the {split} split has images without a label")
-        if not counts.all():
-            raise DataError(f"{name}: the {split} split has no image of class {data.classes[counts.argmin()]!r}")
+    findings = Findings(_name(dataset))
+    data = _load(dataset, size, findings)
+    findings.say()
     return data
+
+
+def _name(dataset: str | Any) -> str:
+    return str(getattr(dataset, "hub", None) or getattr(dataset, "path", dataset))
+
+
+def _load(dataset: str | Any, size: int, findings: Findings) -> ImageData:
+    if isinstance(dataset, str) and dataset in DATASETS:
+        return embedded(dataset, findings)
+    return decoded(listing(dataset, findings), size, findings)
+
+
+def embedded(name: str, findings: Findings) -> ImageData:
+    """A dataset of `DATASETS`."""
+    data = DATASETS[name]()
+    check_labels(name, data.train_y, data.test_y, data.classes)
+    return disjoint(name, data, findings)
+
+
+def listing(dataset: str | Any, findings: Findings) -> Listing:
+    """The images and labels of a dataset of the hub or of local files, none of them decoded."""
+    if isinstance(dataset, str):
+        dataset = HubDataset(hub=dataset)
+    if isinstance(dataset, HubDataset):
+        return hub_images(dataset, DATASETS, findings)
+    readers: dict[str, Callable[[], Listing]] = {
+        "imagefolder": lambda: image_folder(Path(dataset.path).expanduser(), findings),
+        "csv": lambda: table(dataset, findings),
+        "cub": lambda: cub(Path(dataset.path).expanduser(), findings),
+    }
+    return readers[dataset.format]()
 
 
 def mnist5k() -> ImageData:
@@ -89,7 +98,8 @@ def fashion_mnist() -> ImageData:
     """70,000 pictures of clothes (Xiao et al. 2017): the Debian package if installed, else the hub."""
     if not FASHION_MNIST_DIR.is_dir():
         try:
-            return hub(FASHION_MNIST_HUB, 28)
+            findings = Findings(FASHION_MNIST_HUB)
+            return decoded(listing(FASHION_MNIST_HUB, findings), 28, findings)
         except DataError as error:
             raise DataError(
                 f"fashion_mnist: neither {FASHION_MNIST_DIR} (apt-get install dataset-fashion-mnist) "
@@ -120,120 +130,8 @@ def fashion1k() -> ImageData:
     return _split(*pictures.fashion1k())
 
 
-def hub(dataset: str, size: int) -> ImageData:
-    """Any image classification dataset that `datasets.load_dataset` reads, by id or local directory.
-
-    The first image column is the input; of several label columns the finest is the target (CIFAR-100).
-    """
-    import datasets
-
-    try:
-        splits = datasets.load_dataset(dataset)
-    except Exception as error:
-        raise not_loaded(dataset, error, DATASETS, "{path: DIR, format: imagefolder}") from error
-    train = splits["train"] if "train" in splits else splits[next(iter(splits))]
-    image, label = _columns(dataset, train)
-    names = tuple(train.features[label].names)
-    x, y = to_uint8(train[image], size), np.asarray(train[label], dtype=np.int64)
-    held = next((splits[s] for s in ("test", "validation", "valid") if s in splits), None)
-    if held is None:
-        return _split(x, y, names)
-    return ImageData(x, y, to_uint8(held[image], size), np.asarray(held[label], dtype=np.int64), names)
-
-
-def image_folder(path: Path, size: int) -> ImageData:
-    """One subdirectory a class, or `train/` and `test/` (or `val/`) holding those."""
-    held = next((path / s for s in ("test", "val", "validation") if (path / s).is_dir()), None)
-    root = path / "train" if (path / "train").is_dir() else path
-    names = class_directories(root)
-    if not names:
-        raise DataError(f"{root}: no class subdirectories; one directory of images a class is expected")
-    x, y = _read_folder(root, names, size)
-    if held is None or root == path:
-        return _split(x, y, names)
-    test_x, test_y = _read_folder(held, names, size)
-    return ImageData(x, y, test_x, test_y, names)
-
-
-def class_directories(root: Path) -> tuple[str, ...]:
-    """Names of the subdirectories of `root`, sorted: the classes of an image folder."""
-    if not root.is_dir():
-        raise DataError(f"{root}: not a directory")
-    return tuple(sorted(d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith(".")))
-
-
-def to_uint8(images: Iterable[Image], size: int) -> np.ndarray:
-    """PIL images to one uint8 array [N, C, H, W]; C is 1 only if every image is grey."""
-    pictures = [_eight_bits(im) for im in images]
-    grey = all(im.mode in ("1", "L") for im in pictures)
-    pictures = [im.convert("L" if grey else "RGB") for im in pictures]
-    shapes = {im.size for im in pictures}
-    if len(shapes) > 1 or max(max(s) for s in shapes) > size:
-        pictures = [resize_and_crop(im, size) for im in pictures]
-    stack = np.stack([np.asarray(im, dtype=np.uint8) for im in pictures])
-    return stack[:, None] if grey else np.ascontiguousarray(stack.transpose(0, 3, 1, 2))
-
-
-def _eight_bits(image: Image) -> Image:
-    """16-bit greys to 8 bits by their high byte: Pillow's own conversion would clip them at 255."""
-    from PIL import Image as pil
-
-    return pil.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I") else image
-
-
-def resize_and_crop(image: Image, size: int) -> Image:
-    """Shorter side to `size`, centre crop: the usual test transform, at the model's own resolution."""
-    from PIL import Image as pil
-
-    w, h = image.size
-    scale = size / min(w, h)
-    image = image.resize((max(size, round(w * scale)), max(size, round(h * scale))), pil.Resampling.BICUBIC)
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    return image.crop((left, top, left + size, top + size))
-
-
-def _read_folder(root: Path, names: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
-    from PIL import Image as pil
-
-    pictures, labels = [], []
-    for label, name in enumerate(names):
-        files = sorted(f for f in (root / name).rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
-        if not files:
-            raise DataError(f"{root / name}: no images; allowed suffixes: {' '.join(sorted(IMAGE_SUFFIXES))}")
-        for file in files:
-            try:
-                with pil.open(file) as image:
-                    picture = _eight_bits(image).convert("RGB")
-            except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:  # all that Pillow raises
-                raise DataError(f"{file}: not a readable image: {error}") from error
-            # cut at once, so that a folder of large photographs is never whole in memory
-            pictures.append(resize_and_crop(picture, size) if max(picture.size) > size else picture)
-        labels += [label] * len(files)
-    return to_uint8(pictures, size), np.asarray(labels, dtype=np.int64)
-
-
-def _columns(dataset: str, split: Any) -> tuple[str, str]:
-    """(image column, label column) of a hub dataset."""
-    kinds = {name: type(feature).__name__ for name, feature in split.features.items()}
-    images = [n for n, kind in kinds.items() if kind == "Image"]
-    labels = [n for n, kind in kinds.items() if kind == "ClassLabel"]
-    if not images or not labels:
-        raise DataError(f"dataset {dataset!r}: needs an Image and a ClassLabel column; it has {kinds}")
-    return images[0], max(labels, key=lambda n: len(split.features[n].names))
-
-
 def _split(x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> ImageData:
-    """Stratified split by `SPLIT_SEED`: the last `TEST_SHARE` of each class after a shuffle; at least one image."""
-    rng = np.random.Generator(np.random.Philox(SPLIT_SEED))
-    train, test = [], []
-    for label, name in enumerate(names):
-        rows = rng.permutation(np.flatnonzero(y == label))
-        if len(rows) < 2:
-            raise DataError(f"class {name!r} has {len(rows)} image(s); at least 2 are needed to split train and test")
-        cut = min(len(rows) - 1, round(len(rows) * (1 - TEST_SHARE)))
-        train.append(rows[:cut])
-        test.append(rows[cut:])
-    a, b = np.sort(np.concatenate(train)), np.sort(np.concatenate(test))
+    a, b = cut("an embedded dataset", y, names)
     return ImageData(x[a], y[a], x[b], y[b], tuple(names))
 
 

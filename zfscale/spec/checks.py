@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zfscale.errors import nearest
-from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_model, modality
+from zfscale.errors import DataError, nearest
+from zfscale.spec.directories import layout
+from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_model, hub_dataset, modality
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
 from zfscale.spec.sources import DatasetPath, HubDataset
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.tasks import misfit
 from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
+from zfscale.spec.yaml import Place
 
 METHODS = {  # stream.kind -> the methods that learn it
     "class_incremental": ("finetune", "simplecil", "aper", "ease"),
@@ -112,29 +114,49 @@ def _stream(stream: StreamSpec) -> list[Finding]:
 
 
 def _dataset(dataset: str | HubDataset | DatasetPath, stream: StreamSpec) -> list[Finding]:
+    place = ("stream", "dataset")
     if isinstance(dataset, HubDataset):
-        return []
+        return hub_dataset(place, dataset)
     if isinstance(dataset, DatasetPath):
-        return _directory(dataset, stream)
+        return _files(place, dataset, stream)
     if dataset in CLASSES:
         return _tasks(stream, CLASSES[dataset], dataset)
-    place = ("stream", "dataset")
     if dataset.startswith(PATH_LIKE):
         return [(place, f"{dataset!r} is a path; write {{path: {dataset}, format: imagefolder}}")]
     known = () if "/" in dataset else CLASSES
     return [(place, problem) for problem in hub_id(dataset, known, "dataset")]
 
 
-def _directory(dataset: DatasetPath, stream: StreamSpec) -> list[Finding]:
-    place, root = ("stream", "dataset", "path"), Path(dataset.path)
-    if not root.is_dir():
-        what = "is not a directory" if root.exists() else "does not exist"
-        return [(place, f"{dataset.path!r} {what}; expected a directory with one subdirectory per class")]
-    root = root / "train" if (root / "train").is_dir() else root
-    classes = sum(child.is_dir() and not child.name.startswith(".") for child in root.iterdir())
-    if not classes:
-        return [(place, f"{str(root)!r} has no subdirectories; expected one per class")]
-    return _tasks(stream, classes, dataset.path)
+def _files(place: Place, dataset: DatasetPath, stream: StreamSpec) -> list[Finding]:
+    found: list[Finding] = [
+        ((*place, key), f"has no effect on {dataset.format}; allowed: null, or format: csv")
+        for key in ("images", "columns")
+        if dataset.format != "csv" and getattr(dataset, key) is not None
+    ]
+    if dataset.format == "csv":
+        return [*found, *_table(place, dataset)]
+    if not Path(dataset.path).is_dir():
+        what = "is not a directory" if Path(dataset.path).exists() else "does not exist"
+        return [*found, ((*place, "path"), f"{dataset.path!r} {what}; expected a directory of images")]
+    if dataset.format == "cub":
+        return found
+    try:
+        classes = len(layout(Path(dataset.path)).classes)
+    except DataError as error:
+        return [*found, ((*place, "path"), str(error))]
+    return [*found, *_tasks(stream, classes, dataset.path)]
+
+
+def _table(place: Place, dataset: DatasetPath) -> list[Finding]:
+    found: list[Finding] = []
+    if not Path(dataset.path).is_file():
+        what = "is not a file" if Path(dataset.path).exists() else "does not exist"
+        found.append(((*place, "path"), f"{dataset.path!r} {what}; expected a table of image files and labels"))
+    if dataset.images is not None and not Path(dataset.images).is_dir():
+        found.append(((*place, "images"), f"{dataset.images!r} is not a directory"))
+    if dataset.columns is not None and dataset.columns.text is not None:
+        found.append(((*place, "columns", "text"), "has no effect on images; allowed: null"))
+    return found
 
 
 def _tasks(stream: StreamSpec, classes: int, dataset: str) -> list[Finding]:

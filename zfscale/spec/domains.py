@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from zfscale import installed
-from zfscale.errors import ModelError, nearest
+from zfscale.errors import DataError, ModelError, nearest
+from zfscale.spec.directories import layout
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
 from zfscale.spec.sources import DomainPath, HubDataset
 from zfscale.spec.stream import DomainSpec, StreamSpec
@@ -83,7 +84,9 @@ def _source(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
     at, source = (*place, "name" if domain.dataset is None else "dataset"), domain.source
     if isinstance(source, DomainPath):
         return _files((*at, "path"), source)
-    if kind is not None or isinstance(source, HubDataset):
+    if isinstance(source, HubDataset):
+        return hub_dataset(at, source)
+    if kind is not None:
         return []
     if source.startswith(PATH_LIKE):
         return [(at, f"{source!r} is a path; write {{path: {source}, format: text}}, or format: imagefolder")]
@@ -112,9 +115,21 @@ def _files(place: Place, source: DomainPath) -> list[Finding]:
             return []
         hint = f"; it is a directory: {os.path.join(source.path, '**', '*')}?" if os.path.isdir(source.path) else ""
         return [(place, f"no file matches {source.path!r}{hint}")]
-    if Path(source.path).is_dir():
-        return []
-    return [(place, f"{source.path!r} is not a directory; expected one with one subdirectory per class")]
+    if not Path(source.path).is_dir():
+        return [(place, f"{source.path!r} is not a directory; expected one with one subdirectory per class")]
+    try:
+        layout(Path(source.path))
+    except DataError as error:
+        return [(place, str(error))]
+    return []
+
+
+def hub_dataset(place: Place, source: HubDataset) -> list[Finding]:
+    """What is wrong with a dataset of the hub, as far as its name and its directory tell."""
+    if source.hub.startswith(PATH_LIKE) or source.hub in (".", ".."):
+        what = "is not a directory" if Path(source.hub).exists() else "does not exist"
+        return [] if Path(source.hub).is_dir() else [((*place, "hub"), f"{source.hub!r} {what}")]
+    return [((*place, "hub"), problem) for problem in hub_id(source.hub, (), "dataset")]
 
 
 def _blocks(stream: StreamSpec, what: Modality) -> list[Finding]:

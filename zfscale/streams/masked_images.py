@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zfscale.data.images import ImageData, resize_and_crop
+from zfscale.data.images import ImageData
+from zfscale.data.pixels import resize_and_crop
 from zfscale.errors import DataError
 from zfscale.streams.domain_incremental import DomainTask
 
