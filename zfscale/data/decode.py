@@ -12,7 +12,7 @@ from zfscale.errors import DataError
 CHUNK = 1 << 16  # bytes that are decoded at once
 BROKEN = 10_000  # a file may have one place that cannot be decoded in so many bytes; it is read as U+FFFD
 MARK = "\ufffd"
-REPLACED = "places that cannot be decoded are read as U+FFFD"
+REPLACED = "undecodable places, read as U+FFFD"
 BOMS = (  # that of UTF-32 LE begins with that of UTF-16 LE
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),

@@ -6,11 +6,13 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,14 @@ from zfscale.data.file_sets import digests, matching, refuse
 from zfscale.data.hub import not_loaded
 from zfscale.data.notes import Notes
 from zfscale.data.text_columns import NULL, TEXT, Row, documents, kind, text_column
+from zfscale.data.text_files import text_files
 from zfscale.errors import DataError
 from zfscale.spec.formats import table_format
 
 ASKING = 10.0  # seconds for the hub to say which revision it has
 OPTION = "columns: {text: ...}"
 TRAINING = ("train", "training")
+FAILED = re.compile(r"Failed to (?:read file|read schema from|load JSON from file) '([^']*)'")
 
 
 @dataclass(frozen=True)
@@ -94,30 +98,36 @@ def _remembered(file: Path, revision: str | None) -> str | None:
 
 def _documents(source: HubTexts, revision: str | None, notes: Notes) -> Iterator[str]:
     where = f"dataset {source.hub!r}"
-    with _told(source, f"{where}") as place:
+    with _told(source, where) as count:
         rows = _rows(source, revision, where, notes)
         columns = _columns(rows)
-        first: Mapping[str, Any] = {}
         if columns is None:
             rows = iter(rows)
-            first = next(rows, {})
-            columns = {name: kind(value) for name, value in first.items()}
-        if not columns:
-            return
-        column = text_column(columns, source.column, where, OPTION)
-        yield from documents(_placed(first, rows, column, where, place), column, OPTION, notes)
+            first = next(rows, None)
+            columns = {} if first is None else {name: kind(value) for name, value in first.items()}
+            rows = chain([] if first is None else [first], rows)
+        if columns:
+            column = text_column(columns, source.column, where, OPTION)
+            _check_types(source, column, where)
+            yield from documents(_placed(rows, column, where, count), column, OPTION, notes)
 
 
-def _placed(first: Mapping[str, Any], rows: Any, column: str, where: str, place: list[int]) -> Iterator[Row]:
-    """Rows by number, from 0; `place` holds the number of the one that is being read."""
-    if first:
-        yield f"{where}, row 0", first[column]
-        place[0] = 1
-    for row in rows:
+def _placed(rows: Any, column: str, where: str, count: list[int]) -> Iterator[Row]:
+    """Rows by number, from 0; `count` holds how many have been read."""
+    for number, row in enumerate(rows):
+        count[0] = number
         if column not in row:
-            raise DataError(f"{where}, row {place[0]}: has no column {column!r}; columns: {', '.join(row)}")
-        yield f"{where}, row {place[0]}", row[column]
-        place[0] += 1
+            raise DataError(f"{where}, row {number}: has no column {column!r}; columns: {', '.join(row)}")
+        yield f"{where}, row {number}", row[column]
+        count[0] = number + 1
+
+
+def _check_types(source: HubTexts, column: str, where: str) -> None:
+    """Refuse JSON lines of a local directory that hold something else there: the client makes text of numbers."""
+    for file, format in _tables(source.hub) if os.path.isdir(source.hub) else ():
+        type = (text_tables.columns(file, format, "utf-8") or {}).get(column, TEXT) if format == "jsonl" else TEXT
+        if type not in (TEXT, NULL):
+            raise DataError(f"{where}: {file}: column {column!r} holds {type}, not text, in the first row")
 
 
 def _rows(source: HubTexts, revision: str | None, where: str, notes: Notes) -> Any:
@@ -133,7 +143,7 @@ def _rows(source: HubTexts, revision: str | None, where: str, notes: Notes) -> A
         return splits[source.split]
     chosen = next((split for split in splits if split.lower() in TRAINING), next(iter(splits)))
     if len(splits) > 1 and chosen.lower() not in TRAINING:
-        notes.add(f"split {chosen!r} is read, of {', '.join(splits)}; split: {{train: ...}} names another", where)
+        notes.say(f"split {chosen!r} is read, of {', '.join(splits)}; split: {{train: ...}} names another")
     return splits[chosen]
 
 
@@ -154,61 +164,70 @@ def _type(feature: Any) -> str:
 
 @contextmanager
 def _told(source: HubTexts, where: str) -> Iterator[list[int]]:
-    """Whatever the client raises becomes one line with dataset, row and file, as far as they are known."""
-    place = [0]
+    """Whatever the client raises becomes one line with dataset, file and row, as far as they are known.
+
+    The list holds how many rows have been read.
+    """
+    count = [0]
     with _named_files() as files:
         try:
-            yield place
+            yield count
         except DataError:
             raise
+        except StopIteration as error:  # of the client's, where a file is empty
+            raise DataError(f"{where}: has no rows") from error
         except Exception as error:
-            if os.path.isdir(source.hub) and (found := _culprit(source)):
-                raise DataError(f"{where}, row {place[0]}: cannot be read: {found}") from error
+            after = f"; after {count[0]:,} rows" if count[0] else ""
+            if found := _culprit(source.hub) if os.path.isdir(source.hub) else None:
+                raise DataError(f"{where} cannot be read: {found}{after}") from error
+            zst = "; .zst needs pip install zstandard, or {path: ..., format: jsonl}" if "zst" in str(error) else ""
+            named = f"; file: {files[-1]}" if files else ""
             told = not_loaded(source.hub, error, DOMAINS, "{path: GLOB, format: text}")
-            raise DataError(str(told) + _behind(place[0], files, error)) from error
-
-
-def _behind(row: int, files: list[str], error: Exception) -> str:
-    parts = [f"; after row {row - 1}"] if row else []
-    parts += [f"; file: {files[-1]}"] if files else []
-    parts += ["; pip install zstandard reads .zst"] if "zst" in str(error) else []
-    return "".join(parts)
+            raise DataError(f"{told}{named}{after}{zst}") from error
 
 
 @contextmanager
 def _named_files() -> Iterator[list[str]]:
-    """The files that the client's log says it could not read, as its errors do not."""
+    """The files that the client could not read: its log says so, in several lines, and its errors do not."""
     found: list[str] = []
 
-    class Reader(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if match := re.search(r"Failed to read (?:file|schema from) '([^']*)'", record.getMessage()):
-                found.append(match[1])
+    def keep(record: logging.LogRecord) -> bool:
+        match = FAILED.match(record.getMessage())
+        found.extend([match[1]] if match else [])
+        return match is None
 
-    reader, log = Reader(level=logging.ERROR), logging.getLogger("datasets")
-    log.addHandler(reader)
+    handlers = list(logging.getLogger("datasets").handlers)
+    for handler in handlers:
+        handler.addFilter(keep)
     try:
         yield found
     finally:
-        log.removeHandler(reader)
+        for handler in handlers:
+            handler.removeFilter(keep)
 
 
-def _culprit(source: HubTexts) -> str | None:
-    """What our own readers find wrong in the tables of a local directory: they know file, line and row."""
-    first: tuple[str, list[str]] | None = None
-    for file in matching(os.path.join(source.hub, "**", "*")).files:
-        format = "jsonl" if file.endswith(".json") else table_format(file)
-        if format is None:
-            continue
+def _tables(directory: str) -> Iterator[tuple[str, str]]:
+    """The files of text in a directory of the hub's format, with what our own readers take them for."""
+    for file in matching(os.path.join(directory, "**", "*")).files:
+        format = "text" if file.endswith(".txt") else table_format(file)
+        if format is not None:
+            yield file, format
+
+
+def _culprit(directory: str) -> str | None:
+    """What our own readers find wrong in a local directory: they know file, line and row."""
+    first: dict[str, tuple[str, list[str]]] = {}
+    for file, format in _tables(directory):
         try:
             sniff.look(file, format, "utf-8")
-            columns = text_tables.columns(file, format, "utf-8")
+            if format == "text":
+                deque(text_files([file], "utf-8", Notes()), maxlen=0)
+                continue
+            columns = list(text_tables.columns(file, format, "utf-8") or ())
             text_tables.read_through(file, format, "utf-8")
         except DataError as error:
             return str(error)
-        if columns is None:
-            continue
-        first = first or (file, list(columns))
-        if list(columns) != first[1]:
-            return f"{file}: has other columns ({', '.join(columns)}) than {first[0]} ({', '.join(first[1])})"
+        other, others = first.setdefault(format, (file, columns))
+        if columns and columns != others:
+            return f"{file}: has other columns ({', '.join(columns)}) than {other} ({', '.join(others)})"
     return None

@@ -14,6 +14,10 @@ class Notes:
         before, first = self._found.get(what, (0, where))
         self._found[what] = (before + count, first)
 
+    def say(self, line: str) -> None:
+        """Keep a line that has no count."""
+        self._found[line] = (0, "")
+
     def lines(self) -> list[str]:
-        """One line a kind, such as "3 rows of null are skipped; the first: a.jsonl, line 7"."""
-        return [f"{count:,} {what}; the first: {first}" for what, (count, first) in self._found.items()]
+        """One line a kind, such as "skipped rows of null: 3; the first: a.jsonl, line 7"."""
+        return [f"{what}: {n:,}; the first: {first}" if n else what for what, (n, first) in self._found.items()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import stat
@@ -16,6 +18,7 @@ PARQUET = b"PAR1"
 HEAD = 1 << 14  # bytes at the start of a file that are looked at
 TAIL = 1 << 10  # and at its end
 LONG_LINE = 1 << 20  # as far as that for the end of a first line that may be JSON
+SURE = 16  # bytes beyond ASCII that show, if they are UTF-8, that a file is
 LINES = 8  # lines that are looked at for JSON
 TEXTUAL = (b"%PDF-", b"{\\rtf", b"version https")  # what need not hold a NUL
 CONTAINERS = {  # first bytes -> what it is, and what to do
@@ -68,13 +71,15 @@ def look(file: str, format: str, encoding: str) -> None:
         return
     size = os.path.getsize(file)
     with unpacked(file) as stream:
-        head = _head(stream)
+        head, plain = _head(stream), isinstance(stream, io.BufferedReader)
     if what := container(head):
         raise DataError(f"{file}: is {what}")
     decoder = Decoder(file, size, encoding)
     text = decoder.decode(head, final=len(head) < HEAD)
-    if not decoder.encoding.startswith("utf-16") and not decoder.encoding.startswith("utf-32"):
+    if plain and not decoder.encoding.startswith(("utf-16", "utf-32")):
         _zeros_at_the_end(file, size)
+    if decoder.encoding != "utf-8" and _is_utf8(head):
+        raise DataError(f"{file}: is UTF-8, not {encoding}; leave encoding: out, or take the file out of the glob")
     if format != "jsonl" and json_lines(text, len(head) < HEAD):
         raise DataError(f"{file}: is JSON lines; write format: jsonl, and column: for the one of text")
     if json_array(text):
@@ -140,6 +145,17 @@ def _parquet(file: str) -> None:
     if head == PARQUET:
         raise DataError(f"{file}: is a Parquet file that was compressed as a whole; unpack it")
     raise DataError(f"{file}: is no Parquet file: it starts with {first!r}; write the format that it has")
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Whether bytes are UTF-8 beyond doubt: enough of them are no ASCII for it to be no coincidence."""
+    if sum(byte > 0x7F for byte in head) < SURE:
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _zeros_at_the_end(file: str, size: int) -> None:

@@ -9,8 +9,8 @@ from zfscale.data.notes import Notes
 from zfscale.errors import DataError
 
 TEXT, NULL = "text", "null"  # types of a column that can hold documents; any other is named as its format does
-NULLS = "rows of null are skipped"
-EMPTY = "empty documents are skipped"
+NULLS = "skipped rows of null"
+EMPTY = "skipped empty documents"
 WHITE = " \t\n\r\x0b\x0c"
 Row = tuple[str, Any]  # where it is, such as "a.jsonl, line 7", and the value of its column of text
 

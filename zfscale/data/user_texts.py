@@ -68,7 +68,7 @@ def user_texts(source: UserTexts, memory: Path | None) -> Corpus:
 def _documents(files: Sequence[str], source: UserTexts, schema: _Schema, notes: Notes) -> Iterator[str]:
     for file in files:
         if not os.path.getsize(file):
-            notes.add("files are empty", file)
+            notes.add("empty files", file)
     if source.format == "text":
         return text_files(files, source.encoding, notes)
     return text_tables.table_files(files, source.format, schema.column, source.encoding, notes)
