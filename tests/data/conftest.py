@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.poems import Counting
-from zfscale.data import corpora
+from zfscale.data import hub_texts
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def tokenizer(cache: Path) -> Counting:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache of token streams, empty; the working directory is elsewhere too."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setattr(corpora, "revision_of", lambda _: None)
+    monkeypatch.setattr(hub_texts, "revision_of", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "xdg" / "zfscale" / "text"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.data.poems import BLOCK, END, documents, is_held_out, load, same
-from zfscale.data import corpora
+from zfscale.data import hub_texts
 from zfscale.data.text import DOMAINS
 from zfscale.errors import DataError
 
@@ -140,7 +140,7 @@ def test_a_hub_dataset_is_known_by_its_revision(tokenizer, monkeypatch):
     asked: list[str | None] = []
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     for revision in (None, "a", "b", "a", None):  # at last where the hub cannot be asked, of what it said last
-        monkeypatch.setattr(corpora, "revision_of", lambda _, found=revision: found)
+        monkeypatch.setattr(hub_texts, "revision_of", lambda *_, found=revision: found)
         load("someone/corpus", tokenizer, tokens=320)
     assert asked == [None, "a", "b"]
 

@@ -33,6 +33,29 @@ MISTAKES = [  # what to replace, by what, the line, where, what it says
     ("name: code", "name: licenses", 7, "stream.domains[1].name", "is the name of an earlier domain"),
     ("python-code", "./*.none", 7, "stream.domains[1].dataset", "is a path; write {path: ./*.none, format: text}"),
     ("python-code", "{path: /no/*.x, format: text}", 7, "stream.domains[1].dataset.path", "no file matches '/no/*.x'"),
+    ("python-code", "~/web.jsonl.gz", 7, "stream.domains[1].dataset", "write {path: ~/web.jsonl.gz, format: jsonl}"),
+    ("python-code", "web/all.parquet", 7, "stream.domains[1].dataset", "write {path: web/all.parquet, format: parquet"),
+    ("python-code", "{path: ., format: csv}", 7, "stream.domains[1].dataset.path", "it is a directory: ./**/*?"),
+    (
+        "python-code",
+        f"{{path: {__file__}, column: a, format: text}}",
+        7,
+        "stream.domains[1].dataset.column",
+        "has no eff",
+    ),
+    (
+        "python-code",
+        "{path: a, format: csv, encoding: x}",
+        7,
+        "stream.domains[1].dataset.encoding",
+        "encoding 'x'",
+    ),
+    ("python-code", "{path: a, format: csv, encoding: hex}", 7, "stream.domains[1].dataset.encoding", "encoding 'hex'"),
+    (
+        "python-code",
+        f"{{path: {__file__}, format: parquet, encoding: cp1251}}",
+        *(7, "stream.domains[1].dataset.encoding", "'cp1251' has no effect on format: parquet; allowed: utf-8"),
+    ),
     ("python-code", "{path: /no, format: imagefolder}", 7, "stream.domains[1]", "'code' is images, other domains are"),
     ("python-code", "{path: a, fromat: text}", 7, "stream.domains[1].dataset.fromat", "did you mean 'format'?"),
     ("python-code", "{path: a, format: txt}", 7, "stream.domains[1].dataset.format", "did you mean 'text'?"),
@@ -75,6 +98,15 @@ def test_a_mistake_is_located_and_explained(
     error = message(tmp_path, GOOD.replace(old, new, 1))
     assert error.startswith(f"x.yaml:{line}: {path}:"), error
     assert says in error
+
+
+@pytest.mark.parametrize("name", ["a.csv", "b.JSONL.gz", "c.parquet"])
+def test_a_suffix_that_contradicts_the_format_is_found_without_reading(tmp_path: Path, name: str) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / name).write_text("")
+    for path in (name, "*"):
+        text = GOOD.replace("python-code", f"{{path: {tmp_path}/files/{path}, format: text}}")
+        assert f"{name}' is named as {name.split('.')[1].lower()}; write format: " in message(tmp_path, text)
 
 
 def test_keys_of_domains_have_no_effect_on_classes(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def _each(one: Any, what: str, *parts: Part) -> Iterator[Any]:
     everything = [(part, i) for part in parts for i in range(0, len(part), AT_ONCE)]
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
-        progress(what, sum(len(part) for part in parts)) as advance,
+        progress(what, sum(len(part) for part in parts), "images") as advance,
     ):
         for part, start in everything:
             rows = range(start, min(start + AT_ONCE, len(part)))

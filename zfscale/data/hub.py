@@ -1,29 +1,37 @@
-"""What to say of a hub dataset that cannot be had."""
+"""What to say of a dataset that cannot be had or read, in one line, by the errors of the libraries that read it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zfscale.errors import DataError, nearest
+from zfscale.errors import DataError, nearest, one_line
+
+CAUSES = 5  # of an error that are told, at most
+LENGTH = 2000  # characters of an error's text, at most: lists of columns and configurations are long
+
+
+def reason(error: BaseException) -> str:
+    """Why another library failed: what the system says, or the error's type and text and those of its causes."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    texts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(texts) < CAUSES:
+        text = one_line(seen, LENGTH) if str(seen).strip() else ""
+        texts.append(f"{type(seen).__name__}: {text or 'no reason given'}")
+        seen = seen.__cause__
+    return " <- ".join(texts)
+
+
+def not_found(error: BaseException) -> bool:
+    """Whether a dataset's name may be wrong: the hub does not have it, or could not be asked."""
+    return isinstance(error, (FileNotFoundError, ConnectionError)) or "NotFound" in type(error).__name__
 
 
 def not_loaded(dataset: str, error: Exception, known: Iterable[str], form: str) -> DataError:
-    """One line: why; and, where there is no dataset of that name, the names that are `known` and the `form` of files.
+    """One line: why; if the name may be wrong, the names that are `known` and the `form` of one's own data.
 
     The hub's client has no common base class for "cannot be had": whatever it raises is told.
     """
-    text = f"dataset {dataset!r} cannot be loaded: {one_line(error)}"
-    if isinstance(error, (FileNotFoundError, ConnectionError)):
-        text += f"; {nearest(dataset, known)}, an id of the Hugging Face hub, or {form}"
-    return DataError(text)
-
-
-def one_line(error: BaseException) -> str:
-    """An error of another library, its type and all of its text, with the causes that say more than it does."""
-    texts: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None and len(texts) < 5:
-        text = " ".join(str(seen).split())
-        texts.append(f"{type(seen).__name__}: {text}" if text else type(seen).__name__)
-        seen = seen.__cause__
-    return " <- ".join(texts)
+    names = f"; {nearest(dataset, known)}, an id of the Hugging Face hub, or {form}" if not_found(error) else ""
+    return DataError(f"dataset {dataset!r} cannot be loaded: {reason(error)}{names}")

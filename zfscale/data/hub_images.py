@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zfscale.data.findings import Findings
-from zfscale.data.hub import not_loaded, one_line
+from zfscale.data.hub import not_loaded, reason
 from zfscale.data.labels import class_names, numbered
 from zfscale.data.listing import Listing, Part, read_file
 from zfscale.errors import DataError, nearest
@@ -169,7 +169,7 @@ class _Rows:
             text = str(error)
             raise error if text.startswith(self.where(i)) else DataError(f"{self.where(i)}: {text}") from None
         except Exception as error:  # whatever the library raises
-            raise DataError(f"{self.where(i)}: {one_line(error)}") from error
+            raise DataError(f"{self.where(i)}: {reason(error)}") from error
 
 
 def _read(dataset: str, split: str, rows: Any, columns: Columns, findings: Findings) -> _Read:
@@ -184,7 +184,7 @@ def _read(dataset: str, split: str, rows: Any, columns: Columns, findings: Findi
         images = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
         given = rows[label][:]
     except Exception as error:
-        raise DataError(f"{where}: {one_line(error)}") from error
+        raise DataError(f"{where}: {reason(error)}") from error
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else None
     if names is not None:
         labels = [None if y is None or not 0 <= y < len(names) else names[y] for y in given]

@@ -1,47 +1,42 @@
-"""How far a long read is: a bar on a terminal, a line now and then in a log, nothing for a short one."""
+"""How far a long reading has come: a bar on a terminal, else a plain line now and then; both on standard error."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-FIRST, EVERY = 5.0, 30.0  # seconds until the first line, and from one to the next
-
-
-class Advance(Protocol):
-    """Called with how much was done since the last call."""
-
-    def __call__(self, done: int) -> None: ...
+LINE_EVERY = 30.0  # seconds between lines where standard error is no terminal
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Advance]:
-    """Show how much of `total` is done, on stderr."""
-    if not sys.stderr.isatty():
-        yield _Lines(what, total)
-        return
+def progress(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    """A function that is called with how many units more are done; `total` is None where nobody knows."""
+    yield from _bar(what, total, unit) if sys.stderr.isatty() else _lines(what, total, unit)
+
+
+def _bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
+    columns = ("{task.description}", "{task.completed:,}", "{task.fields[unit]}")
+    texts = [TextColumn(column, markup=False) for column in columns]
+    with Progress(
+        texts[0], BarColumn(), *texts[1:], TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(what, total=total, unit=unit)
+        yield lambda count: bar.advance(task, count)
 
-        def advance(done: int) -> None:
-            bar.advance(task, done)
 
-        yield advance
+def _lines(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    done, last = 0, time.monotonic()
 
+    def advance(count: int) -> None:
+        nonlocal done, last
+        done += count
+        if time.monotonic() - last >= LINE_EVERY:
+            last = time.monotonic()
+            print(f"{what}: {done:,}{'' if total is None else f' of {total:,}'} {unit}", file=sys.stderr, flush=True)
 
-class _Lines:
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total, self._done = what, total, 0
-        self._next = time.monotonic() + FIRST
-
-    def __call__(self, done: int) -> None:
-        self._done += done
-        if time.monotonic() >= self._next:
-            print(f"{self._what}: {self._done} of {self._total}", file=sys.stderr, flush=True)
-            self._next = time.monotonic() + EVERY
+    yield advance

@@ -12,6 +12,7 @@ from typing import Literal
 from zfscale import installed
 from zfscale.errors import DataError, ModelError, nearest
 from zfscale.spec.directories import layout
+from zfscale.spec.formats import contradiction, table_format
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
 from zfscale.spec.sources import DomainPath, HubDataset
 from zfscale.spec.stream import DomainSpec, StreamSpec
@@ -20,6 +21,7 @@ from zfscale.spec.yaml import Place
 
 Modality = Literal["text", "images"]
 TEXT_KEYS = ("block_size", "tokens_per_domain")
+TABLE = ("jsonl", "parquet", "csv")  # formats that have columns
 IMAGE_KEYS = ("images_per_domain",)
 FASHION = ("fashion_mnist", "zalando-datasets/fashion_mnist")  # where Fashion-MNIST is had
 
@@ -83,13 +85,17 @@ def _source(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
         return [(place, f"{domain.name!r} is {kind}, other domains are {what}; allowed: one of the two")]
     at, source = (*place, "name" if domain.dataset is None else "dataset"), domain.source
     if isinstance(source, DomainPath):
-        return _files((*at, "path"), source)
+        return [*_options(at, source), *_files((*at, "path"), source)]
     if isinstance(source, HubDataset):
         return hub_dataset(at, source)
     if kind is not None:
         return []
     if source.startswith(PATH_LIKE):
-        return [(at, f"{source!r} is a path; write {{path: {source}, format: text}}, or format: imagefolder")]
+        format = table_format(source)
+        other = ", or format: imagefolder" if format is None else ""
+        return [(at, f"{source!r} is a path; write {{path: {source}, format: {format or 'text'}}}{other}")]
+    if (format := table_format(source)) is not None:
+        return [(at, f"{source!r} is the name of a file; write {{path: {source}, format: {format}}}")]
     known = TEXTS if what == "text" else CLASSES
     return [(at, problem) for problem in hub_id(source, () if "/" in source else known, "domain")]
 
@@ -109,10 +115,24 @@ def _overlap(domains: Sequence[DomainSpec], upstream: DomainSpec | None) -> list
     ]
 
 
+def _options(place: Place, source: DomainPath) -> list[Finding]:
+    """Options that the format has no use for."""
+    found: list[Finding] = []
+    if source.column is not None and source.format in ("text", "imagefolder"):
+        message = f"{source.column!r} has no effect on format: {source.format}; allowed: null, or {', '.join(TABLE)}"
+        found.append(((*place, "column"), message))
+    if source.encoding != "utf-8" and source.format in ("parquet", "imagefolder"):
+        message = f"{source.encoding!r} has no effect on format: {source.format}; allowed: utf-8"
+        found.append(((*place, "encoding"), message))
+    return found
+
+
 def _files(place: Place, source: DomainPath) -> list[Finding]:
     if source.format != "imagefolder":
-        if any(os.path.isfile(file) for file in glob.iglob(source.path, recursive=True)):
-            return []
+        files = (f for f in glob.iglob(source.path, recursive=True) if not os.path.isdir(f))
+        if (first := next(files, None)) is not None:  # the others are looked at before they are read
+            problems = ((path, contradiction(path, source.format)) for path in (source.path, first))
+            return [(place, f"{path!r} {problem}") for path, problem in problems if problem is not None][:1]
         hint = f"; it is a directory: {os.path.join(source.path, '**', '*')}?" if os.path.isdir(source.path) else ""
         return [(place, f"no file matches {source.path!r}{hint}")]
     if not Path(source.path).is_dir():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import io
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
@@ -13,7 +13,7 @@ from zfscale.spec.text import Text, UserPath
 
 def _encoding(name: str) -> str:
     try:
-        codecs.lookup(name)
+        io.TextIOWrapper(io.BytesIO(), encoding=name)  # unlike a look-up, it refuses what is none of text: base64
     except LookupError:
         raise ValueError(
             f"unknown encoding {name!r}; expected one of Python's, such as utf-8, utf-16, cp1251"

@@ -1,0 +1,167 @@
+"""What a file is, by its name and its first bytes: whether it can be the text that it is said to be."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import stat
+from typing import Any
+
+from zfscale.data.compression import codec, unpacked
+from zfscale.data.decode import Decoder
+from zfscale.errors import DataError
+from zfscale.spec.formats import contradiction
+
+PARQUET = b"PAR1"
+HEAD = 1 << 14  # bytes at the start of a file that are looked at
+TAIL = 1 << 10  # and at its end
+LONG_LINE = 1 << 20  # as far as that for the end of a first line that may be JSON
+SURE = 16  # bytes beyond ASCII that show, if they are UTF-8, that a file is
+LINES = 8  # lines that are looked at for JSON
+TEXTUAL = (b"%PDF-", b"{\\rtf", b"version https")  # what need not hold a NUL
+CONTAINERS = {  # first bytes -> what it is, and what to do
+    PARQUET: "Parquet; write format: parquet",
+    b"PK\x03\x04": "a ZIP archive; unpack it",
+    b"PK\x05\x06": "a ZIP archive; unpack it",
+    b"%PDF-": "a PDF; extract its text",
+    b"\x89PNG": "a PNG image; take it out of the glob",
+    b"\xff\xd8\xff": "a JPEG image; take it out of the glob",
+    b"GIF8": "a GIF image; take it out of the glob",
+    b"RIFF": "an image, sound or film (RIFF); take it out of the glob",
+    b"II*\0": "a TIFF image; take it out of the glob",
+    b"MM\0*": "a TIFF image; take it out of the glob",
+    b"SQLite format 3\0": "an SQLite database; export a table as CSV",
+    b"ARROW1": "Arrow IPC; convert it to Parquet",
+    b"\xff\xff\xff\xff": "an Arrow stream; convert it to Parquet",
+    b"ORC": "ORC; convert it to Parquet",
+    b"Obj\x01": "Avro; convert it to Parquet",
+    b"\x89HDF": "HDF5; export its text",
+    b"GGUF": "a GGUF model; take it out of the glob",
+    b"\x93NUMPY": "a NumPy array; take it out of the glob",
+    b"\x7fELF": "a program; take it out of the glob",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
+    b"Rar!": "a RAR archive; unpack it",
+    b"\xd0\xcf\x11\xe0": "an old Office document or Thumbs.db; take it out of the glob",
+    b"{\\rtf": "RTF; convert it to text",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself; run git lfs pull",
+}
+
+
+def irregular(file: str) -> str | None:
+    """What a path is instead of a file; None if it is one, or a directory."""
+    try:
+        mode = os.stat(file).st_mode
+    except OSError as error:
+        return f"is a link to nothing ({os.readlink(file)})" if os.path.islink(file) else f"{error.strerror}"
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
+    return next((f"is {name}, not a file" for of, name in (*kinds, (stat.S_ISBLK, "a device")) if of(mode)), None)
+
+
+def look(file: str, format: str, encoding: str) -> None:
+    """Refuse a file whose name, first or last bytes show that it is not what `format` says; an empty one passes.
+
+    Errors: DataError with the file, what it is (and the byte), and the remedy.
+    """
+    if wrong := contradiction(file, format):
+        raise DataError(f"{file}: {wrong}")
+    if format == "parquet":
+        _parquet(file)
+        return
+    size = os.path.getsize(file)
+    with unpacked(file) as stream:
+        head, plain = _head(stream), isinstance(stream, io.BufferedReader)
+    if what := container(head):
+        raise DataError(f"{file}: is {what}")
+    decoder = Decoder(file, size, encoding)
+    text = decoder.decode(head, final=len(head) < HEAD)
+    if plain and not decoder.encoding.startswith(("utf-16", "utf-32")):
+        _zeros_at_the_end(file, size)
+    if decoder.encoding != "utf-8" and _is_utf8(head):
+        raise DataError(f"{file}: is UTF-8, not {encoding}; leave encoding: out, or take the file out of the glob")
+    if format != "jsonl" and json_lines(text, len(head) < HEAD):
+        raise DataError(f"{file}: is JSON lines; write format: jsonl, and column: for the one of text")
+    if json_array(text):
+        raise DataError(f"{file}: is a JSON array; write one object a line (jq -c '.[]') and format: jsonl")
+
+
+def container(head: bytes) -> str | None:
+    """What holds other things than plain text, and what to do; None for what may be text."""
+    if head[257:262] == b"ustar":
+        return "a tar archive; unpack it"
+    if head[8:9] == b"{" and head[5:8] == b"\0\0\0":
+        return "a safetensors model; take it out of the glob"
+    if codec(head):
+        return f"compressed twice, by {codec(head)} within; unpack it"
+    for magic, what in CONTAINERS.items():
+        if head.startswith(magic) and (not magic.isascii() or magic.startswith(TEXTUAL) or b"\0" in head):
+            return what
+    return None
+
+
+def json_lines(text: str, whole: bool) -> bool:
+    """Whether each of the first lines of a text is a JSON object; its last line counts if the text is `whole`."""
+    lines = text.split("\n")
+    first = [line for line in (lines if whole else lines[:-1]) if line.strip()][:LINES]
+    return bool(first) and all(line.lstrip().startswith("{") and _is_object(line) for line in first)
+
+
+def json_array(text: str) -> bool:
+    """Whether a text starts as a JSON array of objects or of texts does."""
+    inner = text.lstrip()
+    if not inner.startswith("["):
+        return False
+    inner = inner[1:].lstrip()
+    if not inner.startswith(("{", '"')):
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(inner)
+    except (ValueError, RecursionError):
+        return False
+    return inner[end:].lstrip().startswith((",", "]"))
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _head(stream: Any) -> bytes:
+    """The first bytes; more of them where they may be the start of a long line of JSON."""
+    head = stream.read(HEAD)
+    if head.lstrip().startswith((b"{", b"[")) and b"\n" not in head.strip():
+        head += stream.read(LONG_LINE)
+    return head
+
+
+def _parquet(file: str) -> None:
+    with unpacked(file) as stream, open(file, "rb") as raw:
+        head, first = stream.read(4), raw.read(4)
+        if not first or first == head == PARQUET:
+            return
+    if head == PARQUET:
+        raise DataError(f"{file}: is a Parquet file that was compressed as a whole; unpack it")
+    raise DataError(f"{file}: is no Parquet file: it starts with {first!r}; write the format that it has")
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Whether bytes are UTF-8 beyond doubt: enough of them are no ASCII for it to be no coincidence."""
+    if sum(byte > 0x7F for byte in head) < SURE:
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _zeros_at_the_end(file: str, size: int) -> None:
+    """A file whose end was never written, as after a crash, is not read up to there first."""
+    if size > HEAD:
+        with open(file, "rb") as raw:
+            raw.seek(-TAIL, os.SEEK_END)
+            if raw.read() == bytes(TAIL):
+                raise DataError(f"{file}: the last bytes, from {size - TAIL} on, are NUL, which no text has")

@@ -1,0 +1,117 @@
+"""A user's own files as documents: plain text, or tables with a column of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from zfscale.data import sniff, text_tables
+from zfscale.data.corpus import Corpus
+from zfscale.data.file_sets import digests, matching, refuse
+from zfscale.data.notes import Notes
+from zfscale.data.text_columns import text_column
+from zfscale.data.text_files import text_files
+from zfscale.errors import DataError
+
+
+@dataclass(frozen=True)
+class UserTexts:
+    """`{path: GLOB, format: text | jsonl | parquet | csv, column: ..., encoding: ...}` of a sweep file."""
+
+    path: str
+    format: str = "text"
+    column: str | None = None
+    encoding: str = "utf-8"
+
+    @classmethod
+    def of(cls, source: Any) -> UserTexts:
+        """From a mapping, or an object with these attributes."""
+        values = source if isinstance(source, dict) else vars(source)
+        return cls(**{key: values[key] for key in cls.__dataclass_fields__ if key in values})
+
+
+def user_texts(source: UserTexts, memory: Path | None) -> Corpus:
+    """The corpus of the files, each looked at, and told from others by their contents, wherever they lie.
+
+    Args:
+        source: the user's.
+        memory: a directory where is remembered what files hold as long as they do not change.
+
+    Raises:
+        DataError: if no file matches, or with all files that cannot be what the source says.
+    """
+    found = matching(source.path)
+    schema = _Schema(source, found.files)
+
+    def check(file: str) -> None:
+        sniff.look(file, source.format, source.encoding)
+        schema.check(file)
+
+    key = hashlib.sha256(json.dumps(list(vars(source).values())).encode()).hexdigest()
+    known, problems = digests(found.files, memory / f"files-{key}.json" if memory is not None else None, check)
+    refuse([*found.problems, *problems], len(found.files) + len(found.problems))
+    return Corpus(
+        [source.format, source.column, source.encoding, known],
+        partial(_documents, found.files, source, schema),
+        tuple(found.notes),
+        sum(os.path.getsize(file) for file in found.files),
+    )
+
+
+def _documents(files: Sequence[str], source: UserTexts, schema: _Schema, notes: Notes) -> Iterator[str]:
+    for file in files:
+        if not os.path.getsize(file):
+            notes.add("empty files", file)
+    if source.format == "text":
+        return text_files(files, source.encoding, notes)
+    return text_tables.table_files(files, source.format, schema.column, source.encoding, notes)
+
+
+class _Schema:
+    """The columns of the first file that has a row, which those of the others are compared with."""
+
+    def __init__(self, source: UserTexts, files: Sequence[str]) -> None:
+        self._source, self._files = source, files
+
+    def check(self, file: str) -> None:
+        """Refuse a table whose column of text is not that of the first one.
+
+        Where the user has named no column, it was chosen by all columns, and all have to be the same.
+        """
+        if self._source.format == "text" or (found := self._read(file)) is None or self._first is None:
+            return
+        columns, column = found
+        first, others, chosen = self._first
+        free = self._source.column is not None or self._source.format == "jsonl"
+        if column != chosen or not (free or columns == others):
+            raise DataError(
+                f"{file}: has other columns ({', '.join(columns)}) than {first} ({', '.join(others)}); "
+                f"{text_tables.OPTION} names one that all have"
+            )
+
+    @property
+    def column(self) -> str:
+        """The name of the column of text."""
+        return self._first[2] if self._first is not None else self._source.column or "text"
+
+    @cached_property
+    def _first(self) -> tuple[str, list[str], str] | None:
+        for file in self._files:
+            with suppress(DataError):  # which is that file's own
+                if found := self._read(file):
+                    return file, *found
+        return None
+
+    def _read(self, file: str) -> tuple[list[str], str] | None:
+        """All columns and the one of text; None for a file without a row."""
+        columns = text_tables.columns(file, self._source.format, self._source.encoding)
+        if columns is None:
+            return None
+        return list(columns), text_column(columns, self._source.column, file, text_tables.OPTION)
