@@ -71,7 +71,7 @@ def test_a_trial_fits_the_nodes_and_nothing_is_waited_for(sweep_of, nodes, waits
 @pytest.mark.parametrize(("asked", "there", "message"), DOES_NOT)
 def test_a_trial_without_room_is_refused_on_a_cluster_of_our_own(sweep_of, nodes, asked, there, message):
     nodes(there)
-    with pytest.raises(SpecError, match=f"s.yaml: {message}$"):
+    with pytest.raises(SpecError, match=rf"s.yaml:\d+: {message}$"):
         check_resources(sweep_of(resources=asked), own=True)
 
 

@@ -21,8 +21,9 @@ from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import zfscale
-from zfscale.errors import SpecError, ZfscaleError, one_line
+from zfscale.errors import ZfscaleError, one_line
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec.names import Finding
 from zfscale.storage import Storage, storage
 from zfscale.sweep import grow
 from zfscale.sweep.hold import seen
@@ -135,23 +136,23 @@ def check_resources(sweep: Sweep, own: bool = False) -> None:
     lacking = _lacking(sweep, [node["Resources"] for node in _alive()])
     if lacking and not own and grow.can_grow():
         refused = grow.await_room(sweep.spec.resources)
-        lacking = refused and f"{lacking}; {refused}"
+        lacking = (lacking[0], f"{lacking[1]}; {refused}") if refused else None
     if lacking:
-        raise SpecError(f"{sweep.path}: {lacking}")
+        raise sweep.document.error(dict([lacking]))
 
 
-def _lacking(sweep: Sweep, nodes: list[dict[str, float]]) -> str | None:
+def _lacking(sweep: Sweep, nodes: list[dict[str, float]]) -> Finding | None:
     """What the nodes lack to have room for one trial; None if they have it."""
     asked = sweep.spec.resources
     for name, kind, amount in (("cpus", "CPU", asked.cpus), ("gpus", "GPU", asked.gpus)):
         have = max((node.get(kind, 0) for node in nodes), default=0)
         if amount > have:
             where = "there are" if len(nodes) == 1 else "the largest node has"
-            return f"resources.{name}: {amount:g} asked for each trial; {where} {have:g}"
+            return ("resources", name), f"{amount:g} asked for each trial; {where} {have:g}"
     if not any(_fits(node, sweep) for node in nodes):
-        return f"resources: no node has both {asked.cpus} cpus and {asked.gpus:g} gpus"
+        return ("resources",), f"no node has both {asked.cpus} cpus and {asked.gpus:g} gpus"
     if asked.workers > (room := sum(map(partial(_room, sweep), nodes))):
-        return f"resources.workers: {asked.workers} for each trial; there is room for {room}"
+        return ("resources", "workers"), f"{asked.workers} for each trial; there is room for {room}"
     return None
 
 
