@@ -41,8 +41,8 @@ def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[Path]:
     Errors: ZfscaleError if there is no such cluster, or it cannot be joined.
     """
     with private_directory() as place:
-        _connect(address, specs, place)
         try:
+            _connect(address, specs, place)
             yield place
         finally:
             ray.shutdown()
