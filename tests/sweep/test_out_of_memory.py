@@ -29,6 +29,7 @@ def loss(logits, labels):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_trial_is_a_failed_one_and_the_others_run(tmp_path, tiny_vit, image_folder):
     (tmp_path / "mine.py").write_text(OBJECTIVE)
     blocks = {
@@ -44,7 +45,7 @@ def test_the_trial_is_a_failed_one_and_the_others_run(tmp_path, tiny_vit, image_
     where = {"cwd": tmp_path, "env": {**os.environ, **settings, "PYTHONPATH": path}, "text": True}
     command = [sys.executable, "-m", "zfscale", "run", str(file)]
 
-    done = subprocess.run(command, **where, capture_output=True, timeout=280)
+    done = subprocess.run(command, **where, capture_output=True, timeout=500)
     assert done.returncode == 1, done.stderr
     assert "2 trials finished, 1 failed" in done.stdout
     assert "Traceback" not in done.stderr
@@ -57,7 +58,7 @@ def test_the_trial_is_a_failed_one_and_the_others_run(tmp_path, tiny_vit, image_
     assert "micro_batch_size" in remedy
     assert "resources.max_concurrent" in remedy
 
-    again = subprocess.run(command, **where, capture_output=True, timeout=280)
+    again = subprocess.run(command, **where, capture_output=True, timeout=500)
     assert again.returncode == 1, again.stderr
     counts = ds.dataset(trials).to_table(columns=["train.batch_size", "attempts"]).to_pylist()
     assert {row["train.batch_size"]: row["attempts"] for row in counts} == {

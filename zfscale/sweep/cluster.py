@@ -115,7 +115,7 @@ def code(specs: Iterable[TrialSpec]) -> list[str]:
     for name in sorted({module.partition(".")[0] for module in modules}):
         module = importlib.util.find_spec(name)
         if module is not None and (place := _source(module)) is not None:
-            found.append(place)
+            found.append(os.path.abspath(place))
     return found
 
 
