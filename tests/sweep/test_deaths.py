@@ -69,11 +69,51 @@ def test_a_trial_that_no_worker_took_is_left_to_the_next_run(sweep, given_up, ca
     assert "no worker could start it: ActorDiedError: node lost" in capsys.readouterr().err
 
 
+def killed_for_memory(given_up, tmp_path, last):
+    """Tune's file after a worker died of memory, and then of `last`."""
+    memory = "Ray killed the worker because its node ran out of memory\n0.97"
+    failures = [memory, memory if last == "memory" else "ActorDiedError"]
+    text = "".join(f"Failure # {i} (occurred at noon)\n{failure}\n" for i, failure in enumerate(failures, 1))
+    (tmp_path / "error.txt").write_text(text)
+
+
+def test_a_trial_whose_worker_was_killed_for_memory_is_a_failed_one_with_a_remedy(sweep, given_up, tmp_path):
+    deaths = RecordDeaths(sweep)
+    start(deaths, sweep, given_up, 3)
+    killed_for_memory(given_up, tmp_path, "memory")
+    deaths.on_trial_error(0, [], given_up)
+    (row,) = rows(root(sweep), "trials", ["status", "error"]).to_pylist()
+    assert row["status"] == "failed"
+    assert row["error"].splitlines()[-1].startswith("out of memory: the worker died 4 times")
+    assert "train.micro_batch_size" in row["error"]
+    assert row["error"].count("0.97") == 1  # of the last time alone
+
+
+def test_only_the_last_death_counts(sweep, given_up, tmp_path):
+    deaths = RecordDeaths(sweep)
+    start(deaths, sweep, given_up, 3)
+    killed_for_memory(given_up, tmp_path, "node")
+    deaths.on_trial_error(0, [], given_up)
+    assert statuses(root(sweep)) == {}
+
+
+def test_a_row_that_cannot_be_written_now_is_left_to_the_next_run(sweep, given_up, monkeypatch, capsys):
+    def full(*_words):
+        raise OSError(28, "No space left on device")
+
+    deaths = RecordDeaths(sweep)
+    for _ in range(2):
+        start(deaths, sweep, given_up, 0)
+    monkeypatch.setattr("zfscale.sweep.deaths.record_failure", full)
+    deaths.on_trial_error(0, [], given_up)
+    assert "its failure was not recorded: [Errno 28] No space left on device" in capsys.readouterr().err
+
+
 @pytest.fixture
 def team(monkeypatch):
     """A team without ranks; `answers` are what the others say, an exception being their death."""
     made = Team.__new__(Team)
-    made.others, made._lost, made._failure = [], False, None
+    made.others, made._lost, made._failure = [], None, None
     monkeypatch.setattr(ranks, "LAST_WORDS", 0.2)
     monkeypatch.setattr(ranks, "ECHO", 0.0)
     monkeypatch.setattr(ranks.ray, "wait", lambda waiting, **_: (waiting[:1], waiting[1:]))
@@ -88,6 +128,7 @@ def say(answer):
 
 
 DEATH = ranks.ray.exceptions.RayError("gone")
+NO_MEMORY = ranks.ray.exceptions.OutOfMemoryError("0.97 of the memory")
 
 
 @pytest.mark.parametrize(("answer", "told"), [("why", ["another rank failed:\nwhy"]), (DEATH, [])])
@@ -118,3 +159,10 @@ def test_what_happens_to_a_rank_at_the_end_is_told(team, answer, error):
         pass
     with pytest.raises(error), team.running("", [], record=pytest.fail):
         raise RuntimeError("connection closed by peer")
+
+
+def test_a_rank_killed_for_memory_is_told_as_such(team):
+    team.others = [SimpleNamespace(run=SimpleNamespace(remote=lambda *_: NO_MEMORY))]
+    team._kill = lambda: None
+    with pytest.raises(RankLost, match=f"{ranks.NO_MEMORY}\n0.97"), team.running("", [], record=pytest.fail):
+        pass

@@ -16,8 +16,10 @@ from zfscale import spec
 from zfscale.errors import SpecError, ZfscaleError
 from zfscale.storage import storage
 from zfscale.sweep import cluster, grow, worker
-from zfscale.sweep.cluster import answers, check_resources, code, look_around, where
+from zfscale.sweep.cluster import ModulePath, answers, check_resources, code, look_around, where
 from zfscale.sweep.hold import held
+
+NOWHERE = ModulePath([], [])
 
 
 @pytest.fixture
@@ -178,17 +180,19 @@ def test_nodes_are_sent_the_package_and_the_user_s_own_modules(sweep_of, tmp_pat
 
 def test_a_node_that_sees_the_results_and_the_objectives_has_no_complaint(tmp_path):
     with held(storage(tmp_path, "s")) as run:
-        assert look_around(str(tmp_path), "s", run, [], ["cross_entropy", "math:hypot"]) is None
+        assert look_around(str(tmp_path), "s", run, NOWHERE, ["cross_entropy", "math:hypot"]) is None
 
 
 def test_a_node_that_does_not_see_the_results_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "seen", lambda there, run: bool(there.read(".lock")))
     (tmp_path / "s").mkdir()
-    assert "is not shared: it must be a directory that all nodes see" in look_around(str(tmp_path), "s", "run", [], [])
+    assert "is not shared: it must be a directory that all nodes see" in look_around(
+        str(tmp_path), "s", "run", NOWHERE, []
+    )
 
 
 def test_a_node_that_cannot_import_an_objective_says_so(tmp_path):
-    assert "No module named 'nowhere'" in look_around(str(tmp_path), "s", "run", [], ["nowhere:loss"])
+    assert "No module named 'nowhere'" in look_around(str(tmp_path), "s", "run", NOWHERE, ["nowhere:loss"])
 
 
 def test_a_relative_place_of_results_is_made_absolute(sweep_of, tmp_path, monkeypatch):

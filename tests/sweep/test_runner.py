@@ -161,7 +161,8 @@ def test_a_failing_trial_is_recorded_and_the_file_can_grow(tmp_path, tiny_vit, i
     blocks = {"method": {"name": "finetune"}, "optimizer": {"name": "fo-sgd"}, "train": {"epochs": 4, "batch_size": 8}}
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **blocks, space=space)
     first = run(file)
-    assert first.returncode == 0, first.stderr
+    assert first.returncode == 1, first.stderr
+    assert "failed: 1 of 2 trials" in first.stderr
     results = tmp_path / "results" / "small"
     rows = {row["optimizer.lr"]: row for row in ds.dataset(results / "trials").to_table().to_pylist()}
     assert rows[1e-3]["status"] == "finished"

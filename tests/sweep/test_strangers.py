@@ -22,6 +22,8 @@ import pytest
 
 from tests.conftest import sweep_file
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 TRAPS = ["wandb", "yaml", "torch", "numpy", "datasets", "transformers", "deepspeed", "ray", "pyarrow", "rich", "jax"]
 TRAP = "open({marker!r}, 'a').write(__name__ + '\\n')\n"
 OBJECTIVE = """
@@ -99,7 +101,7 @@ class Done:
     marker: Path
 
     def again(self, *more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self.process.args, *more], **self.where, timeout=120)
+        return subprocess.run([*self.process.args, *more], **self.where, timeout=200)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +133,7 @@ def done(tmp_path_factory, tiny_vit, image_folder) -> Iterator[Done]:
         watch = Watch(process.pid, [home, deep])
         watch.start()
         try:
-            out, err = process.communicate(timeout=240)
+            out, err = process.communicate(timeout=500)
         finally:
             process.kill()
             watch.stop()
@@ -139,7 +141,6 @@ def done(tmp_path_factory, tiny_vit, image_folder) -> Iterator[Done]:
         yield Done(ended, watch, where, deep, marker)
 
 
-@pytest.mark.slow
 def test_the_sweep_runs_and_its_code_says_that_a_trial_failed(done):
     assert "1 trial finished, 1 failed" in done.process.stdout, done.process
     assert done.process.returncode == 1
@@ -150,7 +151,6 @@ def test_the_sweep_runs_and_its_code_says_that_a_trial_failed(done):
     assert done.again("--exit-zero").returncode == 0
 
 
-@pytest.mark.slow
 def test_no_file_and_no_command_line_holds_a_secret(done):
     files = done.watch.files
     assert any(path.name == "runtime_env_agent.log" for path in files), "Ray's logs were not looked at"
@@ -159,13 +159,11 @@ def test_no_file_and_no_command_line_holds_a_secret(done):
     assert done.watch.told == set()
 
 
-@pytest.mark.slow
 def test_ray_s_directory_is_private_and_gone(done):
     assert list(done.watch.private.values()) == [0o700]
     assert not [place for place in done.watch.private if place.exists()]
     assert not list(done.temporary.glob("z*"))
 
 
-@pytest.mark.slow
 def test_no_module_of_the_working_directory_is_run_but_the_objective(done):
     assert not done.marker.exists(), done.marker.read_text()

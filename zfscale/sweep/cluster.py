@@ -42,8 +42,8 @@ def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[Path]:
     Errors: ZfscaleError if there is no such cluster, or it cannot be joined.
     """
     with private_directory() as place:
-        _connect(address, specs, place)
         try:
+            _connect(address, specs, place)
             yield place
         finally:
             ray.shutdown()
@@ -116,7 +116,7 @@ def code(specs: Iterable[TrialSpec]) -> list[str]:
     for name in sorted({module.partition(".")[0] for module in modules}):
         module = importlib.util.find_spec(name)
         if module is not None and (place := _source(module)) is not None:
-            found.append(place)
+            found.append(os.path.abspath(place))
     return found
 
 

@@ -38,12 +38,12 @@ def private_directory() -> Iterator[Path]:
     for stale in parent.glob(f"{PREFIX}*"):
         _remove_if_dead(stale)
     place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    with open(place / OWNER, "w") as owner:
-        fcntl.flock(owner, fcntl.LOCK_EX)
-        try:
+    try:
+        with open(place / OWNER, "w") as owner:
+            fcntl.flock(owner, fcntl.LOCK_EX)
             yield place
-        finally:
-            _remove(place)
+    finally:
+        _remove(place)
 
 
 def _parent() -> Path:

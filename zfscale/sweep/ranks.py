@@ -19,10 +19,11 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from zfscale.errors import ZfscaleError
+from zfscale.errors import ZfscaleError, one_line
 from zfscale.garbage import Settled
 from zfscale.spec import ResourcesSpec, TrialSpec
 from zfscale.sweep.inputs import data_key, model_key
+from zfscale.sweep.tune_fixes import NO_MEMORY
 from zfscale.zo.ledger import Entry
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Team:
         joined = [other.join.remote(host, store.port, i, workers) for i, other in enumerate(self.others, start=1)]
         join(host, store.port, 0, workers, store)
         ray.get(joined)
-        self._lost = False
+        self._lost: str | None = None
         self._failure: str | None = None
 
     @contextmanager
@@ -136,15 +137,15 @@ class Team:
             lost, failure = self._lost, self._failure  # before they are ended, which looks like a loss
             over.set()
             self._kill()
-            if lost:
-                raise RankLost("a rank died") from error
+            if lost is not None:
+                raise RankLost(f"a rank died: {lost}") from error
             if failure is not None:
                 raise ZfscaleError(f"another rank failed:\n{failure}") from error
             raise
         noticed.set()  # rank 0 waits for nobody any more
         watch.join()
-        if self._lost:
-            raise RankLost("a rank died at the end of the trial")
+        if self._lost is not None:
+            raise RankLost(f"a rank died at the end of the trial: {self._lost}")
         if self._failure is not None:
             raise ZfscaleError(f"another rank failed at the end of the trial:\n{self._failure}")
 
@@ -158,11 +159,11 @@ class Team:
             self._hear(ready)
             if self._failure is not None and waiting:  # it may be the echo of another's death
                 self._hear(ray.wait(waiting, num_returns=len(waiting), timeout=ECHO)[0])
-            if self._lost or self._failure is not None:
+            if self._lost is not None or self._failure is not None:
                 self._kill()
                 if not noticed.wait(LAST_WORDS):  # rank 0 waits in a collective that will not end
                     try:
-                        if self._failure is not None and not self._lost:
+                        if self._failure is not None and self._lost is None:
                             record(f"another rank failed:\n{self._failure}")
                     finally:
                         os._exit(1)
@@ -172,8 +173,10 @@ class Team:
         for answer in answers:
             try:
                 self._failure = ray.get(answer) or self._failure
-            except ray.exceptions.RayError:
-                self._lost = True
+            except ray.exceptions.OutOfMemoryError as error:
+                self._lost = f"{NO_MEMORY}\n{error}"
+            except ray.exceptions.RayError as error:
+                self._lost = self._lost or one_line(error)
 
     def _kill(self) -> None:
         for other in self.others:

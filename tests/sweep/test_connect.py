@@ -1,0 +1,50 @@
+"""How Ray is started: in a private directory, away from the user's own, and what is said if it does not start."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import zfscale
+from zfscale.errors import ZfscaleError
+from zfscale.sweep import cluster
+from zfscale.sweep.cluster import connected
+
+
+@pytest.fixture
+def temporary(monkeypatch, tmp_path):
+    """The directory for temporary files; the working directory is another."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        monkeypatch.setenv("RAY_TMPDIR", place)
+        yield Path(place)
+
+
+def test_why_ray_does_not_start_is_one_line_with_the_whole_reason(temporary, tmp_path, monkeypatch):
+    def init(**_options):
+        raise RuntimeError("Failed to start the node.\n\n  raylet: no space left in /dev/shm\n")
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    reason = "^--address local: Failed to start the node. raylet: no space left in /dev/shm$"
+    with pytest.raises(ZfscaleError, match=reason), connected("local", []):
+        pass
+    assert os.getcwd() == str(tmp_path)
+    assert list(temporary.iterdir()) == []
+
+
+def test_workers_of_a_cluster_of_our_own_find_this_package_and_nothing_of_the_users(temporary, tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(cluster.ray, "init", lambda **options: seen.update(options, here=Path.cwd(), has=os.listdir()))
+    with connected("local", []) as place:
+        assert place.parent == temporary
+        assert seen["here"].is_relative_to(place)  # Ray puts it first on the workers' path
+        assert seen["has"] == ["zfscale"]
+        assert (seen["here"] / "zfscale").samefile(Path(zfscale.__file__).parent)
+        assert Path(seen["_temp_dir"]).is_relative_to(place)
+        assert os.getcwd() == str(tmp_path)
+    assert list(temporary.iterdir()) == []

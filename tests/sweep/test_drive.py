@@ -1,0 +1,70 @@
+"""What ends Ray Tune is told in a line, and what is left comes back. No Ray runs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ray.exceptions import RayError
+
+from tests.conftest import sweep_file
+from zfscale import spec
+from zfscale.records import Outcome
+from zfscale.sinks.parquet import ParquetSink
+from zfscale.sweep import runner
+from zfscale.sweep.cluster import module_path
+from zfscale.sweep.runner import drive
+from zfscale.sweep.todo import root
+
+
+@pytest.fixture
+def sweep(tmp_path, tiny_vit, image_folder, monkeypatch):
+    for name in ("check_resources", "check_nodes"):
+        monkeypatch.setattr(runner, name, lambda *_: None)
+    return spec.load(sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder))
+
+
+class Tuner:
+    """Runs the first trial, then fails."""
+
+    def __init__(self, sweep, error):
+        self.sweep, self.error = sweep, error
+
+    def fit(self):
+        one = self.sweep.trials[0]
+        ParquetSink(root(self.sweep), one.trial_id, one.to_json(), one.leaves()).close(Outcome("finished", 0.5, 0.4))
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (RayError("the cluster\n\nis gone"), "the cluster is gone"),
+        (RuntimeError("Caught unexpected exception"), "Caught unexpected exception"),
+    ],
+)
+def test_an_error_of_tune_is_a_line_and_the_rest_is_left(sweep, tmp_path, monkeypatch, capsys, error, told):
+    monkeypatch.setattr(runner, "_tuner", lambda *_: Tuner(sweep, error))
+    left = drive(sweep, sweep.trials, {}, "me", tmp_path)
+    assert left == list(sweep.trials[1:])
+    err = capsys.readouterr().err
+    assert f"Ray Tune has ended: {told}\n" in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_is_no_error_of_tune(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_tuner", lambda *_: Tuner(sweep, KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        drive(sweep, sweep.trials, {}, "me", tmp_path)
+
+
+@pytest.mark.parametrize(("objective", "own"), [("mine:loss", True), ("cross_entropy", False)])
+def test_workers_look_in_the_working_directory_for_an_objective_only(tmp_path, monkeypatch, sweep, objective, own):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend("")
+    one = sweep.trials[0]
+    path = module_path([one.model_copy(update={"train": one.train.model_copy(update={"objective": objective})})])
+    assert not {"", os.getcwd()} & set(path.libraries)
+    assert path.own == ([os.getcwd()] if own else [])

@@ -1,0 +1,53 @@
+"""What of Ray Tune is otherwise while a sweep runs, and only then."""
+
+from __future__ import annotations
+
+import logging
+import os
+from types import SimpleNamespace
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune.execution import class_cache, tune_controller
+
+from zfscale.redact import NAMES
+from zfscale.sweep.tune_fixes import LOGGERS, NO_MEMORY, ActorManager, tune_fixes
+
+
+def state():
+    levels = [logging.getLogger(name).level for name in LOGGERS]
+    return class_cache.ENV_VARS_TO_PROPAGATE, tune_controller.RayActorManager, levels
+
+
+def test_no_credential_is_in_a_workers_runtime_environment(monkeypatch):
+    given = {}
+    monkeypatch.setattr(ray, "remote", lambda runtime_env: given.update(runtime_env) or (lambda cls: cls))
+    for name in class_cache.ENV_VARS_TO_PROPAGATE:
+        monkeypatch.setitem(os.environ, name, "1")
+    class_cache._ActorClassCache().get(int)
+    assert any(NAMES.search(name) for name in given["env_vars"])  # Tune's own way: else this file can go
+    with tune_fixes():
+        class_cache._ActorClassCache().get(int)
+    assert given["env_vars"]
+    assert not [name for name in given["env_vars"] if NAMES.search(name) or name.startswith("AWS")]
+
+
+def test_a_worker_killed_for_memory_is_a_dead_one(monkeypatch):
+    heard = []
+    actor = SimpleNamespace(actor_id=1, _on_error=lambda _actor, error: heard.append(error))
+    task = SimpleNamespace(_tracked_actor=actor, _on_error=lambda _actor, error: heard.append(error))
+    manager = ActorManager.__new__(ActorManager)
+    manager._failed_actor_ids = set()
+    monkeypatch.setattr(manager, "_cleanup_actor", lambda tracked_actor: None, raising=False)
+    manager._actor_task_failed(task, OutOfMemoryError("0.97 of the memory"))
+    manager._actor_start_failed(actor, OutOfMemoryError("0.97 of the memory"))
+    assert [type(error) for error in heard] == [RayActorError] * 3
+    assert {str(error) for error in heard} == {f"{NO_MEMORY}\n0.97 of the memory"}
+    assert manager._failed_actor_ids == {1}
+
+
+def test_afterwards_all_is_as_it_was():
+    before = state()
+    with tune_fixes():
+        assert state() != before
+    assert state() == before
