@@ -12,6 +12,7 @@ import ray
 from ray import tune
 
 from zfscale.errors import SpecError
+from zfscale.redact import redact
 from zfscale.sinks.parquet import TABLES
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
@@ -50,7 +51,8 @@ class RecordDeaths(tune.Callback):
         if spec.trial_id in statuses(root):
             return
         if trial.trial_id not in self.reached:
-            print(f"trial {spec.trial_id}: no worker could start it: {told.rpartition(chr(10))[2]}", file=sys.stderr)
+            reason = redact(told.rpartition(chr(10))[2])
+            print(f"trial {spec.trial_id}: no worker could start it: {reason}", file=sys.stderr)
         elif progress(root, spec.trial_id) > self.reached[trial.trial_id]:
             print(f"trial {spec.trial_id}: its workers died {RETRIES + 1} times; it goes on next time", file=sys.stderr)
         else:
