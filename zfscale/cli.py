@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zfscale import __version__
 from zfscale.errors import ZfscaleError, nearest
+from zfscale.redact import redact
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -193,13 +194,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(args.command(args))
     except ZfscaleError as error:
-        print(error, file=sys.stderr)
+        print(redact(str(error)), file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         sys.stdout = None
         return 0
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
+        print(redact(f"{error.filename}: {error.strerror}" if error.filename else str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

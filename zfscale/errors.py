@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from zfscale.redact import redact
+
 
 class ZfscaleError(ValueError):
     """Base of every error whose message is meant for the user, who sees it without a traceback."""
@@ -42,12 +44,12 @@ def one_line(error: BaseException, limit: int = 500) -> str:
     r"""The whole message of another library's error on one line, at most `limit` characters of it.
 
     An error without a message is its type's name, followed by the error that caused it. What a user cannot read, such
-    as control characters and addresses of objects, is left out.
+    as control characters and addresses of objects, is left out; so are secrets, before a cut hides their shape.
 
     >>> one_line(RuntimeError("cannot read:\n\n  a.bin"))
     'cannot read: a.bin'
     """
-    text = " ".join(_printable(str(error)).split())
+    text = redact(" ".join(_printable(str(error)).split()))
     name = type(error).__name__
     if isinstance(error, KeyError):  # its message is the key alone
         text = f"{name} {text}"

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from zfscale.errors import nearest
+from zfscale.redact import looks_secret
 
 SCHEMES = ("file", "gs", "s3")  # of output.dir, where it is a URL
-# user:password@host, and the tokens of Hugging Face, GitHub and AWS, which say what they are
-SECRET = re.compile(
-    r"://[^/\s]*@|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_\w{30,}|\b(AKIA|ASIA)[A-Z0-9]{16}\b"
-)
 
 
 def no_secret(text: str) -> str:
     """The text as it is; ValueError, which does not repeat it, if it looks like a credential."""
-    if SECRET.search(text):
+    if looks_secret(text):
         raise ValueError("holds a credential, and would be copied to tables and logs; put it into the environment")
     return text
 

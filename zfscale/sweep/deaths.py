@@ -10,6 +10,7 @@ from typing import Any
 from ray import tune
 
 from zfscale.errors import one_line
+from zfscale.redact import redact
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Place, storage
@@ -58,7 +59,8 @@ class RecordDeaths(tune.Callback):
         if ended(root, spec.trial_id) is not None:
             return
         if trial.trial_id not in self.reached:
-            print(f"trial {spec.trial_id}: no worker could start it: {last.rpartition(chr(10))[2]}", file=sys.stderr)
+            reason = redact(last.rpartition("\n")[2])
+            print(f"trial {spec.trial_id}: no worker could start it: {reason}", file=sys.stderr)
         elif NO_MEMORY in last:
             self._record(spec, f"{last}\n{REMEDY}")
         elif progress(root, spec.trial_id) > self.reached[trial.trial_id]:

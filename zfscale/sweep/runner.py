@@ -10,7 +10,6 @@ import ray
 from ray import tune
 
 from zfscale.errors import one_line
-from zfscale.redact import redact
 from zfscale.sinks.parquet import TABLES
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
@@ -66,7 +65,7 @@ def drive(
         with Progress(sweep, there) as display, tune_fixes():
             _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), display], place / "tune").fit()
     except Exception as error:
-        print(f"Ray Tune has ended: {redact(one_line(error))}", file=sys.stderr)
+        print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
         there.clear()
     return missing(sweep)
