@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -67,8 +68,6 @@ def _cached(name: str, train: Part, test: Part, size: int) -> tuple[np.ndarray, 
 
 
 def _write(room: Path, name: str, train: Part, test: Part, size: int) -> None:
-    import json
-
     number = 0
 
     def new_file() -> IO[bytes]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Protocol
 
 FIRST, EVERY = 5.0, 30.0  # seconds until the first line, and from one to the next
@@ -38,10 +38,10 @@ def progress(what: str, total: int) -> Iterator[Advance]:
 class _Lines:
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
-        self._next = time.monotonic() + FIRST
+        self._next = monotonic() + FIRST
 
     def __call__(self, done: int) -> None:
         self._done += done
-        if time.monotonic() >= self._next:
+        if monotonic() >= self._next:
             print(f"{self._what}: {self._done} of {self._total}", file=sys.stderr, flush=True)
-            self._next = time.monotonic() + EVERY
+            self._next = monotonic() + EVERY

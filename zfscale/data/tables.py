@@ -1,7 +1,7 @@
 """A table of image files and labels, as competitions and data papers ship them: CSV, TSV, or text with spaces.
 
-The table has a header unless a cell of its first line is the name of an image file. Columns are found by their usual
-names, or given by name or, without a header, by number from 1.
+The table has a header unless a cell of its first line is a file, or has the suffix of an image. Columns are found by
+their usual names, or given by name or, without a header, by number from 1.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zfscale.data.findings import Findings
+from zfscale.data.image_formats import READABLE
 from zfscale.data.labels import class_names, numbered
 from zfscale.data.listing import Files, Listing, Part
 from zfscale.errors import DataError, nearest
@@ -134,7 +135,7 @@ def _header(first: Row, columns: Columns, found: _Finder) -> list[str] | None:
     given = [name for name in (columns.image, columns.label, columns.split) if name is not None]
     if given and all(name.isdigit() and name not in cells for name in given):
         return None
-    if not given and any(found.find(cell) for cell in cells):
+    if not given and any(Path(cell).suffix.lower() in READABLE or found.find(cell) for cell in cells):
         return None
     return cells
 

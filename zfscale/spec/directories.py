@@ -33,6 +33,11 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK
 
 
+def is_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a directory or a link to one; a link that leads in a circle is none."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
 def layout(root: Path) -> Layout:
     """The splits and classes of the image folder `root`.
 
@@ -96,7 +101,7 @@ def _directories(root: Path) -> list[str]:
     """Names of the directories in `root`, sorted."""
     try:
         with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if not is_junk(entry.name) and entry.is_dir())
+            return sorted(entry.name for entry in entries if not is_junk(entry.name) and is_directory(entry))
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{shown(root)}: {what.lower()}; expected a directory, one subdirectory per class") from error
@@ -109,7 +114,7 @@ def _only_directories(root: Path) -> bool:
         with os.scandir(root) as entries:
             for entry in entries:
                 if not is_junk(entry.name):
-                    if not entry.is_dir():
+                    if not is_directory(entry):
                         return False
                     found = True
     except OSError as error:
