@@ -10,7 +10,6 @@ import pytest
 
 from tests.data.pictures_as import encoded, noise
 from tests.data.test_images_folders import folder, layout, refused, write
-from zfscale.data.findings import Findings
 from zfscale.data.images import DATASETS, FASHION_MNIST_DIR, ImageData, load
 from zfscale.data.overlap import digests, say_shared_domains
 
@@ -61,15 +60,14 @@ def test_images_with_two_labels_are_counted(tmp_path: Path, caplog: pytest.LogCa
     assert "2 images of a split equal another of a different class" in caplog.text
 
 
-def test_domains_that_share_images_are_told() -> None:
+def test_domains_that_share_images_are_told(caplog: pytest.LogCaptureFixture) -> None:
     def domain(train: range, test: range) -> ImageData:
         x, y = (np.stack([noise(i).transpose(2, 0, 1) for i in part]) for part in (train, test))
         return ImageData(x, np.zeros(len(x), np.int64), y, np.zeros(len(y), np.int64), ("a",))
 
-    findings = Findings("domains")
     domains = [("one", domain(range(4), range(4, 6))), ("two", domain(range(4, 8), range(8, 9)))]
-    say_shared_domains(domains, findings)
-    assert findings.lines == ["2 of 4 training images of domain 'two' are held-out images of 'one'"]
-    findings = Findings("domains")
-    say_shared_domains(domains[:1], findings)
-    assert findings.lines == []
+    say_shared_domains(domains[:1])
+    assert not caplog.records
+    say_shared_domains(domains)
+    line = "dataset two: 2 of 4 training images are held-out images of the domain 'one'"
+    assert [record.getMessage() for record in caplog.records] == [line]

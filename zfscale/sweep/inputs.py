@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from zfscale.data.images import ImageData, load
+from zfscale.data.overlap import say_shared_domains
 from zfscale.data.text import load_domain
 from zfscale.errors import ModelError, SpecError
 from zfscale.methods import objective
@@ -143,8 +144,13 @@ def _images(stream: StreamSpec, base: MaskedImageBase) -> Domains:
     patches = Patches(c.image_size, c.num_channels, c.patch_size, base.hidden)
     assert stream.domains is not None
 
+    loaded: list[tuple[str, ImageData]] = []
+
     def read(domain: DomainSpec, images: int | None) -> DomainTask:
-        return image_domain(domain.name, load(domain.source, c.image_size), patches, images, stream.held_out_images)
+        loaded.append((domain.name, load(domain.source, c.image_size)))
+        return image_domain(*loaded[-1], patches, images, stream.held_out_images)
 
     tasks = [read(domain, stream.images_per_domain) for domain in stream.domains]
-    return Domains(tasks, None if stream.upstream is None else read(stream.upstream, 1))
+    upstream = None if stream.upstream is None else read(stream.upstream, 1)
+    say_shared_domains(loaded)
+    return Domains(tasks, upstream)
