@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tests.troubles import assert_told
 from zfscale.data import decoding, image_cache
 from zfscale.data import progress as module
 from zfscale.data.images import ImageData
+from zfscale.data.pixels import decode
 from zfscale.data.progress import progress
 from zfscale.errors import DataError
 
@@ -68,6 +70,18 @@ def test_a_changed_file_is_noticed(cache: Path, pictures: Path) -> None:
     after = folder(pictures)
     assert not same(before, after)
     assert any(np.array_equal(x, noise(99).transpose(2, 0, 1)) for x in [*after.train_x, *after.test_x])
+
+
+def test_a_file_that_changes_while_it_is_read(cache: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changing(raw: bytes, where: str) -> tuple[Any, bool]:
+        (pictures / "a" / "2.png").write_bytes(encoded(noise(99)))
+        return decode(raw, where)
+
+    monkeypatch.setattr(decoding, "decode", changing)
+    with pytest.raises(DataError) as caught:
+        folder(pictures)
+    assert_told(caught.value, str(pictures), "images changed while they were read; run the same command again")
+    assert not list(cache.iterdir())
 
 
 def test_findings_are_said_again(cache: Path, pictures: Path, caplog: pytest.LogCaptureFixture) -> None:

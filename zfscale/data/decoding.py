@@ -57,11 +57,14 @@ def decoded(listing: Listing, size: int, findings: Findings) -> ImageData:
 
 def _cached(name: str, train: Part, test: Part, size: int) -> tuple[np.ndarray, dict[str, Any]]:
     """What `_fill` makes of the images, from the cache, where it is put if it is not there."""
-    entry = image_cache.default_cache() / _key(name, train, test, size)
+    key = _key(name, train, test, size)
+    entry = image_cache.default_cache() / key
     found = image_cache.read(entry)
     if found is None:
         with image_cache.aside(entry) as room:
             _write(room, name, train, test, size)
+            if _key(name, train, test, size) != key:
+                raise DataError(f"{name}: images changed while they were read; run the same command again")
         found = image_cache.read(entry)
         assert found is not None
     return found

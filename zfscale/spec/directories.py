@@ -70,8 +70,9 @@ def assert_same(a: Iterable[str], b: Iterable[str], where_a: str, where_b: str) 
 
 
 def shown(path: Path | str) -> str:
-    """A path as text that any terminal prints, in one line."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace").encode("unicode_escape").decode().replace("\\\\", "\\")
+    """A path as text of one line, with escapes for what cannot be printed."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _splits(root: Path, names: list[str]) -> list[str]:
@@ -88,7 +89,9 @@ def _splits(root: Path, names: list[str]) -> list[str]:
 def _classes(root: Path) -> tuple[str, ...]:
     names = _directories(root)
     if not names:
-        raise DataError(f"{shown(root)}: no class subdirectories; {EXPECTED}")
+        raise DataError(
+            f"{shown(root)}: no class subdirectories; {EXPECTED}; a table of files and labels is format: csv"
+        )
     deep = [name for name in names if _only_directories(root / name)]
     if deep:
         what = f"{_first([repr(name) for name in deep])} {'holds' if len(deep) == 1 else 'hold'} only directories"
