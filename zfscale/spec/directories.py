@@ -14,6 +14,7 @@ from zfscale.errors import DataError
 from zfscale.spec.splits import choose, role
 
 EXPECTED = "expected are ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
+TABLE = "a table of files and labels is format: csv"
 JUNK = {"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found"}
 RENAME = "rename or move one of them"
 
