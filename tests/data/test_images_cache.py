@@ -88,6 +88,7 @@ def test_findings_are_said_again(cache: Path, pictures: Path, caplog: pytest.Log
     write(pictures, *(f"b/{i}.png" for i in range(5, 10)))
     for i in range(10):
         (pictures / "b" / f"{i}.png").write_bytes(encoded(noise(i // 2)))
+    (pictures / "a" / "0.png").write_bytes(encoded(noise(1, channels=1).astype(np.uint16) * 16))
     seen = []
     for _ in range(2):
         caplog.clear()
@@ -95,6 +96,8 @@ def test_findings_are_said_again(cache: Path, pictures: Path, caplog: pytest.Log
         seen.append(caplog.text)
         assert not {x.tobytes() for x in data.train_x} & {x.tobytes() for x in data.test_x}
     assert "training images are also test images; they are left out of training" in seen[0]
+    assert "1 16-bit images are nearly black: they use less than 1/16 of their range" in seen[0]
+    assert f"(first: {pictures}/a/0.png)" in seen[0]
     assert seen[0] == seen[1]
 
 

@@ -17,7 +17,7 @@ from zfscale.data import image_cache
 from zfscale.data.findings import Findings, listed
 from zfscale.data.image_data import ImageData, check_labels, check_shared
 from zfscale.data.listing import Listing, Part
-from zfscale.data.overlap import digests, overlap
+from zfscale.data.overlap import Overlap, digests, overlap
 from zfscale.data.pixels import decode, fitted
 from zfscale.data.progress import progress
 from zfscale.data.stack import Stack
@@ -47,9 +47,12 @@ def decoded(listing: Listing, size: int, findings: Findings) -> ImageData:
         x = np.load(stack.file)
     else:
         x, facts = _cached(name, train, test, size)
-    findings.note(*facts["notes"])
     shared = np.zeros(len(train), dtype=bool)
     shared[facts["shared"]] = True
+    Overlap(shared, facts["ambiguous"]).say(findings)
+    for row in facts["black"]:
+        part, i = (train, row) if row < len(train) else (test, row - len(train))
+        findings.count(BLACK, part.images.where(i))
     check_shared(name, shared, train.labels, listing.classes)
     end = int((~shared).sum())
     return ImageData(x[:end], train.labels[~shared], x[end:], test.labels, listing.classes)
@@ -87,29 +90,29 @@ def _write(room: Path, name: str, train: Part, test: Part, size: int) -> None:
 
 
 def _fill(stack: Stack, name: str, train: Part, test: Part, size: int) -> dict[str, Any]:
-    """Decode all images; the facts: rows of `train` that were left out, what there is to say, the shape."""
-    findings = Findings(name)
-    for where, image, black in _images(name, train, test, size):
+    """Decode all images; the facts: the shape, the rows of `train` that were left out, and what there is to say."""
+    black: list[int] = []
+    for row, (image, is_black) in enumerate(_images(name, train, test, size)):
         stack.add(image)
-        if black:
-            findings.count(BLACK, where)
+        if is_black:
+            black.append(row)
     keys = digests(stack)
     found = overlap(keys[: len(train)], train.labels, keys[len(train) :], test.labels)
-    found.say(findings)
     if found.shared.any():
         stack.leave_out(np.concatenate([found.shared, np.zeros(len(test), dtype=bool)]))
-    return {"notes": findings.lines, "shared": np.flatnonzero(found.shared).tolist(), "shape": list(stack.shape)}
+    shared = np.flatnonzero(found.shared).tolist()
+    return {"shape": list(stack.shape), "shared": shared, "ambiguous": found.ambiguous, "black": black}
 
 
-def _images(name: str, train: Part, test: Part, size: int) -> Iterator[tuple[str, Image, bool]]:
-    """(where, image, whether it is black by its depth) of all images, in order. Errors: DataError with all problems."""
+def _images(name: str, train: Part, test: Part, size: int) -> Iterator[tuple[Image, bool]]:
+    """(image, whether it is black by its depth) of all images, in order. Errors: DataError with all problems."""
 
-    def one(image: tuple[Part, int]) -> tuple[str, Image, bool] | DataError:
+    def one(image: tuple[Part, int]) -> tuple[Image, bool] | DataError:
         part, i = image
         where = part.images.where(i)
         try:
             picture, black = decode(part.images.read(i), where)
-            return where, fitted(picture, size, where), black
+            return fitted(picture, size, where), black
         except DataError as error:
             return error
 
