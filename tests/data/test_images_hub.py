@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,30 @@ def test_the_whole_of_the_clients_error_is_told(tmp_path: Path) -> None:
     refused(tmp_path / "configs", "one", "two", "three")
     refused(tmp_path / "configs", "'four'", "one", "two", "three", config="four")
     assert hub(tmp_path / "configs", config="two").classes == ("x", "two")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "train.parquet: not a readable Parquet file: "),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "train.parquet: not a readable Parquet file: a Git LFS pointer",
+        ),
+        (b"PAR1 and no more", "train.parquet: not a readable Parquet file: "),
+        (None, "doesn't contain any data files"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / "train.parquet").write_bytes(content)
+    assert "mnist5k" not in refused(tmp_path, str(tmp_path), says)
+
+
+@pytest.mark.timeout(60)
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(dataset(tmp_path, train=rows(0)) / "data" / "test.parquet")
+    refused(tmp_path, "data/test.parquet: not a regular file")
 
 
 def test_a_dataset_that_is_not_of_images(tmp_path: Path) -> None:

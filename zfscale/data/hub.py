@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from zfscale.errors import DataError, nearest
 
@@ -13,7 +14,7 @@ def not_loaded(dataset: str, error: Exception, known: Iterable[str], form: str) 
     The hub's client has no common base class for "cannot be had": whatever it raises is told.
     """
     text = f"dataset {dataset!r} cannot be loaded: {one_line(error)}"
-    if isinstance(error, (FileNotFoundError, ConnectionError)):
+    if isinstance(error, (FileNotFoundError, ConnectionError)) and not Path(dataset).is_dir():
         text += f"; {nearest(dataset, known)}, an id of the Hugging Face hub, or {form}"
     return DataError(text)
 

@@ -14,7 +14,7 @@ from zfscale.data.findings import Findings
 from zfscale.data.hub import not_loaded, one_line
 from zfscale.data.labels import class_names, numbered
 from zfscale.data.listing import Listing, Part, read_file
-from zfscale.data.parquet_classes import check_parquet_classes
+from zfscale.data.parquet_files import check_parquet
 from zfscale.errors import DataError, nearest
 from zfscale.spec.directories import assert_same
 from zfscale.spec.sources import Columns, HubDataset, Splits
@@ -135,7 +135,7 @@ class _Splits:
 
         source = self._source
         if Path(source.hub).is_dir():
-            check_parquet_classes(Path(source.hub))
+            check_parquet(Path(source.hub))
         try:
             return datasets.load_dataset(source.hub, source.config, revision=source.revision, split=split)
         except Exception as error:
