@@ -104,6 +104,10 @@ MISTAKES = {
         ["'data' holds only directories", "data the one that"],
     ),
     "deep in a split": ([*layout("train", "test"), "train/c/d/0.png"], ["train", "'c' holds only directories"]),
+    "a split beside classes": (
+        ["cat/0.png", "dog/0.png", "test/a/0.png"],
+        ["is 'test' a split, or a class as 'cat'"],
+    ),
     "no classes": (["train/0.png", "test/0.png"], ["train: no class subdirectories; expected are"]),
     "loose": (["0.png", "1.png"], ["no class subdirectories"]),
 }

@@ -6,10 +6,10 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from zfscale.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+Result = TypeVar("Result")
 LARGE = 64 * 2**20  # bytes of arrays, at most, that stay in memory and out of the cache
-AT_ONCE = 64  # images in memory at a time
+AT_ONCE, A_TASK = 64, 8  # images in memory at a time, and those that one thread takes at a time
 MOST_PROBLEMS = 10
 VERSION = 1  # of what decoding makes of an image
 BLACK = "16-bit images are nearly black: they use less than 1/16 of their range; scale them, or state MaxSampleValue"
@@ -107,8 +108,7 @@ def _fill(stack: Stack, name: str, train: Part, test: Part, size: int) -> dict[s
 def _images(name: str, train: Part, test: Part, size: int) -> Iterator[tuple[Image, bool]]:
     """(image, whether it is black by its depth) of all images, in order. Errors: DataError with all problems."""
 
-    def one(image: tuple[Part, int]) -> tuple[Image, bool] | DataError:
-        part, i = image
+    def one(part: Part, i: int) -> tuple[Image, bool] | DataError:
         where = part.images.where(i)
         try:
             picture, black = decode(part.images.read(i), where)
@@ -133,8 +133,7 @@ def _key(name: str, train: Part, test: Part, size: int) -> str:
     """A hash of all that decides the arrays: every image's bytes and label, where testing starts, what decodes them."""
     from PIL import __version__ as pillow
 
-    def one(image: tuple[Part, int]) -> bytes | DataError:
-        part, i = image
+    def one(part: Part, i: int) -> bytes:
         try:
             return hashlib.sha256(part.images.read(i)).digest() + part.labels[i].tobytes()
         except DataError as error:
@@ -146,14 +145,19 @@ def _key(name: str, train: Part, test: Part, size: int) -> str:
     return whole.hexdigest()[:32]
 
 
-def _each(one: Any, what: str, *parts: Part) -> Iterator[Any]:
-    """`one((part, i))` of every image in order, in parallel, `AT_ONCE` of them at a time."""
-    everything = [(part, i) for part in parts for i in range(0, len(part), AT_ONCE)]
+def _each(one: Callable[[Part, int], Result], what: str, *parts: Part) -> Iterator[Result]:
+    """`one(part, i)` of every image in order, in parallel, `AT_ONCE` of them at a time."""
+
+    def some(part: Part, rows: range) -> list[Result]:
+        return [one(part, i) for i in rows]
+
+    whole = [(part, range(i, min(i + AT_ONCE, len(part)))) for part in parts for i in range(0, len(part), AT_ONCE)]
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
         progress(what, sum(len(part) for part in parts)) as advance,
     ):
-        for part, start in everything:
-            rows = range(start, min(start + AT_ONCE, len(part)))
-            yield from pool.map(one, [(part, i) for i in rows])
+        for part, rows in whole:
+            few = [rows[i : i + A_TASK] for i in range(0, len(rows), A_TASK)]
+            for results in pool.map(some, [part] * len(few), few):
+                yield from results
             advance(len(rows))

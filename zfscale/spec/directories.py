@@ -48,12 +48,14 @@ def layout(root: Path) -> Layout:
     splits = _splits(root, names)
     if not splits:
         return Layout(root, None, _classes(root))
+    others = [repr(name) for name in names if name not in splits]
+    if others and role(splits[0]) != "train" and len(splits) == 1:
+        raise DataError(f"{shown(root)}: is {splits[0]!r} a split, or a class as {_first(others)}? {EXPECTED}")
     chosen = choose(splits, shown(root), RENAME)
     train, test = root / chosen.train, None if chosen.test is None else root / chosen.test
     classes = _classes(train)
     if test is not None:
         assert_same(classes, _classes(test), shown(train), shown(test))
-    others = [repr(name) for name in names if name not in splits]
     notes = [f"not used: {_first(others)}, beside the splits"] if others else []
     return Layout(train, test, classes, (*chosen.notes, *notes))
 
