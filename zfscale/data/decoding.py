@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from zfscale.data import image_cache
 from zfscale.data.findings import Findings, listed
 from zfscale.data.image_data import ImageData, check_labels, check_shared
 from zfscale.data.listing import Listing, Part
-from zfscale.data.overlap import digests, overlap
+from zfscale.data.overlap import Overlap, digests, overlap
 from zfscale.data.pixels import decode, fitted
 from zfscale.data.progress import progress
 from zfscale.data.stack import Stack
@@ -25,8 +26,9 @@ from zfscale.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+Result = TypeVar("Result")
 LARGE = 64 * 2**20  # bytes of arrays, at most, that stay in memory and out of the cache
-AT_ONCE = 64  # images in memory at a time
+AT_ONCE, A_TASK = 64, 8  # images in memory at a time, and those that one thread takes at a time
 MOST_PROBLEMS = 10
 VERSION = 1  # of what decoding makes of an image
 BLACK = "16-bit images are nearly black: they use less than 1/16 of their range; scale them, or state MaxSampleValue"
@@ -46,9 +48,12 @@ def decoded(listing: Listing, size: int, findings: Findings) -> ImageData:
         x = np.load(stack.file)
     else:
         x, facts = _cached(name, train, test, size)
-    findings.note(*facts["notes"])
     shared = np.zeros(len(train), dtype=bool)
     shared[facts["shared"]] = True
+    Overlap(shared, facts["ambiguous"]).say(findings)
+    for row in facts["black"]:
+        part, i = (train, row) if row < len(train) else (test, row - len(train))
+        findings.count(BLACK, part.images.where(i))
     check_shared(name, shared, train.labels, listing.classes)
     end = int((~shared).sum())
     return ImageData(x[:end], train.labels[~shared], x[end:], test.labels, listing.classes)
@@ -56,19 +61,20 @@ def decoded(listing: Listing, size: int, findings: Findings) -> ImageData:
 
 def _cached(name: str, train: Part, test: Part, size: int) -> tuple[np.ndarray, dict[str, Any]]:
     """What `_fill` makes of the images, from the cache, where it is put if it is not there."""
-    entry = image_cache.default_cache() / _key(name, train, test, size)
+    key = _key(name, train, test, size)
+    entry = image_cache.default_cache() / key
     found = image_cache.read(entry)
     if found is None:
         with image_cache.aside(entry) as room:
             _write(room, name, train, test, size)
+            if _key(name, train, test, size) != key:
+                raise DataError(f"{name}: images changed while they were read; run the same command again")
         found = image_cache.read(entry)
         assert found is not None
     return found
 
 
 def _write(room: Path, name: str, train: Part, test: Part, size: int) -> None:
-    import json
-
     number = 0
 
     def new_file() -> IO[bytes]:
@@ -85,29 +91,28 @@ def _write(room: Path, name: str, train: Part, test: Part, size: int) -> None:
 
 
 def _fill(stack: Stack, name: str, train: Part, test: Part, size: int) -> dict[str, Any]:
-    """Decode all images; the facts: rows of `train` that were left out, what there is to say, the shape."""
-    findings = Findings(name)
-    for where, image, black in _images(name, train, test, size):
+    """Decode all images; the facts: the shape, the rows of `train` that were left out, and what there is to say."""
+    black: list[int] = []
+    for row, (image, is_black) in enumerate(_images(name, train, test, size)):
         stack.add(image)
-        if black:
-            findings.count(BLACK, where)
+        if is_black:
+            black.append(row)
     keys = digests(stack)
     found = overlap(keys[: len(train)], train.labels, keys[len(train) :], test.labels)
-    found.say(findings)
     if found.shared.any():
         stack.leave_out(np.concatenate([found.shared, np.zeros(len(test), dtype=bool)]))
-    return {"notes": findings.lines, "shared": np.flatnonzero(found.shared).tolist(), "shape": list(stack.shape)}
+    shared = np.flatnonzero(found.shared).tolist()
+    return {"shape": list(stack.shape), "shared": shared, "ambiguous": found.ambiguous, "black": black}
 
 
-def _images(name: str, train: Part, test: Part, size: int) -> Iterator[tuple[str, Image, bool]]:
-    """(where, image, whether it is black by its depth) of all images, in order. Errors: DataError with all problems."""
+def _images(name: str, train: Part, test: Part, size: int) -> Iterator[tuple[Image, bool]]:
+    """(image, whether it is black by its depth) of all images, in order. Errors: DataError with all problems."""
 
-    def one(image: tuple[Part, int]) -> tuple[str, Image, bool] | DataError:
-        part, i = image
+    def one(part: Part, i: int) -> tuple[Image, bool] | DataError:
         where = part.images.where(i)
         try:
             picture, black = decode(part.images.read(i), where)
-            return where, fitted(picture, size, where), black
+            return fitted(picture, size, where), black
         except DataError as error:
             return error
 
@@ -128,8 +133,7 @@ def _key(name: str, train: Part, test: Part, size: int) -> str:
     """A hash of all that decides the arrays: every image's bytes and label, where testing starts, what decodes them."""
     from PIL import __version__ as pillow
 
-    def one(image: tuple[Part, int]) -> bytes | DataError:
-        part, i = image
+    def one(part: Part, i: int) -> bytes:
         try:
             return hashlib.sha256(part.images.read(i)).digest() + part.labels[i].tobytes()
         except DataError as error:
@@ -141,14 +145,19 @@ def _key(name: str, train: Part, test: Part, size: int) -> str:
     return whole.hexdigest()[:32]
 
 
-def _each(one: Any, what: str, *parts: Part) -> Iterator[Any]:
-    """`one((part, i))` of every image in order, in parallel, `AT_ONCE` of them at a time."""
-    everything = [(part, i) for part in parts for i in range(0, len(part), AT_ONCE)]
+def _each(one: Callable[[Part, int], Result], what: str, *parts: Part) -> Iterator[Result]:
+    """`one(part, i)` of every image in order, in parallel, `AT_ONCE` of them at a time."""
+
+    def some(part: Part, rows: range) -> list[Result]:
+        return [one(part, i) for i in rows]
+
+    whole = [(part, range(i, min(i + AT_ONCE, len(part)))) for part in parts for i in range(0, len(part), AT_ONCE)]
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
         progress(what, sum(len(part) for part in parts), "images") as advance,
     ):
-        for part, start in everything:
-            rows = range(start, min(start + AT_ONCE, len(part)))
-            yield from pool.map(one, [(part, i) for i in rows])
+        for part, rows in whole:
+            few = [rows[i : i + A_TASK] for i in range(0, len(rows), A_TASK)]
+            for results in pool.map(some, [part] * len(few), few):
+                yield from results
             advance(len(rows))

@@ -15,10 +15,10 @@ from typing import TypeAlias
 import numpy as np
 
 from zfscale.data.findings import Findings, listed
-from zfscale.data.image_formats import HEAD, READABLE, UNREADABLE, is_image
+from zfscale.data.image_formats import READABLE, UNREADABLE, is_image
 from zfscale.data.listing import Files, Listing, Part
 from zfscale.errors import DataError
-from zfscale.spec.directories import is_junk, layout, shown
+from zfscale.spec.directories import is_directory, is_junk, layout, shown
 
 Entry: TypeAlias = "os.DirEntry[str]"
 Identity: TypeAlias = "tuple[int, int] | tuple[()]"
@@ -85,12 +85,12 @@ def _walk(root: Path, findings: Findings) -> Iterator[Entry]:
         now, links = sorted(links, key=lambda entry: entry.path), []
         for link in now:
             target = _identity(link.path)
-            if target in seen:
+            if target and target in seen:
                 findings.count(LINKS, shown(link.path))
-            elif link.is_dir():
+            elif is_directory(link):
                 yield from _real(link.path, seen, links, findings)
             else:
-                seen.add(target or ())
+                seen.add(target)
                 yield link
 
 
@@ -134,9 +134,9 @@ def _entries(directory: str) -> list[Entry]:
 
 def _special(entry: Entry) -> str | None:
     """What an entry is that is no regular file, else None; it is not opened, as a named pipe would hang."""
-    if entry.is_file():
+    if os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file():
         return None
-    if entry.is_symlink():
+    if not os.path.exists(entry.path):
         return f"a dangling link to {shown(os.readlink(entry.path))}"
     mode = entry.stat().st_mode
     kinds = {"a named pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK}
@@ -147,7 +147,7 @@ def _sniffed(path: Path) -> bool:
     """Whether a file of any suffix is an image by its content."""
     try:
         with open(path, "rb") as file:
-            return is_image(file.read(HEAD))
+            return is_image(file)
     except OSError as error:
         raise DataError(f"{shown(path)}: {error.strerror}") from error
 
@@ -156,7 +156,7 @@ def _count_loose(root: Path, findings: Findings) -> None:
     """Images of no class."""
     for entry in _entries(os.fspath(root)):
         suffix = os.path.splitext(entry.name)[1].lower()
-        if not is_junk(entry.name) and not entry.is_dir() and suffix in READABLE | UNREADABLE:
+        if not is_junk(entry.name) and not is_directory(entry) and suffix in READABLE | UNREADABLE:
             findings.count(LOOSE, shown(entry.path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from zfscale.errors import DataError, nearest, one_line
 
@@ -33,5 +34,6 @@ def not_loaded(dataset: str, error: Exception, known: Iterable[str], form: str) 
 
     The hub's client has no common base class for "cannot be had": whatever it raises is told.
     """
-    names = f"; {nearest(dataset, known)}, an id of the Hugging Face hub, or {form}" if not_found(error) else ""
+    wrong = not_found(error) and not Path(dataset).is_dir()
+    names = f"; {nearest(dataset, known)}, an id of the Hugging Face hub, or {form}" if wrong else ""
     return DataError(f"dataset {dataset!r} cannot be loaded: {reason(error)}{names}")

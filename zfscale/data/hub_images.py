@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from zfscale.data.findings import Findings
 from zfscale.data.hub import not_loaded, reason
 from zfscale.data.labels import class_names, numbered
 from zfscale.data.listing import Listing, Part, read_file
+from zfscale.data.parquet_files import check_parquet
 from zfscale.errors import DataError, nearest
 from zfscale.spec.directories import assert_same
 from zfscale.spec.sources import Columns, HubDataset, Splits
@@ -132,6 +134,8 @@ class _Splits:
         import datasets
 
         source = self._source
+        if Path(source.hub).is_dir():
+            check_parquet(Path(source.hub))
         try:
             return datasets.load_dataset(source.hub, source.config, revision=source.revision, split=split)
         except Exception as error:
@@ -151,8 +155,6 @@ class _Rows:
         return f"dataset {self._dataset!r}, split {self._split!r}, row {i}"
 
     def read(self, i: int) -> bytes:
-        from pathlib import Path
-
         try:
             held = self._rows[i][self._column]
             if held is None or (held["bytes"] is None and not held["path"]):

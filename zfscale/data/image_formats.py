@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,21 +39,20 @@ KINDS = (  # (offset, magic number, what it is and what to do)
     (0, b"<html", "an HTML page, perhaps that of a failed download"),
     (0, b"<svg", "an SVG drawing; convert it to PNG"),
 )
-HEAD = 4096  # bytes of a file that tell an image
 
 
-def opened(raw: bytes, formats: Sequence[str] = FORMATS) -> Image:
-    """Pillow's image of these bytes, not yet decoded; whatever Pillow raises if there is none."""
+def opened(file: IO[bytes], formats: Sequence[str] = FORMATS) -> Image:
+    """Pillow's image of a file, not yet decoded; whatever Pillow raises if there is none."""
     from PIL import Image as pil
 
     pil.init()
-    return pil.open(io.BytesIO(raw), formats=[name for name in formats if name in pil.OPEN])
+    return pil.open(file, formats=[name for name in formats if name in pil.OPEN])
 
 
-def is_image(head: bytes) -> bool:
-    """Whether these first bytes of a file are an image's, to Pillow."""
+def is_image(file: IO[bytes]) -> bool:
+    """Whether the content of a file is an image, to Pillow."""
     try:
-        opened(head, SNIFFED).close()
+        opened(file, SNIFFED)
     except Exception:  # whatever Pillow's parsers meet in what is no image
         return False
     return True

@@ -109,8 +109,12 @@ def read_file(file: Path) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        link = f"a dangling link to {shown(os.readlink(file))}" if file.is_symlink() and not file.exists() else None
-        raise DataError(f"{shown(file)}: not a readable image: {link or getattr(error, 'strerror', error)}") from error
+        link = (
+            f"it is a dangling link to {shown(os.readlink(file))}"
+            if os.path.islink(file) and not file.exists()
+            else None
+        )
+        raise DataError(f"{shown(file)}: cannot be read: {link or getattr(error, 'strerror', error)}") from error
 
 
 def cut(name: str, labels: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -58,16 +58,15 @@ def overlap(train: Sequence[bytes], train_y: np.ndarray, test: Sequence[bytes], 
     return Overlap(shared, _ambiguous(train, train_y) + _ambiguous(test, test_y))
 
 
-def say_shared_domains(domains: Sequence[tuple[str, Splits]], findings: Findings) -> None:
-    """Count the training images of each domain that another one is evaluated on; nothing is left out."""
+def say_shared_domains(domains: Sequence[tuple[str, Splits]]) -> None:
+    """Log how many training images of each domain another one is evaluated on; nothing is left out."""
     held = [(name, set(digests(data.test_x))) for name, data in domains]
     for name, data in domains:
-        train = digests(data.train_x)
+        findings, train = Findings(name), digests(data.train_x)
         for other, keys in held:
             if other != name and (count := sum(key in keys for key in train)):
-                findings.note(
-                    f"{count} of {len(train)} training images of domain {name!r} are held-out images of {other!r}"
-                )
+                findings.note(f"{count} of {len(train)} training images are held-out images of the domain {other!r}")
+        findings.say()
 
 
 def _ambiguous(keys: Sequence[bytes], labels: np.ndarray) -> int:

@@ -7,6 +7,7 @@ of floats. An image that states none is refused.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def decode(raw: bytes, where: str) -> tuple[Image, bool]:
     if not raw:
         raise DataError(f"{where}: not a readable image: it is empty")
     try:
-        with opened(raw) as image:
+        with opened(io.BytesIO(raw)) as image:
             image.load()
             deep, tags = image.mode == "F" or image.mode.startswith("I"), dict(getattr(image, "tag_v2", {}))
             top = _top(image, tags)

@@ -1,7 +1,7 @@
 """A table of image files and labels, as competitions and data papers ship them: CSV, TSV, or text with spaces.
 
-The table has a header unless a cell of its first line is the name of an image file. Columns are found by their usual
-names, or given by name or, without a header, by number from 1.
+The table has a header unless a cell of its first line is a file, or has the suffix of an image. Columns are found by
+their usual names, or given by name or, without a header, by number from 1.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zfscale.data.findings import Findings
+from zfscale.data.image_formats import READABLE
 from zfscale.data.labels import class_names, numbered
 from zfscale.data.listing import Files, Listing, Part
 from zfscale.errors import DataError, nearest
@@ -29,6 +30,7 @@ USUAL = {  # names of columns, in lower case, the best first
 }
 DELIMITERS = ",;\t| "
 MOST_PROBLEMS = 10
+SAMPLE = 20  # rows that tell which column is of files
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,10 @@ def table(dataset: Any, findings: Findings) -> Listing:
     rows = read(file)
     header = _header(rows[0], columns, found)
     where = shown(file)
-    at = {key: _column(where, key, columns, header, rows[-1], found) for key in ("image", "label", "split")}
     rows = rows[1:] if header else rows
     if not rows:
         raise DataError(f"{where}: no rows below the header {', '.join(header or [])}")
+    at = {key: _column(where, key, columns, header, rows[:SAMPLE], found) for key in ("image", "label", "split")}
     _check(where, rows, at)
     files = _files(where, rows, at["image"], found)
     labels = [row.cells[at["label"]].strip() for row in rows]
@@ -134,27 +136,26 @@ def _header(first: Row, columns: Columns, found: _Finder) -> list[str] | None:
     given = [name for name in (columns.image, columns.label, columns.split) if name is not None]
     if given and all(name.isdigit() and name not in cells for name in given):
         return None
-    if not given and any(found.find(cell) for cell in cells):
+    if not given and any(found.looks_like(cell) for cell in cells):
         return None
     return cells
 
 
 def _column(
-    where: str, key: str, columns: Columns, header: list[str] | None, sample: Row, found: _Finder
+    where: str, key: str, columns: Columns, header: list[str] | None, sample: Sequence[Row], found: _Finder
 ) -> Any:  # int, or None for a split
     """The number of the column that holds `key`."""
-    name, count = getattr(columns, key), len(sample.cells)
+    name, count = getattr(columns, key), len(sample[0].cells)
     known = header or [str(i + 1) for i in range(count)]
     if name is not None:
         if name not in known:
             raise DataError(f"{where}: no column {name!r}; {nearest(name, known)}")
         return known.index(name)
-    usual = USUAL[key].split()
     lower = [cell.lower() for cell in known]
-    named = [lower.index(word) for word in usual if word in lower]
+    named = [lower.index(word) for word in USUAL[key].split() if word in lower]
     if key == "split":
         return named[0] if named else None
-    files = [i for i, cell in enumerate(sample.cells) if found.find(cell.strip())]
+    files = _of_files(sample, found)
     if key == "image" and (files or named):
         return next((i for i in named if i in files), files[0] if files else named[0])
     if key == "label" and named:
@@ -162,6 +163,12 @@ def _column(
     if key == "label" and count == 2:
         return 1 - _column(where, "image", columns, header, sample, found)
     raise DataError(f"{where}: which column is the {key}? columns: {{{key}: ...}}; it has {', '.join(known)}")
+
+
+def _of_files(sample: Sequence[Row], found: _Finder) -> list[int]:
+    """The columns that name image files in some of these rows, the one that does in most of them first."""
+    hits = [sum(found.looks_like(row.cells[i].strip()) for row in sample) for i in range(len(sample[0].cells))]
+    return sorted((i for i, hit in enumerate(hits) if hit), key=lambda i: -hits[i])
 
 
 def _check(where: str, rows: Sequence[Row], at: dict[str, Any]) -> None:
@@ -208,6 +215,10 @@ class _Finder:
         except OSError:  # a name that is too long
             return None
         return fits[0] if len(fits) == 1 else None
+
+    def looks_like(self, name: str) -> bool:
+        """Whether the name is that of a file, or has the suffix of an image."""
+        return Path(name).suffix.lower() in READABLE or self.find(name) is not None
 
     def _beside(self, directory: Path) -> dict[str, list[Path]]:
         """The files of a directory by their names without suffix."""

@@ -14,6 +14,7 @@ from zfscale.errors import DataError
 from zfscale.spec.splits import choose, role
 
 EXPECTED = "expected are ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
+TABLE = "a table of files and labels is format: csv"
 JUNK = {"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found"}
 RENAME = "rename or move one of them"
 
@@ -33,6 +34,11 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK
 
 
+def is_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a directory or a link to one; a link that leads in a circle is none."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
 def layout(root: Path) -> Layout:
     """The splits and classes of the image folder `root`.
 
@@ -42,12 +48,14 @@ def layout(root: Path) -> Layout:
     splits = _splits(root, names)
     if not splits:
         return Layout(root, None, _classes(root))
+    others = [repr(name) for name in names if name not in splits]
+    if others and role(splits[0]) != "train" and len(splits) == 1:
+        raise DataError(f"{shown(root)}: is {splits[0]!r} a split, or a class as {_first(others)}? {EXPECTED}")
     chosen = choose(splits, shown(root), RENAME)
     train, test = root / chosen.train, None if chosen.test is None else root / chosen.test
     classes = _classes(train)
     if test is not None:
         assert_same(classes, _classes(test), shown(train), shown(test))
-    others = [repr(name) for name in names if name not in splits]
     notes = [f"not used: {_first(others)}, beside the splits"] if others else []
     return Layout(train, test, classes, (*chosen.notes, *notes))
 
@@ -65,8 +73,9 @@ def assert_same(a: Iterable[str], b: Iterable[str], where_a: str, where_b: str) 
 
 
 def shown(path: Path | str) -> str:
-    """A path as text that any terminal prints, in one line."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace").encode("unicode_escape").decode().replace("\\\\", "\\")
+    """A path as text of one line, with escapes for what cannot be printed."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _splits(root: Path, names: list[str]) -> list[str]:
@@ -83,7 +92,9 @@ def _splits(root: Path, names: list[str]) -> list[str]:
 def _classes(root: Path) -> tuple[str, ...]:
     names = _directories(root)
     if not names:
-        raise DataError(f"{shown(root)}: no class subdirectories; {EXPECTED}")
+        raise DataError(
+            f"{shown(root)}: no class subdirectories; {EXPECTED}; a table of files and labels is format: csv"
+        )
     deep = [name for name in names if _only_directories(root / name)]
     if deep:
         what = f"{_first([repr(name) for name in deep])} {'holds' if len(deep) == 1 else 'hold'} only directories"
@@ -96,7 +107,7 @@ def _directories(root: Path) -> list[str]:
     """Names of the directories in `root`, sorted."""
     try:
         with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if not is_junk(entry.name) and entry.is_dir())
+            return sorted(entry.name for entry in entries if not is_junk(entry.name) and is_directory(entry))
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{shown(root)}: {what.lower()}; expected a directory, one subdirectory per class") from error
@@ -109,7 +120,7 @@ def _only_directories(root: Path) -> bool:
         with os.scandir(root) as entries:
             for entry in entries:
                 if not is_junk(entry.name):
-                    if not entry.is_dir():
+                    if not is_directory(entry):
                         return False
                     found = True
     except OSError as error:

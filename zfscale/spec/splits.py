@@ -11,7 +11,7 @@ from zfscale.errors import DataError
 Role = Literal["train", "test", "validation"]
 WORDS: dict[Role, tuple[str, ...]] = {
     "train": ("train", "training"),
-    "test": ("test", "testing"),
+    "test": ("test", "testing", "eval", "evaluation"),
     "validation": ("validation", "valid", "val", "dev"),
 }
 

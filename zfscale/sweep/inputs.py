@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from zfscale.data.images import ImageData, load
+from zfscale.data.overlap import say_shared_domains
 from zfscale.data.text import load_domain
 from zfscale.errors import ModelError, SpecError, ZfscaleError
 from zfscale.methods import objective
@@ -206,12 +207,15 @@ def _texts(spec: TrialSpec, base: LanguageBase) -> Domains:
 def _images(spec: TrialSpec, base: MaskedImageBase) -> Domains:
     c = base.config
     patches = Patches(c.image_size, c.num_channels, c.patch_size, base.hidden)
+    loaded: list[tuple[str, ImageData]] = []
 
     def read(domain: DomainSpec, images: int | None) -> DomainTask:
-        data = load(domain.source, c.image_size)
-        return image_domain(domain.name, data, patches, images, spec.stream.held_out_images)
+        loaded.append((domain.name, load(domain.source, c.image_size)))
+        return image_domain(*loaded[-1], patches, images, spec.stream.held_out_images)
 
-    return _domains(spec, read, spec.stream.images_per_domain, 1)
+    domains = _domains(spec, read, spec.stream.images_per_domain, 1)
+    say_shared_domains(loaded)
+    return domains
 
 
 def _domains(
