@@ -173,7 +173,9 @@ def _told(source: HubTexts, where: str) -> Iterator[list[int]]:
         try:
             yield count
         except DataError as error:
-            raise error if where in str(error) else DataError(f"{where}: {error}") from error
+            if where in str(error):
+                raise
+            raise DataError(f"{where}: {error}") from error
         except StopIteration as error:  # of the client's, where a file is empty
             raise DataError(f"{where}: has no rows") from error
         except Exception as error:
