@@ -65,6 +65,14 @@ def test_files_with_problems_are_not_remembered_and_all_are_told(files, tmp_path
         assert (len(found), problems) == (1, [f"{file}: wrong" for file in files[1:]])
 
 
+def test_a_file_that_is_gone_in_the_meantime(files, tmp_path):
+    def check(file: str) -> None:
+        os.remove(file)
+        os.stat(file)
+
+    assert digests(files[:1], None, check) == ([], [f"{files[0]}: cannot be read: No such file or directory"])
+
+
 def test_a_memory_that_cannot_be_written_costs_time_only(files, tmp_path):
     (tmp_path / "file").write_text("in the way")
     assert looked(files, tmp_path / "file" / "memory.json") == looked(files, None)

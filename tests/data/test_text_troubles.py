@@ -115,6 +115,7 @@ def nul_bytes(tmp: Path, _: Any) -> None:
 
 OTHER_FILES = {
     b'{"text": "a"}\n{"text": "b"}\n': "is JSON lines; write format: jsonl",
+    b'{"text": "' + b"long " * 9999 + b'"}': "is JSON lines; write format: jsonl",
     b'[{"text": "a"},\n {"text": "b"}]': "is a JSON array; write one object a line",
     b"PK\x03\x04 archive": "is a ZIP archive; unpack it",
     b"%PDF-1.7 all ASCII": "is a PDF; extract its text",
@@ -146,6 +147,7 @@ def text_of_other_encodings(tmp: Path, _: Any) -> None:
     told("a.txt: byte 13 is NUL", "encoding: utf-16-le", path=put(file, text.encode("utf-16-le")))
     assert read(file, encoding="utf-16-le") == [text]
     told("a.txt: is UTF-8, not cp1251", path=put(file, text), encoding="cp1251")
+    assert read(put(file, text), encoding="utf-8-sig") == [text]
     few = b"x" * 30_000 + b"\xe9" + b"y" * 30_000  # as a corpus of millions has them
     assert "".join(read(put(file, few))) == few.decode("utf-8", "replace")
     assert notes({"path": str(file)}) == [

@@ -72,17 +72,18 @@ def look(file: str, format: str, encoding: str) -> None:
     size = os.path.getsize(file)
     with unpacked(file) as stream:
         head, plain = _head(stream), isinstance(stream, io.BufferedReader)
+        whole = not stream.read(1)
     if what := container(head):
         raise DataError(f"{file}: is {what}")
     decoder = Decoder(file, size, encoding)
-    text = decoder.decode(head, final=len(head) < HEAD)
+    text = decoder.decode(head, final=whole)
     if plain and not decoder.encoding.startswith(("utf-16", "utf-32")):
         _zeros_at_the_end(file, size)
     if decoder.encoding != "utf-8" and _is_utf8(head):
         raise DataError(f"{file}: is UTF-8, not {encoding}; leave encoding: out, or take the file out of the glob")
-    if format != "jsonl" and json_lines(text, len(head) < HEAD):
+    if format != "jsonl" and json_lines(text, whole):
         raise DataError(f"{file}: is JSON lines; write format: jsonl, and column: for the one of text")
-    if json_array(text, len(head) < HEAD):
+    if json_array(text, whole):
         raise DataError(f"{file}: is a JSON array; write one object a line (jq -c '.[]') and format: jsonl")
 
 

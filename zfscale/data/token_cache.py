@@ -133,8 +133,12 @@ class Growth:
         self._buffer = array("i")  # less than a part
         self._checksums: list[int] = []
         self._aside, self._stays = _aside(place)
-        for start in range(0, len(old.ids), PART):
-            self._extend(array("i", old.ids[start : start + PART].tobytes()))
+        try:
+            for start in range(0, len(old.ids), PART):
+                self._extend(array("i", old.ids[start : start + PART].tobytes()))
+        except BaseException:
+            self.drop()
+            raise
 
     def add(self, ids: Sequence[int], size: int, digest: int) -> None:
         """Add a document of `size` bytes; `digest` has 64 bits."""
