@@ -13,6 +13,7 @@ import pytest
 from zfscale.data import embedded_texts, file_sets, text_files
 from zfscale.data.corpora import DOMAINS, find
 from zfscale.errors import DataError
+from zfscale.spec.sources import Columns, DomainPath, HubDataset, Splits
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +107,19 @@ def test_the_revision_of_a_hub_dataset(monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi", Api)
     assert find("a/b").identity[-1] == "0123abc"
     assert find("a/c").identity[-1] is None
+
+
+def test_sources_of_a_sweep_file(tmp_path):
+    """As the grammar gives them, with all their options."""
+    rows = '{"body": "na\u00efve", "title": "x"}\n'
+    (tmp_path / "latin.jsonl").write_text(rows, "latin-1")
+    path = DomainPath(path=str(tmp_path / "*"), format="jsonl", column="body", encoding="latin-1")
+    assert read(path) == ["na\u00efve"]
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a_validation.jsonl").write_text(rows)
+    (tmp_path / "set" / "a_test.jsonl").write_text(rows.replace("x", "y"))
+    hub = HubDataset(hub=str(tmp_path / "set"), split=Splits(train="test"), columns=Columns(text="title"))
+    assert read(hub) == ["y"]
 
 
 def test_globs_without_files(tmp_path):

@@ -158,8 +158,10 @@ def test_too_little_text(poems, tokenizer, cache, tmp_path, caplog):
     (tmp_path / "one.txt").write_text(long)
     with pytest.raises(
         DataError, match=r"^domain 'poems': 0 held-out tokens are not enough for one block of 32 \(documents read: 1; "
-    ):
+    ) as lack:
         load(one, tokenizer)
+    assert "about one in 10 is held out, none of them, by the hash of its content; " in str(lack.value)
+    assert "some 7 more like them, 329 bytes, or a smaller block_size, are needed" in str(lack.value)
     whole = load(poems, tokenizer, held_out=10**6)
     assert "held-out tokens, 1000000 were asked for" in caplog.text
     with pytest.raises(

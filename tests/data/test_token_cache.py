@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from tests.data.poems import END, Counting, is_held_out, load, same
-from zfscale.data import corpora, embedded_texts, user_texts
+from tests.data.text_writing import put, table
+from zfscale.data import corpora, embedded_texts, token_cache, user_texts
 from zfscale.data.text import DOMAINS, TextDomain, default_cache, load_domain
+from zfscale.errors import DataError
 from zfscale.models.lm_base import byte_tokenizer
 
 
@@ -39,8 +41,8 @@ def test_nothing_is_tokenised_twice(poems, tokenizer, cache):
 
 
 def names(cache: Path) -> list[str]:
-    """Suffixes of the files of a cache, hidden ones included."""
-    return sorted(file.suffix for file in cache.iterdir())
+    """Suffixes of the entries of a cache and of what is left aside; not of the memory of files that last."""
+    return sorted(file.suffix for file in cache.iterdir() if file.suffix != ".json")
 
 
 REQUESTS = [  # block size, training and held-out budgets; None: all there is
@@ -167,3 +169,83 @@ def test_a_cache_that_cannot_be_written_costs_time_only(poems, tokenizer, tmp_pa
     domain = load(poems, tokenizer, cache=tmp_path / "file" / "cache")
     assert len(domain.train)
     assert "cannot be written" in caplog.text
+
+
+def test_blocks_are_mapped_and_read_only(poems, tokenizer, cache):
+    """A side larger than memory is one of many files of the system's page cache."""
+    domain = load(poems, tokenizer)
+    for blocks in (domain.train, domain.held_out):
+        base = blocks
+        while base is not None and not isinstance(base, np.memmap):
+            base = base.base
+        assert base is not None
+        assert type(blocks) is np.ndarray  # which Ray stores without a copy of its own
+        assert not blocks.flags.writeable
+
+
+@pytest.mark.parametrize("part", [1, 64, 1000, 1 << 20])
+def test_tokens_in_parts_of_any_size(part, poems, tokenizer, cache, tmp_path, monkeypatch):
+    whole = load(poems, tokenizer, held_out=10**6)
+    monkeypatch.setattr(token_cache, "PART", part)
+    for n, tokens in enumerate((320, 1000, None)):  # each goes on where the one before ended
+        assert same(
+            load(poems, tokenizer, tokens, 10**6, cache=tmp_path / "small"),
+            load(poems, tokenizer, tokens, 10**6, cache=tmp_path / str(n)),
+        )
+    assert same(load(poems, tokenizer, None, 10**6, cache=tmp_path / "small"), whole)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, DataError])
+def test_what_is_interrupted_leaves_nothing(stop, poems, tokenizer, cache, monkeypatch):
+    texts = user_texts.text_files
+
+    def stopped(*args: Any) -> Iterator[str]:
+        yield from list(texts(*args))[:50]
+        raise stop("by the user")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(user_texts, "text_files", stopped)
+        with pytest.raises(stop):
+            load(poems, tokenizer, held_out=10**6)
+    assert [file for file in cache.iterdir() if file.suffix != ".json"] == []
+    assert len(load(poems, tokenizer, held_out=10**6).train)
+
+
+def test_a_full_disk_is_told_with_its_directory(poems, tokenizer, cache, monkeypatch):
+    def full(self: Any, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    class Full:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return full.__get__(self) if name == "write" else getattr(self.inner, name)
+
+    make = token_cache.Aside
+
+    def aside(directory: Path) -> Any:
+        made = make(directory)
+        made.file = Full(made.file)
+        return made
+
+    monkeypatch.setattr(token_cache, "Aside", aside)
+    for left in (0, 2):  # what was there before
+        with pytest.raises(DataError, match=rf"^{cache}: tokens cannot be written: No space left on .*XDG_CACHE"):
+            load(poems, tokenizer)
+        assert len(names(cache)) == left
+        monkeypatch.setattr(token_cache, "Aside", make)
+        load(poems, tokenizer, tokens=320)
+        monkeypatch.setattr(token_cache, "Aside", aside)
+        monkeypatch.setattr(token_cache, "PART", 8)
+
+
+def test_what_was_skipped_is_said_again_when_nothing_is_read(tmp_path, tokenizer, cache, caplog):
+    rows = [{"text": f"document {i % 50} of fifty"} for i in range(100)] + [{"text": None}]
+    put(tmp_path / "a.jsonl", table("jsonl", rows))
+    for _ in range(2):
+        caplog.clear()
+        load({"path": str(tmp_path / "a.jsonl"), "format": "jsonl"}, tokenizer, held_out=10**6)
+        said = [record.getMessage() for record in caplog.records]
+        assert said[0] == f"domain poems: skipped rows of null: 1; the first: {tmp_path}/a.jsonl, line 101"
+        assert said[1] == "domain poems: 50 of 100 documents repeat an earlier one"

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-PREFIX = ".aside-"
+PREFIX = ".zfscale-aside-"
 
 
 class Aside:

@@ -20,7 +20,7 @@ BOMS = (  # that of UTF-32 LE begins with that of UTF-16 LE
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-NATIVE = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}  # without a byte order mark
+PLAIN = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}  # without a byte order mark
 
 
 def decoded(stream: Any, file: str, size: int, encoding: str, notes: Notes) -> Iterator[str]:
@@ -44,7 +44,7 @@ class Decoder:
 
     def __init__(self, file: str, size: int, encoding: str) -> None:
         name = codecs.lookup(encoding).name
-        self.file, self.size, self.encoding = file, size, NATIVE.get(name, name)
+        self.file, self.size, self.encoding = file, size, PLAIN.get(name, name)
         self.broken, self.first = 0, ""
         self._offset = 0  # of the next chunk in the file
         self._inner: codecs.IncrementalDecoder | None = None

@@ -75,11 +75,21 @@ def digests(files: Iterable[str], memory: Path | None, check: Callable[[str], No
                 found[file] = digest(file, advance)
             except DataError as error:
                 problems.append(str(error))
+            except OSError as error:  # it is gone since the glob was read
+                problems.append(f"{file}: cannot be read: {error.strerror}")
     if new and memory is not None and not problems:
         now = time.time_ns()
         if lasting := {f: [*s, found[f]] for f, s in stats.items() if s and now - max(s[3:]) > RECENT}:
             _remember(memory, lasting)
     return [found[file] for file in stats if file in found], problems
+
+
+def size(file: str) -> int:
+    """Bytes of a file; DataError if it is gone."""
+    try:
+        return os.path.getsize(file)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
 
 
 def digest(file: str, advance: Callable[[int], None] = lambda _: None) -> str:

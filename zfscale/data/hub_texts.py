@@ -172,8 +172,10 @@ def _told(source: HubTexts, where: str) -> Iterator[list[int]]:
     with _named_files() as files:
         try:
             yield count
-        except DataError:
-            raise
+        except DataError as error:
+            if where in str(error):
+                raise
+            raise DataError(f"{where}: {error}") from error
         except StopIteration as error:  # of the client's, where a file is empty
             raise DataError(f"{where}: has no rows") from error
         except Exception as error:

@@ -72,17 +72,18 @@ def look(file: str, format: str, encoding: str) -> None:
     size = os.path.getsize(file)
     with unpacked(file) as stream:
         head, plain = _head(stream), isinstance(stream, io.BufferedReader)
+        whole = not stream.read(1)
     if what := container(head):
         raise DataError(f"{file}: is {what}")
     decoder = Decoder(file, size, encoding)
-    text = decoder.decode(head, final=len(head) < HEAD)
+    text = decoder.decode(head, final=whole)
     if plain and not decoder.encoding.startswith(("utf-16", "utf-32")):
         _zeros_at_the_end(file, size)
     if decoder.encoding != "utf-8" and _is_utf8(head):
         raise DataError(f"{file}: is UTF-8, not {encoding}; leave encoding: out, or take the file out of the glob")
-    if format != "jsonl" and json_lines(text, len(head) < HEAD):
+    if format != "jsonl" and json_lines(text, whole):
         raise DataError(f"{file}: is JSON lines; write format: jsonl, and column: for the one of text")
-    if json_array(text):
+    if json_array(text, whole):
         raise DataError(f"{file}: is a JSON array; write one object a line (jq -c '.[]') and format: jsonl")
 
 
@@ -95,7 +96,8 @@ def container(head: bytes) -> str | None:
     if codec(head):
         return f"compressed twice, by {codec(head)} within; unpack it"
     for magic, what in CONTAINERS.items():
-        if head.startswith(magic) and (not magic.isascii() or magic.startswith(TEXTUAL) or b"\0" in head):
+        word = magic.decode("latin-1").isprintable() and magic.isascii() and not magic.startswith(TEXTUAL)
+        if head.startswith(magic) and (not word or b"\0" in head):  # a text may begin with a word
             return what
     return None
 
@@ -107,16 +109,15 @@ def json_lines(text: str, whole: bool) -> bool:
     return bool(first) and all(line.lstrip().startswith("{") and _is_object(line) for line in first)
 
 
-def json_array(text: str) -> bool:
-    """Whether a text starts as a JSON array of objects or of texts does."""
-    inner = text.lstrip()
-    if not inner.startswith("["):
+def json_array(text: str, whole: bool) -> bool:
+    """Whether a text is a JSON array, or, if it is not there as a whole, starts as an array of objects does."""
+    if not text.lstrip().startswith("["):
         return False
-    inner = inner[1:].lstrip()
-    if not inner.startswith(("{", '"')):
-        return False
+    inner = text.lstrip()[1:].lstrip()
     try:
-        _, end = json.JSONDecoder().raw_decode(inner)
+        if whole:
+            return isinstance(json.loads(text), list)
+        _, end = json.JSONDecoder().raw_decode(inner) if inner.startswith("{") else (None, len(inner))
     except (ValueError, RecursionError):
         return False
     return inner[end:].lstrip().startswith((",", "]"))

@@ -133,8 +133,12 @@ class Growth:
         self._buffer = array("i")  # less than a part
         self._checksums: list[int] = []
         self._aside, self._stays = _aside(place)
-        for start in range(0, len(old.ids), PART):
-            self._extend(array("i", old.ids[start : start + PART].tobytes()))
+        try:
+            for start in range(0, len(old.ids), PART):
+                self._extend(array("i", old.ids[start : start + PART].tobytes()))
+        except BaseException:
+            self.drop()
+            raise
 
     def add(self, ids: Sequence[int], size: int, digest: int) -> None:
         """Add a document of `size` bytes; `digest` has 64 bits."""
@@ -159,14 +163,14 @@ class Growth:
         self._aside.drop()
 
     def _settle(self, upto: int, ended: bool) -> Side:
-        if not self._stays:
+        with self._told():
             self._aside.file.flush()
-            return read(self._aside.path, 0)
-        other = read(self._place, 0)
-        if (other.read, other.ended) <= (upto, ended):
-            with self._told():
-                self._aside.keep(self._place)
-        return read(self._place, 0)
+            side = read(self._aside.path, 0)  # mapped, it outlasts whatever happens to the name
+            if self._stays:
+                other = read(self._place, 0)
+                if (other.read, other.ended) <= (upto, ended):
+                    self._aside.keep(self._place)
+        return side
 
     def _extend(self, ids: Sequence[int]) -> None:
         self.tokens += len(ids)

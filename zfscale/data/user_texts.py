@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 
 from zfscale.data import sniff, text_tables
 from zfscale.data.corpus import Corpus
-from zfscale.data.file_sets import digests, matching, refuse
+from zfscale.data.file_sets import digests, matching, refuse, size
 from zfscale.data.notes import Notes
 from zfscale.data.text_columns import text_column
 from zfscale.data.text_files import text_files
@@ -61,13 +60,13 @@ def user_texts(source: UserTexts, memory: Path | None) -> Corpus:
         [source.format, source.column, source.encoding, known],
         partial(_documents, found.files, source, schema),
         tuple(found.notes),
-        sum(os.path.getsize(file) for file in found.files),
+        sum(size(file) for file in found.files),
     )
 
 
 def _documents(files: Sequence[str], source: UserTexts, schema: _Schema, notes: Notes) -> Iterator[str]:
     for file in files:
-        if not os.path.getsize(file):
+        if not size(file):
             notes.add("empty files", file)
     if source.format == "text":
         return text_files(files, source.encoding, notes)
