@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Make the table, report.md and the plot again, from the Parquet files of a results directory."""
-    from zfscale.report import table, write
+    from zfscale.report import make
 
-    print(table(args.directory))
-    print(f"report: {write(args.directory)}")
+    text, file = make(args.directory)
+    print(f"{text}\nreport: {file}")
     return 0
 
 

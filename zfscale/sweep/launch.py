@@ -47,10 +47,10 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> tuple
 
 def finish(sweep: Sweep) -> str:
     """Write the report of a sweep; its table and where it is."""
-    from zfscale.report import table, write
+    from zfscale.report import make
 
-    place = root(sweep)
-    return f"{table(place)}\nreport: {write(place)}"
+    text, file = make(root(sweep))
+    return f"{text}\nreport: {file}"
 
 
 @contextmanager
