@@ -11,17 +11,18 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zfscale.errors import StorageError
+from zfscale.errors import StorageError, ZfscaleError
 from zfscale.patience import reason
 from zfscale.results.schema import HEAD, RECORDS, TABLES, TAIL, file_of
 from zfscale.results.seal import digest, intact
-from zfscale.results.structure import problem_of
+from zfscale.results.structure import ledger_problem, problem_of
 from zfscale.spec import TrialSpec
 from zfscale.storage import Directory, Place, Storage, storage
 
@@ -64,6 +65,23 @@ class Damaged(ValueError):
     """What is wrong with a file, in a few words."""
 
 
+class DamagedFile(ZfscaleError):
+    """A file of a trial is not what the trial wrote."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+@contextmanager
+def naming(table: str, trial_id: str) -> Iterator[None]:
+    """Say of which file it is that something is wrong with."""
+    try:
+        yield
+    except Damaged as damage:
+        raise DamagedFile(Fault(trial_id, file_of(table, trial_id), str(damage))) from damage
+
+
 def look(
     root: Place, columns: Sequence[str] = (), only: Collection[str] | None = None, all_tables: bool = True
 ) -> Found:
@@ -83,7 +101,8 @@ def look(
     for table in TABLES:
         names = there.names(table)
         ids = {match[1] for name in names if (match := NAME.fullmatch(name.rpartition("/")[2]))}
-        found.ignored += [name for name in names if not NAME.fullmatch(name.rpartition("/")[2])]
+        others = [name for name in names if not NAME.fullmatch(name.rpartition("/")[2])]
+        found.ignored += [name.encode(errors="backslashreplace").decode() for name in others]  # not all are UTF-8
         listed[table] = ids if only is None else ids & set(only)
     wanted = [*dict.fromkeys([*NEEDED, *columns])]
     for row in _each(there, sorted(listed["trials"]), lambda trial_id: _trial(there, trial_id, wanted, all_tables)):
@@ -106,19 +125,24 @@ def first(lines: Sequence[str]) -> list[str]:
     return [*lines[:LISTED], *([f"and {rest} more"] if rest > 0 else [])]
 
 
-def content(there: Storage, table: str, trial_id: str, row: dict[str, Any]) -> pa.Table:
-    """A table of a trial whose row in `trials` is this one.
+def contents(there: Storage, row: dict[str, Any]) -> dict[str, pa.Table]:
+    """The tables, but for `trials`, of a finished trial of whose row in `trials` this is, checked by their content too.
 
     Raises:
-        Damaged: The file is not the one that the row commits.
+        DamagedFile: One of them is not what the trial wrote.
     """
-    data = _read(there, file_of(table, trial_id))
-    committed = json.loads(row["files"])[table] if row.get("files") else None
-    if committed is not None:
-        _compare(data, committed)
-    found = _parse(data, RECORDS[table], RECORDS[table].names)
-    if problem := problem_of(table, found, row):
-        raise Damaged(problem)
+    found, committed = {}, _committed(row)
+    for table, schema in RECORDS.items():
+        with naming(table, row["trial_id"]):
+            data = _read(there, file_of(table, row["trial_id"]))
+            if committed:
+                _compare(data, committed[table])
+            found[table] = _parse(data, schema, schema.names)
+            problem = problem_of(table, found[table], row)
+            if table == "ledger" and not problem:
+                problem = ledger_problem(found["ledger"], found["steps"], TrialSpec.from_json(row["spec"]))
+            if problem:
+                raise Damaged(problem)
     return found
 
 
@@ -133,17 +157,32 @@ def _each(there: Storage, ids: Iterable[str], act: Any) -> Iterator[Any]:
 
 def _trial(there: Storage, trial_id: str, columns: Sequence[str], all_tables: bool) -> dict[str, Any] | Fault:
     """The row of a trial that is whole."""
-    table = "trials"
     try:
-        row = _row(_read(there, file_of(table, trial_id)), trial_id, columns)
-        for table in RECORDS if all_tables and row["status"] == "finished" else ():
-            if row["files"]:
-                _compare(_read(there, file_of(table, trial_id)), json.loads(row["files"])[table])
-            else:
-                content(there, table, trial_id, row)
-    except Damaged as damage:
-        return Fault(trial_id, file_of(table, trial_id), str(damage))
+        with naming("trials", trial_id):
+            row = _row(_read(there, file_of("trials", trial_id)), trial_id, columns)
+            committed = _committed(row)
+        if not all_tables or row["status"] != "finished":
+            return row
+        if committed is None:
+            contents(there, row)
+        for table, file in (committed or {}).items():
+            with naming(table, trial_id):
+                _compare(_read(there, file_of(table, trial_id)), file)
+    except DamagedFile as damage:
+        return damage.fault
     return row
+
+
+def _committed(row: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """What the row of a trial says of its other files; None of one of an earlier version."""
+    if row["files"] is None:
+        return None
+    try:
+        files = json.loads(row["files"])
+        wanted = RECORDS if row["status"] == "finished" else ()
+        return {table: {key: files[table][key] for key in ("bytes", "sha256")} for table in wanted}
+    except (ValueError, LookupError, TypeError) as error:
+        raise Damaged("`files` is not what a trial writes") from error
 
 
 def _row(data: bytes, trial_id: str, columns: Sequence[str]) -> dict[str, Any]:
