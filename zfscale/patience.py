@@ -12,7 +12,12 @@ from typing import TypeVar
 from zfscale.errors import StorageError
 
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds between two tries: a minute in all
-FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+WORDS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ELOOP: "is a symbolic link, which no run writes through; remove it",
+}
+LASTING = {errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}  # waiting does not help
 
 T = TypeVar("T")
 
@@ -40,6 +45,8 @@ def patiently(act: Callable[[], T], file: str) -> T:
         try:
             return act()
         except OSError as error:
+            if error.errno in LASTING:
+                break
             logging.getLogger(__name__).warning("%s: %s; trying again in %g s", file, reason(error), wait)
             time.sleep(wait)
     with told(file):
@@ -47,6 +54,11 @@ def patiently(act: Callable[[], T], file: str) -> T:
 
 
 def reason(error: OSError) -> str:
-    """The error in a few words; the disk that is full by name."""
-    text = FULL.get(error.errno or 0) or error.strerror or str(error).partition("\n")[0] or type(error).__name__
-    return text if error.errno is None or error.errno not in FULL else f"{text} ([Errno {error.errno}])"
+    """The error in a few words.
+
+    >>> reason(OSError(28, "No space left on device"))
+    'the disk is full ([Errno 28])'
+    """
+    if error.errno in WORDS:
+        return f"{WORDS[error.errno]} ([Errno {error.errno}])"
+    return error.strerror or str(error).partition("\n")[0] or type(error).__name__

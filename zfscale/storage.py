@@ -109,8 +109,8 @@ class Storage:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
-        """A path to read a file from; FileNotFoundError if there is none."""
-        with self._aside(name) as aside:
+        """A path to read a file from; an OSError if there is none."""
+        with told(f"{self}/{name}"), self._aside(name) as aside:
             self._download(name, aside)
             yield aside
 

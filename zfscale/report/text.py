@@ -69,6 +69,19 @@ def one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
 
 
+def printable(text: str, encoding: str | None) -> str:
+    """The text with +- in place of the plus-minus sign where the encoding has none.
+
+    >>> printable("1 ± 2", "ascii")
+    '1 +- 2'
+    """
+    try:
+        "±".encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return text.replace("±", "+-")
+    return text
+
+
 def _one_lines(lines: Cells) -> Cells:
     return [[one_line(cell) for cell in line] for line in lines]
 

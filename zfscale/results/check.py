@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +26,7 @@ from zfscale.results.structure import ledger_problem, problem_of
 from zfscale.spec import TrialSpec
 from zfscale.storage import Directory, Place, Storage, storage
 
+T = TypeVar("T")
 NAME = re.compile(r"([0-9a-f]{12})\.parquet")
 TRIALS = pa.schema([*HEAD, *TAIL])
 NEEDED = ("trial_id", "status", "spec", "forwards", "files")  # columns that are looked at in any case
@@ -105,8 +106,11 @@ def look(
         found.ignored += [name.encode(errors="backslashreplace").decode() for name in others]  # not all are UTF-8
         listed[table] = ids if only is None else ids & set(only)
     wanted = [*dict.fromkeys([*NEEDED, *columns])]
-    for row in _each(there, sorted(listed["trials"]), lambda trial_id: _trial(there, trial_id, wanted, all_tables)):
-        (found.rows if isinstance(row, dict) else found.faults).append(row)
+    for row in each(there, sorted(listed["trials"]), lambda trial_id: _trial(there, trial_id, wanted, all_tables)):
+        if isinstance(row, Fault):
+            found.faults.append(row)
+        else:
+            found.rows.append(row)
     for table in RECORDS if all_tables else ():
         orphans = sorted(listed[table] - listed["trials"] - set(found.damaged))
         found.faults += [
@@ -146,7 +150,7 @@ def contents(there: Storage, row: dict[str, Any]) -> dict[str, pa.Table]:
     return found
 
 
-def _each(there: Storage, ids: Iterable[str], act: Any) -> Iterator[Any]:
+def each(there: Storage, ids: Iterable[str], act: Callable[[str], T]) -> Iterator[T]:
     """In order; of a bucket, which takes its time for each, many at once."""
     if isinstance(there, Directory):
         yield from map(act, ids)

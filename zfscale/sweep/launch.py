@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,9 +49,10 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> tuple
 def finish(sweep: Sweep) -> str:
     """Write the report of a sweep; its table and where it is."""
     from zfscale.report import make
+    from zfscale.report.text import printable
 
     text, file = make(root(sweep))
-    return f"{text}\nreport: {file}"
+    return printable(f"{text}\nreport: {file}", sys.stdout.encoding)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from zfscale.sweep.progress import Progress
 from zfscale.sweep.ranks import bundles
 from zfscale.sweep.todo import check, left_of, missing
 from zfscale.sweep.todo import root as results
+from zfscale.sweep.unfinished import REFUSED, Unfinished
 from zfscale.sweep.worker import Worker, record_failure
 
 RETRIES = 3  # of a trial whose worker died (killed, out of memory, its node lost), within one run
@@ -48,7 +49,9 @@ class RecordDeaths(tune.Callback):
         """Tune has given the trial up. One that still got further, or that no worker took, is left to the next run."""
         root, spec = results(self.sweep), TrialSpec.from_json(trial.config["spec"])
         told = Path(trial.error_file).read_text().strip() if trial.error_file else ""
-        if spec.trial_id in statuses(root):
+        if REFUSED in told:  # by our own storage: `Unfinished` says so
+            return
+        if spec.trial_id in statuses(root, [spec.trial_id]):
             return
         if trial.trial_id not in self.reached:
             print(f"trial {spec.trial_id}: no worker could start it: {told.rpartition(chr(10))[2]}", file=sys.stderr)
@@ -110,7 +113,7 @@ def drive(sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str, 
     forget(there, todo)
     try:
         with Progress(sweep, there) as display:
-            _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), display], there.scratch / "tune").fit()
+            _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), Unfinished(), display], there.scratch / "tune").fit()
     finally:
         there.clear()
     return missing(sweep)
