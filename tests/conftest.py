@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -159,6 +160,11 @@ def small(tiny_vit: Path, image_folder: Path) -> Small:
     base = load_base(str(tiny_vit))
     spec_of = {"model": {"name": str(tiny_vit)}, "stream": {"dataset": dataset, "tasks": 3}}
     return Small(spec_of, base, load(DatasetPath(**dataset), base.pixels.size))
+
+
+def id_of(name: str) -> str:
+    """A trial's id for tests that need no spec: readers know files by 12 hex digits."""
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def sweep_file(path: Path, tiny_vit: Path, image_folder: Path, **blocks: Any) -> Path:

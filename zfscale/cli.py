@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -64,10 +65,11 @@ def run(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Make the table, report.md and the plot again, from the Parquet files of a results directory."""
-    from zfscale.report import table, write
+    from zfscale.report import make
+    from zfscale.report.text import printable
 
-    print(table(args.directory))
-    print(f"report: {write(args.directory)}")
+    text, file = make(args.directory)
+    print(printable(f"{text}\nreport: {file}", sys.stdout.encoding))
     return 0
 
 
@@ -191,6 +193,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code is 2 where the input was wrong."""
     args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII, a path that is not UTF-8
     try:
         return int(args.command(args))
     except ZfscaleError as error:

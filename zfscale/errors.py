@@ -28,6 +28,10 @@ class ModelError(ZfscaleError):
     """A model that is missing, unreadable, or of an architecture the method cannot use."""
 
 
+class StorageError(OSError, ZfscaleError):
+    """Our own storage (results, ledger, snapshots) that refuses; an `OSError`, and never the fault of a trial."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """A ready-made hint: the closest allowed name, then all of them.
 

@@ -12,16 +12,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-
 from zfscale.errors import ZfscaleError, nearest
 from zfscale.methods import DOMAIN_METHODS, METHODS, Method
 from zfscale.methods.domains import DomainMethod
 from zfscale.methods.journal import Snapshots
 from zfscale.methods.trainers import FIRST_ORDER, ForwardOnly
-from zfscale.sinks.read import rows
+from zfscale.results.check import DamagedFile, contents, look
+from zfscale.sinks.read import statuses
 from zfscale.spec import EngineSpec, TrialSpec
-from zfscale.storage import Place
+from zfscale.storage import Place, storage
 from zfscale.sweep.inputs import Inputs
 from zfscale.zo.ledger import Entry
 from zfscale.zo.noise import ARITHMETIC
@@ -40,13 +39,14 @@ def replay(results: Place, trial_id: str, out: Path, step: int | None = None) ->
     """Write the model after `step` steps (all, if None) of a trial to the directory `out`; how many were replayed.
 
     The directory loads with `from_pretrained`; adapters and head, which transformers does not know, lie beside it in
-    `zfscale.safetensors`. Errors: ZfscaleError for an unknown trial, a first-order one, a step it never took, or one
-    inside a hybrid's first-order phase.
+    `zfscale.safetensors`. Errors: ZfscaleError for an unknown trial, a first-order one, a step it never took, one
+    inside a hybrid's first-order phase, and for a file that is not as the trial wrote it, which it names.
     """
-    spec = trial_spec(results, trial_id)
+    row = finished(results, trial_id)
+    spec = TrialSpec.from_json(row["spec"])
     if spec.optimizer.name in FIRST_ORDER:
         raise ZfscaleError(f"trial {trial_id}: {spec.optimizer.name} is first-order and has no ledger to replay")
-    taken = list(steps_taken(results, trial_id))
+    taken = list(steps_taken(results, row))
     step = len(taken) if step is None else step
     if not 0 <= step <= len(taken):
         raise ZfscaleError(f"--step {step}: trial {trial_id} took {len(taken)} steps; allowed: 0 to {len(taken)}")
@@ -90,29 +90,32 @@ def split(taken: list[Taken], task_index: int) -> tuple[list[Taken], list[Taken]
     return taken[:count], taken[count:]
 
 
-def trial_spec(results: Place, trial_id: str) -> TrialSpec:
-    """The spec of a finished trial; ZfscaleError if there is none of that id, or if this code cannot replay it."""
-    found = rows(results, "trials", ["trial_id", "status", "spec", "versions"]).to_pylist()
-    specs = {row["trial_id"]: row["spec"] for row in found if row["status"] == "finished"}
-    if trial_id not in specs:
-        hint = nearest(trial_id, specs) if specs else "there are none"
+def finished(results: Place, trial_id: str) -> dict[str, Any]:
+    """The row of a finished trial in `trials`; ZfscaleError if there is none, if it is damaged or of other noise."""
+    found = look(results, ["versions"], only=[trial_id])
+    if found.faults:
+        raise ZfscaleError(f"{storage(results)}/{found.faults[0]}; run the sweep again to make this trial again")
+    row = next((row for row in found.rows if row["status"] == "finished"), None)
+    if row is None:
+        others = [i for i, status in statuses(results).items() if status == "finished"]
+        hint = nearest(trial_id, others) if others else "there are none"
         raise ZfscaleError(f"{results}: no finished trial {trial_id!r}; {hint}")
-    made = next(json.loads(row["versions"]) for row in found if row["trial_id"] == trial_id)
-    if made.get("arithmetic") != str(ARITHMETIC):
+    if json.loads(row["versions"]).get("arithmetic") != str(ARITHMETIC):
         raise ZfscaleError(f"trial {trial_id}: of a version with other noise; run it again to replay it")
-    return TrialSpec.from_json(specs[trial_id])
+    return row
 
 
-def steps_taken(results: Place, trial_id: str) -> Iterator[Taken]:
-    """The steps of a trial in the order they were taken."""
-    where = pc.field("trial_id") == trial_id
-    columns = ["task", "step", "query", "seed", "coefficient", "accepted"]
-    queries = sorted(
-        rows(results, "ledger", columns, where).to_pylist(), key=lambda q: (q["task"], q["step"], q["query"])
-    )
-    of_step = {place: list(group) for place, group in groupby(queries, key=lambda q: (q["task"], q["step"]))}
-    steps = rows(results, "steps", ["task", "step", "lr", "loss"], where).to_pylist()
-    for s in sorted(steps, key=lambda s: (s["task"], s["step"])):
+def steps_taken(results: Place, row: dict[str, Any]) -> Iterator[Taken]:
+    """The steps of a trial in the order they were taken; ZfscaleError, with the file's name, if one is missing."""
+    try:
+        tables = contents(storage(results), row)
+    except DamagedFile as error:
+        raise ZfscaleError(f"{storage(results)}/{error}; run the sweep again to make this trial again") from error
+    of_step = {
+        place: list(group)
+        for place, group in groupby(tables["ledger"].to_pylist(), key=lambda q: (q["task"], q["step"]))
+    }
+    for s in tables["steps"].to_pylist():
         mine = of_step.get((s["task"], s["step"]), [])
         seeds, coefficients = tuple(q["seed"] for q in mine), tuple(q["coefficient"] for q in mine)
         accepted = mine[0]["accepted"] if mine else 1

@@ -1,7 +1,8 @@
 """Where results lie: a directory that every node sees, or a bucket behind a URL.
 
 A file is there whole or not at all: in a directory it is written aside, fsynced and renamed; in a bucket an object
-appears when its upload ends. Names are relative to the root, such as "trials/a1b2.parquet".
+appears when its upload ends. Names are relative to the root, such as "trials/a1b2.parquet". What the storage refuses is
+a `StorageError`, an OSError that names the file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from uuid import uuid4
 
 import pyarrow.fs as pafs
 
-from zfscale.errors import ZfscaleError
+from zfscale.errors import StorageError, ZfscaleError
+from zfscale.patience import told
+from zfscale.results.schema import TABLES
 from zfscale.spec.text import no_secret, results_place
 
 Place: TypeAlias = "Storage | Path | str"
@@ -51,20 +54,24 @@ class Storage:
 
     def names(self, folder: str) -> list[str]:
         """What is in a folder, sorted; nothing if there is no folder."""
-        found = self.files.get_file_info(pafs.FileSelector(self.path(folder), allow_not_found=True))
+        with told(f"{self}/{folder}"):
+            found = self.files.get_file_info(pafs.FileSelector(self.path(folder), allow_not_found=True))
         return sorted(f"{folder}/{info.base_name}" for info in found)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
-        return self.files.get_file_info(self.path(name)).type is not pafs.FileType.NotFound
+        with told(f"{self}/{name}"):
+            return self.files.get_file_info(self.path(name)).type is not pafs.FileType.NotFound
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None if there is none."""
         try:
-            with self.files.open_input_stream(self.path(name)) as file:
+            with told(f"{self}/{name}"), self.files.open_input_stream(self.path(name)) as file:
                 return file.read()
-        except FileNotFoundError:
-            return None
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
 
     def write(self, name: str, content: bytes) -> None:
         """Write a whole file."""
@@ -73,11 +80,12 @@ class Storage:
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all in it; nothing if there is neither."""
-        kind = self.files.get_file_info(self.path(name)).type
-        if kind is pafs.FileType.Directory:
-            self.files.delete_dir(self.path(name))
-        elif kind is not pafs.FileType.NotFound:
-            self.files.delete_file(self.path(name))
+        with told(f"{self}/{name}"):
+            kind = self.files.get_file_info(self.path(name)).type
+            if kind is pafs.FileType.Directory:
+                self.files.delete_dir(self.path(name))
+            elif kind is not pafs.FileType.NotFound:
+                self.files.delete_file(self.path(name))
 
     @cached_property
     def _temporary(self) -> tempfile.TemporaryDirectory[str]:
@@ -95,14 +103,14 @@ class Storage:
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """A path to write a file to; the file is there when the block ends without an error."""
-        with self._aside(name) as aside:
+        with told(f"{self}/{name}"), self._aside(name) as aside:
             yield aside
             self._upload(aside, name)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
-        """A path to read a file from; FileNotFoundError if there is none."""
-        with self._aside(name) as aside:
+        """A path to read a file from; an OSError if there is none."""
+        with told(f"{self}/{name}"), self._aside(name) as aside:
             self._download(name, aside)
             yield aside
 
@@ -135,6 +143,9 @@ class Storage:
         finally:
             aside.unlink(missing_ok=True)
 
+    def check(self) -> None:
+        """ZfscaleError if a run must not write here."""
+
     def _beside(self, name: str) -> Path:
         return self.scratch
 
@@ -149,11 +160,41 @@ class Storage:
 
 
 class Directory(Storage):
-    """A directory. Files are written aside in its `.tmp`, on the same disk."""
+    """A directory, which may be a link; nothing in it is written through one. Files are written aside in its `.tmp`."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))
         super().__init__(str(root), pafs.LocalFileSystem(), str(self.root))
+
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder, sorted, links that lead nowhere and names that are not UTF-8 too."""
+        with told(f"{self}/{folder}"):
+            try:
+                return sorted(f"{folder}/{name}" for name in os.listdir(self.root / folder))
+            except FileNotFoundError:
+                return []
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of that name."""
+        return (self.root / name).exists()
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None if there is none."""
+        with told(f"{self}/{name}"):
+            try:
+                return (self.root / name).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all in it; of a link, the link."""
+        self._real(name)
+        path = self.root / name
+        with told(f"{self}/{name}"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     @property
     def scratch(self) -> Path:
@@ -163,13 +204,15 @@ class Directory(Storage):
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """Written aside, fsynced, renamed."""
+        self._real(name)
         final = self.root / name
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with self._aside(name) as aside:
-            yield aside
-            fsync(aside)
-            os.replace(aside, final)
-            fsync(final.parent)
+        with told(f"{self}/{name}"):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with self._aside(name) as aside:
+                yield aside
+                fsync(aside)
+                os.replace(aside, final)
+                fsync(final.parent)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
@@ -178,12 +221,29 @@ class Directory(Storage):
 
     def local(self, name: str) -> Path:
         """The place itself."""
+        self._real(name)
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with told(f"{self}/{name}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def send(self, name: str) -> None:
         """It is there."""
+
+    def check(self) -> None:
+        """ZfscaleError if a file or folder that a run writes to is a link: what it leads to would be changed."""
+        folders = (".tmp", ".ledgers", ".attempts", "snapshots", *TABLES)
+        running = [name for folder in (".ledgers", ".attempts", "snapshots") for name in self.names(folder)]
+        for name in (*folders, *running):
+            self._real(name, itself=True)
+
+    def _real(self, name: str, itself: bool = False) -> None:
+        """ZfscaleError if a folder that holds the file is a link, or the file `itself`."""
+        parts = Path(name).parts
+        for end in range(1, len(parts) + itself):
+            if self.root.joinpath(*parts[:end]).is_symlink():
+                link = "/".join(parts[:end])
+                raise ZfscaleError(f"{self}/{link}: is a symbolic link, which no run writes through; remove it")
 
     def _beside(self, name: str) -> Path:
         return self.scratch if "/" in name else self.root

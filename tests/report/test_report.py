@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.conftest import pipe_table
+from tests.conftest import id_of, pipe_table
 from zfscale import report
 from zfscale.errors import DataError
 from zfscale.records import Eval, Outcome
 from zfscale.report.kinds import CLASSES
-from zfscale.report.load import trials
+from zfscale.report.load import contents
 from zfscale.report.plot import _style
 from zfscale.report.rows import OPTIMIZERS, rows, varying
 from zfscale.sinks.parquet import ParquetSink
@@ -25,7 +25,7 @@ def spec(method, optimizer, seed, lr=0.1, **more):
 
 
 def add(root, given, outcome, stages=()):
-    trial_id = "".join(c for c in json.dumps(given) if c.isalnum())
+    trial_id = id_of(json.dumps(given))
     sink = ParquetSink(root, trial_id, json.dumps(given), {"seed": given["seed"]})
     for k, value in enumerate(stages, start=1):
         sink.eval(Eval(k, 0, "stage_accuracy", value))
@@ -107,7 +107,8 @@ def test_all_but_the_tables_is_ignored(root):
     text = Path(report.write(root)).read_text()
     (root / "trials" / "notes.parquet").write_text("not parquet")
     (root / "wandb").mkdir()
-    assert Path(report.write(root)).read_text() == text
+    again = Path(report.write(root)).read_text()
+    assert again == f"{text}\n## Ignored: not named by a trial's id\n\n- trials/notes.parquet\n"
 
 
 def test_the_plot_is_an_image_that_grows_with_the_panels(root):
@@ -173,7 +174,7 @@ def test_rows_split_by_what_varies_within_a_name(tmp_path):
     for lr in (1e-5, 0.1):
         add(tmp_path, spec("ease", "zo-sgd", 0, lr=lr, queries=4), done(0.5))
     add(tmp_path, spec("ease", "fo-sgd", 0, lr=0.1, queries=1), done(0.5))
-    found = trials(tmp_path)
+    found = contents(tmp_path).trials
     assert varying(found) == ["optimizer.lr"]  # queries is a function of the optimizer
     assert [(row.optimizer, row.settings["optimizer.lr"]) for row in rows(found)] == [
         ("fo-sgd", 0.1),
@@ -183,11 +184,11 @@ def test_rows_split_by_what_varies_within_a_name(tmp_path):
 
 
 def test_lr_is_shown_where_the_optimizer_decides_it(root):
-    assert varying(trials(root)) == ["optimizer.lr"]
+    assert varying(contents(root).trials) == ["optimizer.lr"]
 
 
 def test_statistics_agree_with_the_library(root):
-    (row,) = [row for row in rows(trials(root)) if (row.method, row.optimizer) == ("ease", "zo-sgd")]
+    (row,) = [row for row in rows(contents(root).trials) if (row.method, row.optimizer) == ("ease", "zo-sgd")]
     found = row.stats["avg_accuracy"]
     values = list(AVERAGES.values())
     assert (found.mean, found.std) == pytest.approx((statistics.mean(values), statistics.stdev(values)))
@@ -198,7 +199,7 @@ def test_names_outside_the_paper_come_last_in_order(tmp_path):
         add(tmp_path, spec(method, "zo-sgd", 0), done(0.5))
     for optimizer in ("zen", "fo-sgd", "custom"):
         add(tmp_path, spec("ease", optimizer, 0), done(0.5))
-    found = [(row.method, row.optimizer) for row in rows(trials(tmp_path))]
+    found = [(row.method, row.optimizer) for row in rows(contents(tmp_path).trials)]
     assert [m for m, o in found if o == "zo-sgd"] == ["finetune", "ease", "l2p", "memo"]
     assert [o for m, o in found if m == "ease"] == ["fo-sgd", "zo-sgd", "custom", "zen"]
 

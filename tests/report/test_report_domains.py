@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import pipe_table
+from tests.conftest import id_of, pipe_table
 from zfscale import report
 from zfscale.records import Eval, Outcome
 from zfscale.report import heat
 from zfscale.report.kinds import CLASSES, DOMAINS
-from zfscale.report.load import losses, trials
+from zfscale.report.load import contents, losses
 from zfscale.report.rows import best, rows
 from zfscale.sinks.parquet import ParquetSink
 
@@ -38,7 +38,7 @@ def add(
     """A finished trial whose loss falls by one where it learns; `final` is its final loss, `odd` are losses given."""
     stream = {"kind": "domain_incremental", "domains": [{"name": n} for n in names], "order_seed": order_seed}
     spec = {"stream": stream, "method": {"name": method}, "optimizer": {"name": optimizer, "lr": 0.1}, "seed": seed}
-    trial_id = f"{method}{optimizer}{seed}"
+    trial_id = id_of(f"{method}{optimizer}{seed}")
     sink = ParquetSink(root, trial_id, json.dumps(spec), {"seed": seed})
     for stage in range(2 if method == "joint" else len(names) + 1):
         for j, base in enumerate(BASE[: len(names)], start=1):
@@ -90,8 +90,8 @@ def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
     before = (root / DOMAINS.picture).read_bytes()
     report.write(root)
     assert (root / DOMAINS.picture).read_bytes() == before
-    found = losses(root)
-    grid = heat._mean([found[f"sequentialzo-sgd{seed}"] for seed in range(3)])
+    found = losses(root, contents(root).finished)
+    grid = heat._mean([found[id_of(f"sequentialzo-sgd{seed}")] for seed in range(3)])
     assert grid.shape == (4, 3)
     assert grid[0] == pytest.approx(BASE)
     assert grid[2] == pytest.approx([3.1, 2.6, 2.6])  # the seeds add 0, 0.1 and 0.2
@@ -99,7 +99,7 @@ def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
 
 def drawn(root: Path) -> dict[str, list[str]]:
     """Title of each panel -> the labels of its rows, then the texts of its cells."""
-    figure = heat.draw(best(rows(trials(root)), DOMAINS), losses(root))
+    figure = heat.draw(best(rows(contents(root).trials), DOMAINS), losses(root, contents(root).finished))
     panels = [axes for axes in figure.axes if axes.get_visible() and axes.get_title("left")]
     texts = [[*axes.get_yticklabels(), *axes.texts] for axes in panels]
     return {axes.get_title("left"): [t.get_text() for t in found] for axes, found in zip(panels, texts, strict=True)}
@@ -134,20 +134,20 @@ def test_stages_are_named_by_the_method(tmp_path: Path) -> None:
 
 def test_domains_are_named_in_order_of_arrival(tmp_path: Path) -> None:
     add(tmp_path, "sequential", "zo-sgd", 0, 2.0, order_seed=3)
-    (trial,) = trials(tmp_path)
+    (trial,) = contents(tmp_path).trials
     assert trial.domains == tuple(NAMES[i] for i in np.random.RandomState(3).permutation(3))
     assert trial.domains != NAMES
 
 
 def test_the_best_setting_has_the_lowest_final_loss(root: Path) -> None:
     add(root, "sequential", "zo-adam", 7, 5.0)
-    (row,) = [r for r in best(rows(trials(root)), DOMAINS) if r.optimizer == "zo-sgd"]
+    (row,) = [r for r in best(rows(contents(root).trials), DOMAINS) if r.optimizer == "zo-sgd"]
     assert row.stats["final_loss"].mean == pytest.approx(2.2)
 
 
 def test_both_kinds_of_stream_have_a_section(root: Path) -> None:
     spec = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
-    sink = ParquetSink(root, "classes", json.dumps(spec), {"seed": 0})
+    sink = ParquetSink(root, id_of("classes"), json.dumps(spec), {"seed": 0})
     sink.eval(Eval(1, 0, "stage_accuracy", 0.5))
     sink.close(Outcome("finished", 0.5, 0.5))
     text = Path(report.write(root)).read_text()

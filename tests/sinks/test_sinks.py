@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.conftest import id_of
 from zfscale.records import Eval, Outcome, Query, Step
 from zfscale.sinks import SINKS, Fanout, make_sinks
 from zfscale.sinks.parquet import ParquetSink
@@ -49,15 +50,15 @@ def test_fanout_closes_all_and_then_raises():
 
 
 def test_make_sinks_closes_parquet_last(tmp_path):
-    given = (tmp_path, "demo", "t1", '{"seed": 0}', {"seed": 0})
+    given = (tmp_path, "demo", id_of("t1"), '{"seed": 0}', {"seed": 0})
     disabled = make_sinks(*given, wandb_mode="disabled")
     assert [type(sink) for sink in disabled.sinks] == [ParquetSink]
     offline = make_sinks(*given, wandb_mode="offline", project="p")
     assert [type(sink) for sink in offline.sinks] == [WandbSink, ParquetSink]
     send(offline)
     offline.close(Outcome("finished"))
-    assert statuses(tmp_path) == {"t1": "finished"}
-    assert len(list((tmp_path / "wandb").glob("offline-run-*-t1"))) == 1
+    assert statuses(tmp_path) == {id_of("t1"): "finished"}
+    assert len(list((tmp_path / "wandb").glob(f"offline-run-*-{id_of('t1')}"))) == 1
 
 
 @pytest.mark.parametrize("name", SINKS)
@@ -65,7 +66,7 @@ def test_make_sinks_closes_parquet_last(tmp_path):
 def test_every_sink_takes_every_record_and_none(tmp_path, name, status):
     sinks = {
         "parquet": lambda: SINKS["parquet"](tmp_path, "t1", "{}", {}),
-        "wandb": lambda: SINKS["wandb"](tmp_path, "demo", "t1", {}, "offline", "p"),
+        "wandb": lambda: SINKS["wandb"](tmp_path, "demo", id_of("t1"), {}, "offline", "p"),
     }
     for records in (True, False):
         sink = sinks[name]()

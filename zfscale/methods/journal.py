@@ -5,46 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from safetensors.torch import load_file, save_file
-
-from zfscale.errors import ZfscaleError
+from zfscale.methods.snapshots import Snapshots
 from zfscale.records import Query, Sink, Step
-from zfscale.storage import Place, storage
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry, Ledger, Past
 from zfscale.zo.step import StepResult
-
-
-class Snapshots:
-    """Trained weights at the end of first-order phases, which no ledger can rebuild: one safetensors file a task."""
-
-    def __init__(self, results: Place, trial_id: str) -> None:
-        self.storage, self.folder = storage(results), f"snapshots/{trial_id}"
-
-    def has(self, task: int) -> bool:
-        """Whether those of a task are there."""
-        return self.storage.exists(self._name(task))
-
-    def save(self, task: int, leaves: Leaves) -> None:
-        """Write the leaves under their names; whole or not at all."""
-        with self.storage.writing(self._name(task)) as path:
-            save_file({leaf.name: leaf.parameter.data for leaf in leaves}, path)
-
-    def load(self, task: int, leaves: Leaves) -> None:
-        """Write the snapshot of a task into the leaves; ZfscaleError if there is none."""
-        if not self.has(task):
-            raise ZfscaleError(f"{self.storage}/{self._name(task)}: the snapshot of a first-order phase is missing")
-        with self.storage.reading(self._name(task)) as path:
-            kept = load_file(path, device=str(leaves.device))
-        for leaf in leaves:
-            leaf.parameter.data.copy_(kept[leaf.name])
-
-    def remove(self) -> None:
-        """They have served."""
-        self.storage.remove(self.folder)
-
-    def _name(self, task: int) -> str:
-        return f"{self.folder}/task-{task}.safetensors"
 
 
 class Journal:

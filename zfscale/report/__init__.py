@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from zfscale.report import heat, plot, text
 from zfscale.report.kinds import CLASSES, KINDS, Kind
-from zfscale.report.load import Trial, losses, stage_accuracies, trials
+from zfscale.report.load import Contents, Trial, contents, losses, stage_accuracies
 from zfscale.report.rows import Row, best, rows
 from zfscale.storage import Place, storage
 
@@ -20,29 +20,39 @@ def write(root: Place) -> str:
 
     Raises:
         DataError: `root` holds no trials.
+        StorageError: The storage refuses.
     """
-    found = trials(root)
+    return make(root)[1]
+
+
+def table(root: Place) -> str:
+    """The report's tables, failures and damaged files as plain text, for the console.
+
+    Raises:
+        DataError: `root` holds no trials.
+    """
+    return _plain(root, contents(root))
+
+
+def make(root: Place) -> tuple[str, str]:
+    """Write the report, after one look at the results: what `table` gives, and what `report.md` is called."""
+    found = contents(root)
     sections, there = [], storage(root)
-    for kind, table in _tables(found):
-        figure = _draw(root, kind, table)
+    for kind, table in _tables(found.trials):
+        figure = _draw(root, kind, table, found.finished)
         if figure is None:
             there.remove(kind.picture)
         else:
             with there.writing(kind.picture) as path:
                 figure.savefig(path, metadata={"Software": None})
         sections.append((kind, table, figure is not None))
-    there.write("report.md", text.markdown(_title(root), found, sections).encode())
-    return f"{there}/report.md"
+    markdown = text.markdown(_title(root), found, sections)
+    there.write("report.md", markdown.encode(errors="backslashreplace"))
+    return _plain(root, found), f"{there}/report.md"
 
 
-def table(root: Place) -> str:
-    """The report's tables and failures as plain text, for the console.
-
-    Raises:
-        DataError: `root` holds no trials.
-    """
-    found = trials(root)
-    return text.plain(_title(root), found, [(kind, rows, False) for kind, rows in _tables(found)])
+def _plain(root: Place, found: Contents) -> str:
+    return text.plain(_title(root), found, [(kind, rows, False) for kind, rows in _tables(found.trials)])
 
 
 def _tables(found: Sequence[Trial]) -> Iterator[tuple[Kind, list[Row]]]:
@@ -52,10 +62,10 @@ def _tables(found: Sequence[Trial]) -> Iterator[tuple[Kind, list[Row]]]:
             yield kind, mine
 
 
-def _draw(root: Place, kind: Kind, table: Sequence[Row]) -> Any:
+def _draw(root: Place, kind: Kind, table: Sequence[Row], finished: Collection[str]) -> Any:
     if kind is CLASSES:
-        return plot.draw(best(table, kind), stage_accuracies(root))
-    return heat.draw(best(table, kind), losses(root))
+        return plot.draw(best(table, kind), stage_accuracies(root, finished))
+    return heat.draw(best(table, kind), losses(root, finished))
 
 
 def _title(root: Place) -> str:

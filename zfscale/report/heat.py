@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -46,7 +47,8 @@ def draw(rows: Sequence[Row], losses: Mapping[str, Cells]) -> Figure | None:
 def _mean(found: Sequence[Cells]) -> np.ndarray:
     """[stages, domains], the mean over trials."""
     stages, tasks = (1 + max(place[axis] for place in found[0]) for axis in (0, 1))
-    return np.array([[np.mean([cells[i, j] for cells in found]) for j in range(1, tasks)] for i in range(stages)])
+    every = [[[cells.get((i, j), math.nan) for cells in found] for j in range(1, tasks)] for i in range(stages)]
+    return np.mean(every, axis=-1)
 
 
 def _panels(
@@ -75,8 +77,10 @@ def _panel(axes: Axes, grid: np.ndarray, row: Row, norm: TwoSlopeNorm) -> None:
     domains, change = row.domains, _change(grid)
     stages = ["base", "all"] if row.method == JOINT else ["base", *(f"+ {name}" for name in domains)]
     axes.imshow(change, cmap="RdBu_r", norm=norm, aspect="auto")
-    axes.set_yticks(range(len(grid)), stages, fontsize=7)
-    axes.set_xticks(range(len(domains)), domains, fontsize=7, rotation=20, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(grid)), stages, fontsize=7, parse_math=False)
+    axes.set_xticks(
+        range(len(domains)), domains, fontsize=7, rotation=20, ha="right", rotation_mode="anchor", parse_math=False
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for i, j in np.ndindex(grid.shape):

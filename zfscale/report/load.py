@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from zfscale.errors import DataError
 from zfscale.report.kinds import MEASURES
+from zfscale.results.check import Fault, look
 from zfscale.sinks import read
 from zfscale.spec.domains import domain_order
 from zfscale.storage import Place, storage
@@ -49,28 +50,42 @@ class Trial:
         return tuple(listed[i]["name"] for i in order)
 
 
-def trials(root: Place) -> list[Trial]:
-    """Every trial that ended, by id.
+@dataclass(frozen=True)
+class Contents:
+    """The whole trials by id, the files by which others are damaged, and files that are not tables of ours."""
+
+    trials: list[Trial]
+    faults: list[Fault]
+    ignored: list[str]
+
+    @property
+    def finished(self) -> list[str]:
+        """Ids of the trials that finished."""
+        return [trial.trial_id for trial in self.trials if trial.status == "finished"]
+
+
+def contents(root: Place) -> Contents:
+    """What is in a results directory.
 
     Raises:
-        DataError: `root` holds no trials.
+        DataError: `root` holds no trials, not even damaged ones.
     """
     if not storage(root).exists("trials"):
         raise DataError(f"{root} is not a results directory: it has no folder `trials`")
-    columns = ["trial_id", "status", "spec", *MEASURES, "error"]
-    table = read.rows(root, "trials", columns).sort_by("trial_id").to_pylist()
-    if not table:
+    found = look(root, [*MEASURES, "error"])
+    if not found.rows and not found.faults:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
-    return [_trial(row) for row in table]
+    return Contents([_trial(row) for row in found.rows], found.faults, found.ignored)
 
 
-def stage_accuracies(root: Place) -> dict[str, dict[int, float]]:
-    """Trial id -> stage -> accuracy over all classes seen, of every trial in `evals/`."""
+def stage_accuracies(root: Place, trials: Collection[str]) -> dict[str, dict[int, float]]:
+    """Trial id -> stage -> accuracy over all classes seen, of these trials."""
     table = read.rows(
         root,
         "evals",
         ["trial_id", "stage", "value"],
         (pc.field("metric") == "stage_accuracy") & (pc.field("task") == 0),
+        trials,
     )
     found: dict[str, dict[int, float]] = {}
     for trial_id, stage, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
@@ -78,9 +93,9 @@ def stage_accuracies(root: Place) -> dict[str, dict[int, float]]:
     return found
 
 
-def losses(root: Place) -> dict[str, dict[tuple[int, int], float]]:
-    """Trial id -> (stage, task) -> held-out loss, of every domain-incremental trial in `evals/`."""
-    table = read.rows(root, "evals", ["trial_id", "stage", "task", "value"], pc.field("metric") == "loss")
+def losses(root: Place, trials: Collection[str]) -> dict[str, dict[tuple[int, int], float]]:
+    """Trial id -> (stage, task) -> held-out loss, of those of these trials that are domain-incremental."""
+    table = read.rows(root, "evals", ["trial_id", "stage", "task", "value"], pc.field("metric") == "loss", trials)
     found: dict[str, dict[tuple[int, int], float]] = {}
     for trial_id, stage, task, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
         found.setdefault(trial_id, {})[stage, task] = value

@@ -3,57 +3,115 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from zfscale.report.kinds import Kind
-from zfscale.report.load import Trial
+from zfscale.report.load import Contents, Trial
 from zfscale.report.rows import Row, Stat
+from zfscale.results.check import first
 
 Section = tuple[Kind, Sequence[Row], bool]  # its rows, and whether there is a picture
 Cells = list[list[str]]
+DAMAGED = "Damaged files: run the same command again, which makes these trials again"
+IGNORED = "Ignored: not named by a trial's id"
 
 
-def markdown(title: str, trials: Sequence[Trial], sections: Sequence[Section]) -> str:
+def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
     """The whole report: a section for each kind of stream."""
-    parts = [f"# {title}", counts(trials)]
+    parts = [f"# {escape(title)}", counts(found)]
     for kind, table, drawn in sections:
-        parts += [_pipes(cells(table, kind, bold="**"), _words(table)), kind.legend, f"## {kind.heading}"]
+        parts += [_pipes(_marked(cells(table, kind), table, kind), _words(table)), kind.legend, f"## {kind.heading}"]
         parts += [f"![{kind.heading}]({kind.picture})", kind.caption] if drawn else ["Nothing to draw."]
-    if failed := failures(trials):
-        parts += ["## Failed trials", _pipes([[_escape(cell) for cell in row] for row in failed], 99)]
+    if failed := failures(found.trials):
+        parts += ["## Failed trials", _pipes([[escape(cell) for cell in row] for row in failed], 99)]
+    for heading, lines in notes(found):
+        parts += [f"## {heading}", "\n".join(f"- {escape(line)}" for line in lines)]
     return "\n\n".join(parts) + "\n"
 
 
-def plain(title: str, trials: Sequence[Trial], sections: Sequence[Section]) -> str:
-    """The report for a console: counts, tables, failures."""
-    parts = [f"{title}: {counts(trials)}"]
-    parts += [_aligned(cells(table, kind), _words(table)) for kind, table, _ in sections]
-    if failed := failures(trials):
-        parts.append("failed trials\n" + _aligned(failed, 99))
+def plain(title: str, found: Contents, sections: Sequence[Section]) -> str:
+    """The report for a console: counts, tables, failures, files that are damaged or ignored."""
+    parts = [f"{one_line(title)}: {counts(found)}"]
+    parts += [_aligned(_one_lines(cells(table, kind)), _words(table)) for kind, table, _ in sections]
+    if failed := failures(found.trials):
+        parts.append("failed trials\n" + _aligned(_one_lines(failed), 99))
+    parts += ["\n  ".join([f"{heading}:", *map(one_line, lines)]) for heading, lines in notes(found)]
     return "\n\n".join(parts)
 
 
-def counts(trials: Sequence[Trial]) -> str:
+def counts(found: Contents) -> str:
     """How many trials ended, and how: "3 trials finished, 1 failed"."""
-    done = sum(trial.status == "finished" for trial in trials)
-    return f"{done} trial{'s' * (done != 1)} finished, {len(trials) - done} failed."
+    done, damaged = len(found.finished), len({fault.trial_id for fault in found.faults})
+    tail = f", {damaged} damaged." if damaged else "."
+    return f"{done} trial{'s' * (done != 1)} finished, {len(found.trials) - done} failed{tail}"
 
 
-def cells(table: Sequence[Row], kind: Kind, bold: str = "") -> Cells:
-    """Header and one line per row, as text; `bold` goes around the best of each method."""
-    known = {name for row in table for name, stat in row.stats.items() if stat.mean is not None}
-    columns = {name: how for name, how in kind.columns.items() if name in known or name not in kind.optional}
+def notes(found: Contents) -> list[tuple[str, list[str]]]:
+    """Headings and lines about files that are damaged or are not ours."""
+    kinds = [(DAMAGED, [str(fault) for fault in found.faults]), (IGNORED, found.ignored)]
+    return [(heading, first(lines)) for heading, lines in kinds if lines]
+
+
+def escape(text: str) -> str:
+    r"""The text as one line of Markdown that shows it as it is, in a cell or elsewhere: no markup, no HTML.
+
+    >>> escape("q_proj|v_proj <b>")
+    'q_proj\\|v_proj &lt;b&gt;'
+    """
+    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\|`*\[\]~#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z]))", r"\\\1", text)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and other control characters."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
+
+
+def printable(text: str, encoding: str | None) -> str:
+    """The text with +- in place of the plus-minus sign where the encoding has none.
+
+    >>> printable("1 ± 2", "ascii")
+    '1 +- 2'
+    """
+    try:
+        "±".encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return text.replace("±", "+-")
+    return text
+
+
+def _one_lines(lines: Cells) -> Cells:
+    return [[one_line(cell) for cell in line] for line in lines]
+
+
+def cells(table: Sequence[Row], kind: Kind) -> Cells:
+    """Header and one line per row, as text."""
+    columns = _columns(table, kind)
     header = ["method", "optimizer", *_labels(list(table[0].settings)), "seeds"]
     lines = [header + [title for title, _, _ in columns.values()]]
-    leaders = _leaders(table, kind)
     for row in table:
         line = [row.method, row.optimizer, *(_value(value) for value in row.settings.values())]
         line.append(str(len(row.trial_ids)))
-        for name, how in columns.items():
-            mark = bold if _shown(row, name, how) == leaders.get((row.method, name)) else ""
-            line.append(f"{mark}{_stat(row.stats[name], how)}{mark}")
-        lines.append(line)
+        lines.append(line + [_stat(row.stats[name], how) for name, how in columns.items()])
+    return lines
+
+
+def _columns(table: Sequence[Row], kind: Kind) -> dict[str, tuple[str, float, int]]:
+    """The measures that are shown."""
+    known = {name for row in table for name, stat in row.stats.items() if stat.mean is not None}
+    return {name: how for name, how in kind.columns.items() if name in known or name not in kind.optional}
+
+
+def _marked(lines: Cells, table: Sequence[Row], kind: Kind) -> Cells:
+    """The cells in Markdown, the best of each method in bold."""
+    lines = [[escape(cell) for cell in line] for line in lines]
+    columns, leaders = _columns(table, kind), _leaders(table, kind)
+    for line, row in zip(lines[1:], table, strict=True):
+        for i, (name, how) in enumerate(columns.items(), start=len(line) - len(columns)):
+            if _shown(row, name, how) == leaders.get((row.method, name)):
+                line[i] = f"**{line[i]}**"
     return lines
 
 
@@ -109,10 +167,6 @@ def _words(table: Sequence[Row]) -> int:
 def _last_line(error: str | None) -> str:
     """Of a traceback, the line that says what was wrong."""
     return next(iter((error or "").strip().splitlines()[::-1]), "-")
-
-
-def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|")
 
 
 def _pad(lines: Cells, left: int) -> Cells:

@@ -5,82 +5,30 @@
     <root>/ledger/<trial_id>.parquet   zeroth-order queries
     <root>/trials/<trial_id>.parquet   spec and outcome; written last, so it commits the other three
 
+The `trials` file has its own checksum, and a column `files` with those of the other three (see `zfscale.results`).
 A trial that runs again writes the same names, so it never shows twice. Each table is a plain dataset:
 `pandas.read_parquet(dir)`, `polars.read_parquet(dir)` and DuckDB's `from 'dir/*.parquet'` read it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from zfscale.patience import patiently
 from zfscale.records import Eval, Outcome, Query, Step
 from zfscale.redact import redact
+from zfscale.results.schema import HEAD, RECORDS, TAIL, file_of
+from zfscale.results.seal import digest, parquet
 from zfscale.storage import Place, storage
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 
-RECORDS: dict[str, pa.Schema] = {
-    "evals": pa.schema(
-        {
-            "trial_id": pa.string(),
-            "stage": pa.int64(),
-            "task": pa.int64(),
-            "metric": pa.string(),
-            "value": pa.float64(),
-        }
-    ),
-    "steps": pa.schema(
-        {
-            "trial_id": pa.string(),
-            "task": pa.int64(),
-            "step": pa.int64(),
-            "loss": pa.float64(),
-            "lr": pa.float64(),
-            "forwards": pa.int64(),
-            "seconds": pa.float64(),
-        }
-    ),
-    "ledger": pa.schema(
-        {
-            "trial_id": pa.string(),
-            "task": pa.int64(),
-            "step": pa.int64(),
-            "query": pa.int64(),
-            "seed": pa.int64(),
-            "coefficient": pa.float64(),
-            "accepted": pa.int8(),
-        }
-    ),
-}
-HEAD = pa.schema({"trial_id": pa.string(), "status": pa.string(), "spec": pa.string()})
-TAIL = pa.schema(
-    {
-        "avg_accuracy": pa.float64(),
-        "last_accuracy": pa.float64(),
-        "forgetting": pa.float64(),
-        "bwt": pa.float64(),
-        "fwt": pa.float64(),
-        "final_loss": pa.float64(),
-        "perplexity": pa.float64(),
-        "bits_per_byte": pa.float64(),
-        "learning_gain": pa.float64(),
-        "upstream_loss": pa.float64(),
-        "tokens": pa.int64(),
-        "seconds": pa.float64(),
-        "forwards": pa.int64(),
-        "peak_memory_bytes": pa.int64(),
-        "node": pa.string(),
-        "bytes_sent": pa.int64(),
-        "attempts": pa.int64(),
-        "error": pa.string(),
-        "versions": pa.string(),
-    }
-)
 ARROW: dict[type, pa.DataType] = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
@@ -127,29 +75,27 @@ class ParquetSink:
         """Writes the tables, `trials` last; a failed trial leaves its `trials` row only.
 
         Raises:
-            OSError: The disk refused; no file is then half written.
+            StorageError: The disk refused for about a minute; no file is then half written.
         """
         if outcome.error is not None:
             outcome = replace(outcome, error=redact(outcome.error))
-        row = {"trial_id": self.trial_id, "spec": self.spec_json, **self.leaves, **asdict(outcome)}
+        files: dict[str, dict[str, Any]] = {}
         if outcome.status == "finished":
             for table, rows in self._rows.items():
-                self._write(table, _columns(self.trial_id, rows, RECORDS[table]))
-        self._write("trials", pa.Table.from_pylist([row], schema=self.schema))
+                data = parquet(_columns(self.trial_id, rows, RECORDS[table]))
+                self._write(table, data)
+                files[table] = {"rows": len(rows), "bytes": len(data), "sha256": digest(data)}
+        row = {"trial_id": self.trial_id, "spec": self.spec_json, **self.leaves, **asdict(outcome)}
+        row["files"] = json.dumps(files)
+        self._write("trials", parquet(pa.Table.from_pylist([row], schema=self.schema), sealed=True))
         if outcome.status != "finished":
             for table in RECORDS:
-                self.storage.remove(f"{table}/{self.trial_id}.parquet")
+                name = file_of(table, self.trial_id)
+                patiently(partial(self.storage.remove, name), f"{self.storage}/{name}")
 
-    def _write(self, table: str, data: pa.Table) -> None:
-        # No Arrow schema, no statistics, no dictionaries of numbers: half of a small file, and no reader needs them.
-        text = [field.name for field in data.schema if pa.types.is_string(field.type)]
-        with self.storage.writing(f"{table}/{self.trial_id}.parquet") as path:
-            pq.write_table(
-                data, path, compression="zstd", store_schema=False, write_statistics=False, use_dictionary=text
-            )
-
-
-TABLES = ("trials", *RECORDS)
+    def _write(self, table: str, data: bytes) -> None:
+        name = file_of(table, self.trial_id)
+        patiently(partial(self.storage.write, name, data), f"{self.storage}/{name}")
 
 
 def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> pa.Schema:

@@ -20,6 +20,16 @@ def no_secret(text: str) -> str:
     return text
 
 
+def user_path(text: str) -> str:
+    """A path with "~" expanded; ValueError if there is no such user, or if no file can have the name."""
+    path = os.path.expanduser(text)
+    if "\0" in path:
+        raise ValueError(f"{text!r}: no file can have a name with a NUL character")
+    if path.startswith("~"):
+        raise ValueError(f"{text!r}: there is no user {path.partition('/')[0][1:]!r}; ./~ is a name that begins with ~")
+    return path
+
+
 def results_place(text: str) -> str:
     """A directory with "~" expanded, or a URL of a known scheme; ValueError otherwise.
 
@@ -28,7 +38,7 @@ def results_place(text: str) -> str:
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
-        return os.path.expanduser(text)
+        return user_path(text)
     if scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; {nearest(scheme, SCHEMES)}, or a directory")
     if not rest.startswith("/") if scheme == "file" else rest.startswith(("/", "?")) or not rest:
@@ -38,5 +48,5 @@ def results_place(text: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(no_secret)]
-UserPath = Annotated[Text, AfterValidator(os.path.expanduser)]  # "~/x" -> "/home/me/x"
+UserPath = Annotated[Text, AfterValidator(user_path)]  # "~/x" -> "/home/me/x"
 ResultsPlace = Annotated[Text, AfterValidator(results_place)]

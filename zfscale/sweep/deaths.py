@@ -13,10 +13,11 @@ from zfscale.errors import one_line
 from zfscale.redact import redact
 from zfscale.sinks.read import statuses
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.storage import Place, storage
+from zfscale.storage import Place
 from zfscale.sweep.marks import progress
 from zfscale.sweep.todo import root as results
 from zfscale.sweep.tune_fixes import NO_MEMORY
+from zfscale.sweep.unfinished import REFUSED
 from zfscale.sweep.worker import record_failure
 
 RETRIES = 3  # of a trial whose worker died (killed, out of memory, its node lost), within one run
@@ -56,7 +57,7 @@ class RecordDeaths(tune.Callback):
     def _judge(self, spec: TrialSpec, trial: Any) -> None:
         """A trial that still got further is left to the next run, as is one that no worker took."""
         root, last = results(self.sweep), last_failure(trial)
-        if ended(root, spec.trial_id) is not None:
+        if REFUSED in last or ended(root, spec.trial_id) is not None:  # by our own storage: `Unfinished` says so
             return
         if trial.trial_id not in self.reached:
             reason = redact(last.rpartition("\n")[2])
@@ -79,5 +80,5 @@ def last_failure(trial: Any) -> str:
 
 
 def ended(root: Place, trial_id: str) -> str | None:
-    """The status of a trial that has a row; the rows of others are read only if there is a file for this one."""
-    return statuses(root).get(trial_id) if storage(root).exists(f"trials/{trial_id}.parquet") else None
+    """The status of a trial that has a row."""
+    return statuses(root, [trial_id]).get(trial_id)

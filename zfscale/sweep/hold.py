@@ -21,6 +21,7 @@ from typing import IO
 from uuid import uuid4
 
 from zfscale.errors import ZfscaleError
+from zfscale.patience import told
 from zfscale.storage import Directory, Storage, fsync
 
 LOCK = ".lock"
@@ -55,8 +56,11 @@ def _locked(results: Directory, run: str) -> Iterator[None]:
     Some network file systems lock within one machine only, and some keep a dead machine's lock for a while. So the
     holder gives signs of life as well, and one of another machine that still does keeps the directory.
     """
-    results.root.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(results.root / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as lock:
+    with told(str(results)):
+        results.root.mkdir(parents=True, exist_ok=True)
+    with told(f"{results}/{LOCK}"):  # a link is refused: what it leads to would be overwritten
+        handle = os.open(results.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with os.fdopen(handle, "r+b", buffering=0) as lock:
         before = results.read(LOCK) or b""
         alone, elsewhere = _flock(lock), _host(before) not in (b"", HOST)
         if not alone and not elsewhere:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -64,12 +65,14 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> Ended
 
 def finish(sweep: Sweep) -> Ended:
     """Write the report of a sweep that has a result of every trial: its table and where it is."""
-    from zfscale.report import table, write
+    from zfscale.report import make
+    from zfscale.report.text import printable
 
     place = root(sweep)
     status = statuses(place)
     failed = sum(status.get(trial.trial_id) == "failed" for trial in sweep.trials)
-    return Ended(0, failed, f"{table(place)}\nreport: {write(place)}")
+    text, file = make(place)
+    return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 
+from zfscale.patience import patiently
 from zfscale.storage import Directory, Place, Storage, storage
 from zfscale.zo.ledger import Entry, Ledger
 
@@ -13,14 +15,15 @@ SEND_EVERY = 30.0  # seconds of steps that are taken again at most, where result
 
 def start_attempt(root: Place, trial_id: str) -> int:
     """Count a start of the trial, durably (a byte a start, so that a killed attempt counts too); which one it is."""
-    attempt = attempts_of(root, trial_id) + 1
-    storage(root).write(f".attempts/{trial_id}", b"." * attempt)
+    attempt, there, name = attempts_of(root, trial_id) + 1, storage(root), f".attempts/{trial_id}"
+    patiently(partial(there.write, name, b"." * attempt), f"{there}/{name}")
     return attempt
 
 
 def attempts_of(root: Place, trial_id: str) -> int:
     """How often the trial was started."""
-    return len(storage(root).read(f".attempts/{trial_id}") or b"")
+    there, name = storage(root), f".attempts/{trial_id}"
+    return len(patiently(partial(there.read, name), f"{there}/{name}") or b"")
 
 
 def progress(root: Place, trial_id: str) -> int:
@@ -55,7 +58,7 @@ class SentLedger(Ledger):
     def remove(self) -> None:
         """Here and there."""
         super().remove()
-        self._there.remove(self._name)
+        patiently(partial(self._there.remove, self._name), f"{self._there}/{self._name}")
 
     def _send(self) -> None:
         try:

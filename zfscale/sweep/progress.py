@@ -16,6 +16,7 @@ from zfscale.sinks.wandb import NOTE
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Place, storage
 from zfscale.sweep.deaths import ended
+from zfscale.sweep.unfinished import UNFINISHED
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 
@@ -72,7 +73,10 @@ class Progress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial has ended, well or not."""
+        """A trial has ended, well or not; one that is left unfinished is not done."""
+        if result.get("status") == UNFINISHED:
+            self.running.discard(trial.trial_id)
+            return
         self._compare(result.get(self.search.metric), trial.config["spec"])
         self._end(trial, failed=result.get("status") == "failed")
 

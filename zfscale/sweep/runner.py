@@ -10,8 +10,8 @@ import ray
 from ray import tune
 
 from zfscale.errors import one_line
-from zfscale.sinks.parquet import TABLES
-from zfscale.sinks.read import statuses
+from zfscale.results.check import Found, first
+from zfscale.results.schema import TABLES
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.storage import Storage
 from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
@@ -22,9 +22,10 @@ from zfscale.sweep.launch import LOCAL, as_ctrl_c
 from zfscale.sweep.listed import Listed
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.ranks import bundles
-from zfscale.sweep.todo import missing
+from zfscale.sweep.todo import check, left_of, missing
 from zfscale.sweep.todo import root as results
 from zfscale.sweep.tune_fixes import tune_fixes
+from zfscale.sweep.unfinished import Unfinished
 from zfscale.sweep.worker import Worker
 
 
@@ -45,8 +46,19 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> lis
 
 def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
     """The trials that are to be run, after what earlier runs had to leave behind is removed."""
-    clean(results(sweep), sweep)
-    return missing(sweep, retry_failed)
+    there = results(sweep)
+    there.check()
+    found = check(sweep)
+    for line in notes(found):
+        print(line, file=sys.stderr)
+    clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] == "finished"})
+    return left_of(sweep, found, retry_failed)
+
+
+def notes(found: Found) -> list[str]:
+    """What is told about files that are damaged or not ours: the first few, and how many more there are."""
+    damaged = [f"damaged: {fault}; trial {fault.trial_id} is made again" for fault in found.faults]
+    return [*first(damaged), *first([f"ignored: {name}: not named by a trial's id" for name in found.ignored])]
 
 
 def drive(
@@ -62,8 +74,9 @@ def drive(
     check_nodes(there, me, sweep, todo)
     forget(there, todo)
     try:
+        callbacks = [RecordDeaths(sweep), Unfinished()]
         with Progress(sweep, there) as display, tune_fixes():
-            _tuner(sweep, todo, shared, me, [RecordDeaths(sweep), display], place / "tune").fit()
+            _tuner(sweep, todo, shared, me, [*callbacks, display], place / "tune").fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
@@ -71,9 +84,8 @@ def drive(
     return missing(sweep)
 
 
-def clean(there: Storage, sweep: Sweep) -> None:
+def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
     """Remove what a worker that was killed right after it wrote its trial's tables could not: it is needed no more."""
-    done = {trial for trial, status in statuses(there).items() if status == "finished"}
     hybrid = {trial.trial_id for trial in sweep.trials if trial.optimizer.first_order is not None}
     mine = {trial.trial_id for trial in sweep.trials} & done
     for folder, over in ((".ledgers", mine), ("snapshots", mine - hybrid)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from zfscale.errors import ZfscaleError
+from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
 from zfscale.records import Outcome
 from zfscale.sinks.read import statuses
@@ -24,6 +24,7 @@ from zfscale.sweep.cluster import ModulePath, extend_path, unseen
 from zfscale.sweep.inputs import data_key, model_key
 from zfscale.sweep.marks import attempts_of, open_ledger, start_attempt
 from zfscale.sweep.ranks import RankLost, Team
+from zfscale.sweep.unfinished import UNFINISHED
 
 if TYPE_CHECKING:
     from zfscale.spec import OutputSpec, ResourcesSpec
@@ -71,14 +72,25 @@ class Worker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run one whole trial. Its failure is recorded, not raised; the death of one of its ranks is."""
+        """Run one whole trial. Its failure is recorded, not raised; the death of one of its ranks is.
+
+        Where our own storage refuses, which is not the trial's failure, the trial is left to the next run.
+        """
+        try:
+            return self._run()
+        except StorageError as error:
+            if self.team:
+                raise  # its ranks have ended with it: Tune shall make new ones, which take the trial up again
+            return {"done": True, "status": UNFINISHED, "why": str(error)}
+
+    def _run(self) -> dict[str, Any]:
         from zfscale import trial
         from zfscale.methods.journal import Snapshots
 
         self.settled.again()
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
-        if root.exists(f"trials/{spec.trial_id}.parquet") and (status := statuses(root).get(spec.trial_id)):
+        if status := statuses(root, [spec.trial_id]).get(spec.trial_id):
             return {"done": True, "status": status}  # by a worker that died right after; and see below
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
@@ -88,7 +100,7 @@ class Worker(tune.Trainable):
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team:
                 outcome = trial.run(spec, base, data, sink, attempt, ledger, snapshots, self.features)
-        except RankLost:
+        except (RankLost, StorageError):
             raise
         except Exception:
             outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())

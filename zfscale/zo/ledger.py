@@ -15,8 +15,10 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from zfscale.patience import patiently
 from zfscale.zo.noise import ARITHMETIC
 
 MAGIC = f"zfscale ledger 2.{ARITHMETIC}\n".encode()  # a file of another format, or of other arithmetic, is void
@@ -50,21 +52,21 @@ class Entry:
 
 
 class Ledger:
-    """Entries of one trial in one file: `past` is what was there, `append` adds, `remove` when the trial has ended."""
+    """Entries of one trial in one file: `past` is what was there, `append` adds, `remove` when the trial has ended.
+
+    The file may be no link. Errors of all methods: StorageError, if the storage refuses for about a minute.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = path.read_bytes() if path.exists() else b""
-        self.past: list[Entry] = list(entries(data))
-        self._file = open(path, "r+b" if path.exists() else "x+b", buffering=0)  # noqa: SIM115 (open while it runs)
+        self._path, self._handle = path, -1
+        self.past: list[Entry] = list(entries(patiently(self._begin, str(path))))
         self._cut()
 
     def append(self, entry: Entry) -> None:
         """Hand the entry to the kernel: it outlives this process from here on."""
         data = entry.pack()
-        if self._file.write(data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        patiently(partial(self._write, data, self._end), str(self._path))
+        self._end += len(data)
 
     def drop(self, count: int) -> None:
         """Take the last `count` entries of the past back: the steps will be taken again."""
@@ -73,15 +75,46 @@ class Ledger:
 
     def remove(self) -> None:
         """The trial's tables are written: the file has served."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        self.close()
+        patiently(partial(self._path.unlink, missing_ok=True), str(self._path))
+
+    def close(self) -> None:
+        """Leave the file to the next attempt."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _begin(self) -> bytes:
+        """Open the file; what is in it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._open(), "rb", closefd=False) as file:
+            file.seek(0)
+            return file.read()
+
+    def _open(self) -> int:
+        if self._handle < 0:
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        return self._handle
 
     def _cut(self) -> None:
         """The file holds the past and no more; what is appended comes after it."""
-        self._file.seek(0)
-        self._file.write(MAGIC)
-        self._file.truncate(len(MAGIC) + sum(len(entry.pack()) for entry in self.past))
-        self._file.seek(0, os.SEEK_END)
+        self._end = len(MAGIC) + sum(len(entry.pack()) for entry in self.past)
+        patiently(partial(self._write, MAGIC, 0, self._end), str(self._path))
+
+    def _write(self, data: bytes, at: int, end: int | None = None) -> None:
+        """Write at a place, which a second try writes over; the file then ends at `end`, if that is given."""
+        try:
+            handle = self._open()
+            if os.pwrite(handle, data, at) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            if end is not None:
+                os.ftruncate(handle, end)
+        except OSError:
+            self.close()  # a server that was away may not know the handle any more
+            raise
 
 
 class Past:
