@@ -85,7 +85,9 @@ def _source(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
     at, source = (*place, "name" if domain.dataset is None else "dataset"), domain.source
     if isinstance(source, DomainPath):
         return [*_options(at, source), *_files((*at, "path"), source)]
-    if kind is not None or isinstance(source, HubDataset):
+    if isinstance(source, HubDataset):
+        return _hub(at, source) if what == "text" else []
+    if kind is not None:
         return []
     if source.startswith(PATH_LIKE):
         format = table_format(source)
@@ -109,6 +111,17 @@ def _overlap(domains: Sequence[DomainSpec], upstream: DomainSpec | None) -> list
         )
         for i, domain in enumerate(domains)
         if domain.source == "fashion1k" and whole is not None
+    ]
+
+
+def _hub(place: Place, source: HubDataset) -> list[Finding]:
+    """What of a hub dataset means nothing to a domain of text."""
+    blocks = (("columns", source.columns, "text"), ("split", source.split, "train"))
+    return [
+        ((*place, block, key), f"{value!r} has no effect on text; allowed: null, or {block}: {{{used}: ...}}")
+        for block, options, used in blocks
+        for key, value in (options or ())
+        if value is not None and key != used
     ]
 
 
