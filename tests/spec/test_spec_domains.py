@@ -45,7 +45,7 @@ MISTAKES = [  # what to replace, by what, the line, where, what it says
         "{hub: a/b, columns: {image: x}}",
         7,
         "stream.domains[1].dataset.columns.image",
-        "columns: {text: ",
+        "columns: {text",
     ),
     ("python-code", "~/web.jsonl.gz", 7, "stream.domains[1].dataset", "write {path: ~/web.jsonl.gz, format: jsonl}"),
     ("python-code", "web/all.parquet", 7, "stream.domains[1].dataset", "write {path: web/all.parquet, format: parquet"),

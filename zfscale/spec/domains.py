@@ -66,6 +66,7 @@ def domain_findings(stream: StreamSpec) -> list[Finding]:
     what = modality(stream)
     for place, domain in everyone:
         found += _source(place, domain, what)
+        found += _no_use(place, domain, what)
     return [*found, *_overlap(stream.domains, stream.upstream), *_blocks(stream, what)]
 
 
@@ -85,9 +86,7 @@ def _source(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
     at, source = (*place, "name" if domain.dataset is None else "dataset"), domain.source
     if isinstance(source, DomainPath):
         return [*_options(at, source), *_files((*at, "path"), source)]
-    if isinstance(source, HubDataset):
-        return _hub(at, source) if what == "text" else []
-    if kind is not None:
+    if kind is not None or isinstance(source, HubDataset):
         return []
     if source.startswith(PATH_LIKE):
         format = table_format(source)
@@ -114,17 +113,6 @@ def _overlap(domains: Sequence[DomainSpec], upstream: DomainSpec | None) -> list
     ]
 
 
-def _hub(place: Place, source: HubDataset) -> list[Finding]:
-    """What of a hub dataset means nothing to a domain of text."""
-    blocks = (("columns", source.columns, "text"), ("split", source.split, "train"))
-    return [
-        ((*place, block, key), f"{value!r} has no effect on text; allowed: null, or {block}: {{{used}: ...}}")
-        for block, options, used in blocks
-        for key, value in (options or ())
-        if value is not None and key != used
-    ]
-
-
 def _options(place: Place, source: DomainPath) -> list[Finding]:
     """Options that the format has no use for."""
     found: list[Finding] = []
@@ -148,6 +136,23 @@ def _files(place: Place, source: DomainPath) -> list[Finding]:
     if Path(source.path).is_dir():
         return []
     return [(place, f"{source.path!r} is not a directory; expected one with one subdirectory per class")]
+
+
+def _no_use(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
+    """Options of a hub dataset that mean nothing to a domain of text."""
+    source = domain.source
+    if what != "text" or not isinstance(source, HubDataset):
+        return []
+    blocks = (("columns", source.columns, "text"), ("split", source.split, "train"))
+    return [
+        (
+            (*place, "dataset", block, key),
+            f"{value!r} has no effect on text; allowed: null, or {block}: {{{used}: ...}}",
+        )
+        for block, options, used in blocks
+        for key, value in (options or ())
+        if value is not None and key != used
+    ]
 
 
 def _blocks(stream: StreamSpec, what: Modality) -> list[Finding]:
