@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
-LINE_EVERY = 30.0  # seconds between lines where standard error is no terminal
+FIRST, EVERY = 5.0, 30.0  # seconds until the first line, and from one to the next
 
 
 @contextmanager
@@ -30,13 +30,13 @@ def _bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], No
 
 
 def _lines(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
-    done, last = 0, time.monotonic()
+    done, following = 0, monotonic() + FIRST
 
     def advance(count: int) -> None:
-        nonlocal done, last
+        nonlocal done, following
         done += count
-        if time.monotonic() - last >= LINE_EVERY:
-            last = time.monotonic()
+        if monotonic() >= following:
             print(f"{what}: {done:,}{'' if total is None else f' of {total:,}'} {unit}", file=sys.stderr, flush=True)
+            following = monotonic() + EVERY
 
     yield advance
