@@ -94,7 +94,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_stay
 def test_progress_is_told_in_lines_where_there_is_no_terminal(capsys, monkeypatch):
     from zfscale.data import progress
 
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(progress, "FIRST", 0.0)
     with progress.progress("reading files", 2000, "bytes") as advance:
         advance(1500)
     assert capsys.readouterr().err == "reading files: 1,500 of 2,000 bytes\n"

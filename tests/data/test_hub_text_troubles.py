@@ -104,7 +104,7 @@ def other_columns(tmp: Path) -> None:
     told(tmp / "a", "train-1.parquet: has other columns (body) than", "train-0.parquet (id, text)", "after 5 rows")
     put(tmp / "b" / "train.jsonl", table("jsonl", [{"body": "x", "title": "y"}]))
     told(tmp / "b", "has no column 'text'; columns: {text: ...} names the one of text", "body (text), title (text)")
-    told(tmp / "b", "has no column 'bdy'; columns: body (text)", columns={"text": "bdy"})
+    told(tmp / "b", "has no column 'bdy'; columns: {text: ...} names", columns={"text": "bdy"})
     assert read(tmp / "b", columns={"text": "body"}) == ["x"]
 
 

@@ -246,6 +246,9 @@ def other_columns(format: str, tmp: Path, _: Any) -> None:
     else:
         told(f"b.{format}: has other columns (text, more) than ", f"a.{format} (id, text)", path=glob, format=format)
     assert read(glob, format, column="text") == [*TEXTS, "right"]
+    if format == "csv":
+        told("c.csv: has no column 'text'; column: names", path=put(tmp / "c.csv", "plain\ntext\n"), format=format)
+        (tmp / "c.csv").unlink()
     put(tmp / f"b.{format}", table(format, [{"body": "x", "title": "y"}]))
     told(f"b.{format}: has no column 'text'", "columns: body", path=glob, format=format)
 

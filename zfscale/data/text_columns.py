@@ -35,7 +35,7 @@ def text_column(columns: Mapping[str, str], wanted: str | None, where: str, opti
             raise DataError(f"{where}: has no column 'text'; {option} names the one of text; columns: {has}")
         return found[0]
     if name not in columns:
-        raise DataError(f"{where}: has no column {name!r}; columns: {has}")
+        raise DataError(f"{where}: has no column {name!r}; {option} names the one of text; columns: {has}")
     if columns[name] not in (TEXT, NULL):
         raise DataError(f"{where}: column {name!r} holds {columns[name]}, not text; {_remedy(option)}; columns: {has}")
     return name

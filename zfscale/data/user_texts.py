@@ -113,4 +113,6 @@ class _Schema:
         columns = text_tables.columns(file, self._source.format, self._source.encoding)
         if columns is None:
             return None
-        return list(columns), text_column(columns, self._source.column, file, text_tables.OPTION)
+        # a CSV does not say what is text, nor whether its first line is a header: no other column is taken for it
+        wanted = self._source.column or ("text" if self._source.format == "csv" else None)
+        return list(columns), text_column(columns, wanted, file, text_tables.OPTION)

@@ -67,6 +67,7 @@ def domain_findings(stream: StreamSpec) -> list[Finding]:
     what = modality(stream)
     for place, domain in everyone:
         found += _source(place, domain, what)
+        found += _no_use(place, domain, what)
     return [*found, *_overlap(stream.domains, stream.upstream), *_blocks(stream, what)]
 
 
@@ -150,6 +151,23 @@ def hub_dataset(place: Place, source: HubDataset) -> list[Finding]:
         what = "is not a directory" if Path(source.hub).exists() else "does not exist"
         return [] if Path(source.hub).is_dir() else [((*place, "hub"), f"{source.hub!r} {what}")]
     return [((*place, "hub"), problem) for problem in hub_id(source.hub, (), "dataset")]
+
+
+def _no_use(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
+    """Options of a hub dataset that mean nothing to a domain of text."""
+    source = domain.source
+    if what != "text" or not isinstance(source, HubDataset):
+        return []
+    blocks = (("columns", source.columns, "text"), ("split", source.split, "train"))
+    return [
+        (
+            (*place, "dataset", block, key),
+            f"{value!r} has no effect on text; allowed: null, or {block}: {{{used}: ...}}",
+        )
+        for block, options, used in blocks
+        for key, value in (options or ())
+        if value is not None and key != used
+    ]
 
 
 def _blocks(stream: StreamSpec, what: Modality) -> list[Finding]:

@@ -69,7 +69,7 @@ class DomainPath(Block):
         description="text: plain or compressed files; jsonl, parquet, csv: a document a row; imagefolder: as a dataset"
     )
     column: Text | None = Field(
-        default=None, description="jsonl, parquet, csv: the column of the text; null: `text`, or the only one of text"
+        default=None, description="jsonl, parquet, csv: the column of the text; null: `text`, or (not csv) the only one"
     )
     encoding: Annotated[Text, AfterValidator(_encoding)] = Field(
         default="utf-8", description="text, jsonl, csv: of the files' bytes"
