@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
 from zfscale import __version__
 from zfscale.errors import ZfscaleError, nearest
-from zfscale.redact import redact
+from zfscale.redact import Redacted, redact
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -177,6 +178,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code is 2 where the input was wrong."""
     args = _parser().parse_args(argv)
+    if logging.lastResort is not None:  # prints the warnings of a program that configures no logging
+        logging.lastResort.setFormatter(Redacted())
     try:
         return int(args.command(args))
     except ZfscaleError as error:

@@ -217,10 +217,10 @@ def test_checkpoints_that_are_not_whole(saved_lm, tmp_path):
         load_lm(str(saved_lm("bert-headless")))
     path = without("*.safetensors", saved_lm("llama"), tmp_path / "pickled")
     torch.save(make("llama").state_dict(), path / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="pytorch_model.bin is a pickle of weights; safetensors are needed"):
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin is a pickle of weights; safetensors are needed"):
         load_lm(str(path))
     (path / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ModelError, match="model.safetensors is cut or no safetensors file"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is cut or no safetensors file"):
         load_lm(str(path))
 
 
