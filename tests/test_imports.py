@@ -66,7 +66,7 @@ def test_registries_offer_what_the_spec_allows():
     from zfscale.data.images import DATASETS
     from zfscale.methods import DOMAIN_METHODS, METHODS
     from zfscale.methods.trainers import FIRST_ORDER
-    from zfscale.models.vit import EMBEDDED
+    from zfscale.models.load import EMBEDDED
     from zfscale.spec import MethodSpec, OptimizerSpec, StreamSpec
     from zfscale.spec.checks import METHODS as ALLOWED
     from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, MODELS, TEXTS

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import string
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -159,3 +162,14 @@ def test_a_log_line_holds_no_secret(monkeypatch):
     monkeypatch.setenv("MYSQL_PWD", SECRET)
     record = logging.LogRecord("x", logging.WARNING, __file__, 1, "failed: %s", (SECRET,), None)
     assert Redacted("%(message)s").format(record) == "failed: <MYSQL_PWD>"
+
+
+def test_a_warning_of_the_command_holds_no_secret(tmp_path):
+    code = (
+        "import logging; from zfscale import cli; "
+        "cli.validate = lambda args: logging.getLogger('x').warning('failed: %s', 'PASS' + '0123456789') or 0; "
+        "cli.main(['validate', 'x.yaml'])"
+    )
+    environment = os.environ | {"MYSQL_PWD": "PASS0123456789"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stderr == "failed: <MYSQL_PWD>\n"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import sys
 from pathlib import Path
 
 from zfscale import __version__
 from zfscale.errors import ZfscaleError, nearest
-from zfscale.redact import redact
+from zfscale.redact import Redacted, redact
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -195,6 +196,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII, a path that is not UTF-8
+    if logging.lastResort is not None:  # prints the warnings of a program that configures no logging
+        logging.lastResort.setFormatter(Redacted())
     try:
         return int(args.command(args))
     except ZfscaleError as error:

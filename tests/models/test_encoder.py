@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.models.conftest import SHAPE, make
 from zfscale.errors import ModelError
-from zfscale.models.vit import EMBEDDED, build, load_base
+from zfscale.models.load import EMBEDDED
+from zfscale.models.vit import build, load_base
 from zfscale.zo.leaves import trainable
 from zfscale.zo.perturb import Perturbation
 
@@ -158,12 +159,12 @@ def widen(path):
 
 BROKEN = {
     "pickle": (pickle_only, "safetensors"),
-    "truncated": (truncate, "cannot be loaded"),
+    "truncated": (truncate, "model.safetensors is cut or no safetensors file"),
     "incomplete": (lose_a_weight, "lacks 1 weights, layers.0.mlp.fc1"),
-    "another shape": (widen, "cannot be loaded"),
+    "another shape": (widen, "36 weights do not fit config.json: embeddings.cls_token of shape 1 x 1 x 16"),
     "no json": (lambda path: (path / "config.json").write_text("{"), "JSON"),
     "no model type": (lambda path: (path / "config.json").write_text("{}"), "model_type"),
-    "empty": (lambda path: [f.unlink() for f in path.iterdir()], "cannot be loaded"),
+    "empty": (lambda path: [f.unlink() for f in path.iterdir()], "the directory is empty"),
 }
 
 

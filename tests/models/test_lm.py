@@ -208,7 +208,7 @@ def test_models_that_are_none(saved_lm, tiny_vit, tmp_path):
         load_lm("embedded/lm-nan")
     with pytest.raises(ModelError, match=r"lost\.gguf': no such file"):
         load_lm(str(tmp_path / "lost.gguf"))
-    with pytest.raises(ModelError, match="cannot be loaded: "):
+    with pytest.raises(ModelError, match="the directory is empty"):
         load_lm(str(tmp_path))
 
 
@@ -217,10 +217,10 @@ def test_checkpoints_that_are_not_whole(saved_lm, tmp_path):
         load_lm(str(saved_lm("bert-headless")))
     path = without("*.safetensors", saved_lm("llama"), tmp_path / "pickled")
     torch.save(make("llama").state_dict(), path / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"cannot be loaded: .*safetensors"):
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin is a pickle of weights; safetensors are needed"):
         load_lm(str(path))
     (path / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ModelError, match="cannot be loaded: "):
+    with pytest.raises(ModelError, match=r"model\.safetensors is cut or no safetensors file"):
         load_lm(str(path))
 
 

@@ -14,7 +14,7 @@ from zfscale.models import lm_base
 from zfscale.models.base import BUILDERS
 from zfscale.models.lm import build_lm, load_lm, tokenizer_of
 from zfscale.models.lm_base import END, PAD, bits_per_byte, byte_tokenizer
-from zfscale.models.vit import EMBEDDED
+from zfscale.models.load import EMBEDDED
 
 ODD = "naïve 中文 🎉\r\n\t\0 \x7f\xa0\xad" + END + "  x  , y" + "".join(map(chr, range(0x500))) + "\U0010ffff"
 

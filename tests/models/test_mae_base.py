@@ -11,10 +11,10 @@ import torch
 from zfscale.data.images import DATASETS, ImageData, load
 from zfscale.models import mae_base
 from zfscale.models.base import BUILDERS
+from zfscale.models.load import EMBEDDED
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.mim import build_mim, load_mim
 from zfscale.models.precision import PRECISIONS
-from zfscale.models.vit import EMBEDDED
 from zfscale.streams.masked_images import Patches, image_domain
 
 

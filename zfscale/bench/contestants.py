@@ -17,10 +17,11 @@ from zfscale.bench import peers
 from zfscale.bench.settings import Settings
 from zfscale.errors import ModelError, ZfscaleError, nearest
 from zfscale.models.heads import LinearHead
+from zfscale.models.load import EMBEDDED
 from zfscale.models.network import Network
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
-from zfscale.models.vit import EMBEDDED, Encoder, build, load_base
+from zfscale.models.vit import Encoder, build, load_base
 from zfscale.spec.trial import OptimizerSpec
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.noise import Noise

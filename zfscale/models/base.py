@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from zfscale.data.images import ImageData, load
+from zfscale.models.load import EMBEDDED
 from zfscale.models.pixels import Pixels
-from zfscale.models.vit import EMBEDDED, Encoder
+from zfscale.models.vit import Encoder
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))
 NANO: dict[str, Any] = {

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
-import struct
-from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from zfscale import installed
-from zfscale.errors import ModelError
-from zfscale.models.vit import quiet, resolve, to_numpy
-
-UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, SafetensorError, struct.error)  # the last: a cut GGUF
+from zfscale.errors import ModelError, one_line
+from zfscale.models.directory import TEXT_FILES, check_file
+from zfscale.models.load import arrays, configuration, quiet, read_module, resolve
 
 
 @dataclass(frozen=True)
@@ -47,12 +42,12 @@ def load_lm(name: str) -> LanguageBase:
     """
     where, options = _locate(name)
     config, masked = _config(name, where, options)
-    module = _module(name, where, config, masked, options)
+    module = read_module(name, where, _auto(masked), config=config, **options)
     tokenizer = _tokenizer(name, where, options)
-    rows = module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    rows = module.get_input_embeddings().num_embeddings
     if (largest := _largest_id(tokenizer, masked)) >= rows:
         raise ModelError(f"model {name!r}: tokenizer does not fit the model: ids up to {largest}, {rows} embeddings")
-    weights = {k: to_numpy(v) for k, v in _state(module).items()}
+    weights = arrays(name, _state(module))
     return LanguageBase(name, _plain(module), weights, _serialise(tokenizer), _max_block(module), masked)
 
 
@@ -109,6 +104,7 @@ def _locate(name: str) -> tuple[str, dict[str, str]]:
         return resolve(name), {}
     if not file.is_file():
         raise ModelError(f"model {name!r}: no such file")
+    check_file(name, file)
     return str(file.parent), {"gguf_file": file.name}
 
 
@@ -117,35 +113,15 @@ def _config(name: str, where: str, options: dict[str, str]) -> tuple[Any, bool]:
 
     An encoder such as BERT is in both of transformers' tables: what the checkpoint says of itself comes first.
     """
-    from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
-    try:
-        config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
-    except UNREADABLE as error:
-        raise _failure(name, "cannot be loaded", error) from error
-    if getattr(config, "quantization_config", None) and not options:
-        raise ModelError(f"model {name!r}: its weights are quantised; a checkpoint in floating point is needed")
+    config = configuration(name, where, TEXT_FILES, options)
     kinds = "".join(getattr(config, "architectures", None) or ())
     causal, masked = (type(config) in table for table in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING))
     if getattr(config, "is_encoder_decoder", False) or not (causal or masked):
         raise ModelError(f"model {name!r} ({config.model_type}) is neither a causal nor a masked language model")
     decoder = "CausalLM" in kinds or "LMHead" in kinds or getattr(config, "is_decoder", False)
     return config, masked and not (causal and decoder)
-
-
-def _module(name: str, where: str, config: Any, masked: bool, options: dict[str, str]) -> nn.Module:
-    given: dict[str, Any] = {**options} or {"use_safetensors": True}
-    try:
-        with quiet(), redirect_stderr(io.StringIO()):  # a progress bar over a GGUF file's tensors
-            module, report = _auto(masked).from_pretrained(
-                where, config=config, trust_remote_code=False, output_loading_info=True, **given
-            )
-    except UNREADABLE as error:
-        raise _failure(name, "cannot be loaded", error) from error
-    if missing := sorted(report["missing_keys"]):
-        raise ModelError(f"model {name!r}: its checkpoint lacks {len(missing)} weights, {missing[0]} for one")
-    return module
 
 
 def _tokenizer(name: str, where: str, options: dict[str, str]) -> Any:
@@ -155,7 +131,8 @@ def _tokenizer(name: str, where: str, options: dict[str, str]) -> Any:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
     except Exception as error:  # a file that tokenizers cannot parse is a bare Exception
-        raise _failure(name, "has no tokenizer that can be loaded", error) from error
+        reason = _broken_tokenizer(where) or one_line(error)
+        raise ModelError(f"model {name!r} has no tokenizer that can be loaded: {reason}") from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise ModelError(f"model {name!r}: {type(tokenizer).__name__} has no fast version; a tokenizer.json is needed")
     if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):  # transformers invents one where no file is
@@ -174,9 +151,16 @@ def _largest_id(tokenizer: Any, masked: bool) -> int:
     return max({*tokenizer.get_vocab().values()} - special | ends)
 
 
-def _failure(name: str, what: str, error: Exception) -> ModelError:
-    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return ModelError(f"model {name!r} {what}: {reason}")
+def _broken_tokenizer(where: str) -> str:
+    """What is wrong with a directory's tokenizer.json; empty if it is not that file."""
+    from tokenizers import Tokenizer
+
+    file = Path(where) / "tokenizer.json"
+    try:
+        Tokenizer.from_file(str(file)) if file.is_file() else None
+    except Exception as error:
+        return f"tokenizer.json: {one_line(error)}"
+    return ""
 
 
 def _serialise(tokenizer: Any) -> str:

@@ -18,7 +18,7 @@ from torch import nn
 
 from zfscale.data.text import DOMAINS, load_domain
 from zfscale.models.lm import build_lm, load_lm
-from zfscale.models.vit import EMBEDDED
+from zfscale.models.load import EMBEDDED
 
 GENERAL = "docstrings"
 END, PAD = "<|endoftext|>", "<|pad|>"

@@ -17,10 +17,10 @@ from torch import nn
 
 from zfscale.data.images import DATASETS, ImageData, load
 from zfscale.models.base import prototype_accuracy
+from zfscale.models.load import EMBEDDED
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
-from zfscale.models.vit import EMBEDDED
 from zfscale.streams.masked_images import Patches, fit, hide, image_domain
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))

@@ -7,8 +7,6 @@ the hidden ones, after SimMIM (Xie et al., CVPR 2022).
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +15,10 @@ import torch
 from torch import nn
 
 from zfscale.errors import ModelError
-from zfscale.models.lm import UNREADABLE
+from zfscale.models.directory import IMAGE_FILES
+from zfscale.models.load import arrays, configuration, read_module, resolve
 from zfscale.models.pixels import Pixels
-from zfscale.models.vit import pixels_of, quiet, resolve, to_numpy
+from zfscale.models.processor import pixels_of
 
 MAE = "vit_mae"
 FAMILIES = (MAE, "vit", "deit")
@@ -49,19 +48,11 @@ def load_mim(name: str, input_range: str = "processor") -> MaskedImageBase:
     `input_range` is as `load_base` has it. Errors: ModelError if it cannot be read, is of no family in `FAMILIES`, or
     comes without a trained decoder.
     """
-    from transformers import AutoConfig
-
     where = resolve(name)
-    with _reading(name):
-        config = AutoConfig.from_pretrained(where, trust_remote_code=False)
+    config = configuration(name, where, IMAGE_FILES)
     pixels = _checked(name, where, config, input_range)
-    with _reading(name), quiet():
-        model, report = _auto(config).from_pretrained(
-            where, config=config, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
-    if missing := sorted(report["missing_keys"]):
-        raise ModelError(f"model {name!r}: its checkpoint lacks {len(missing)} weights, {missing[0]} for one")
-    return MaskedImageBase(name, config, {k: to_numpy(v) for k, v in model.state_dict().items()}, pixels)
+    model = read_module(name, where, _auto(config), config=config)
+    return MaskedImageBase(name, config, arrays(name, model.state_dict()), pixels)
 
 
 def build_mim(base: MaskedImageBase, attention: str = "sdpa") -> nn.Module:
@@ -97,16 +88,6 @@ def _checked(name: str, where: str, config: Any, input_range: str) -> Pixels:
     if config.model_type != MAE and config.encoder_stride != config.patch_size:
         raise ModelError(f"model {name!r}: its encoder_stride, {config.encoder_stride}, is not its patch_size")
     return pixels
-
-
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """What transformers says of a model that cannot be read, as one line."""
-    try:
-        yield
-    except UNREADABLE as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"model {name!r} cannot be loaded: {reason}") from error
 
 
 def _auto(config: Any) -> Any:

@@ -14,9 +14,9 @@ from torch import nn
 from zfscale.errors import ModelError
 from zfscale.models import lora
 from zfscale.models.adapters import Adapters
+from zfscale.models.load import quiet
 from zfscale.models.precision import Precision
 from zfscale.models.trained import Trained
-from zfscale.models.vit import quiet
 
 
 class Pretrained(Trained):

@@ -6,28 +6,23 @@ Shapes: B batch, N tokens, D hidden size.
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from zfscale.errors import ModelError, nearest
+from zfscale.errors import ModelError
+from zfscale.models.directory import IMAGE_FILES
+from zfscale.models.load import arrays, configuration, read_module, resolve
 from zfscale.models.pixels import Pixels
+from zfscale.models.processor import pixels_of
 
-EMBEDDED = Path(__file__).parent / "embedded"
 RANDOM = ("vit_mae",)  # masks its input at random: its features are no function of the image
 POOLED = ("clip", "siglip")  # their image feature is the pooler's output, not the first token
 CLS_NAMES = ("cls_token", "class_embedding")
 UNUSED = ("pooler.", "mask_token")  # weights that the feature does not depend on
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,33 +44,14 @@ def load_base(name: str, input_range: str = "processor") -> BaseModel:
     from transformers import AutoModel
 
     where = resolve(name)
-    try:
-        with quiet():  # transformers reports the pooler that we do not use as missing
-            model, report = AutoModel.from_pretrained(
-                where, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-            )
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ModelError(f"model {name!r} cannot be loaded: {reason}") from error
-    if missing := sorted(k for k in report["missing_keys"] if not any(part in k for part in UNUSED)):
-        raise ModelError(f"model {name!r}: its checkpoint lacks {len(missing)} weights, {missing[0]} for one")
+    configuration(name, where, IMAGE_FILES)
+    model = read_module(name, where, AutoModel, UNUSED)  # transformers reports the pooler that we do not use as missing
     tower = getattr(model, "vision_model", model)
     if tower.config.model_type in RANDOM:
         raise ModelError(f"model {name!r}: {tower.config.model_type} hides random patches of every image it is given")
-    weights = {k: to_numpy(v) for k, v in tower.state_dict().items() if not k.startswith("pooler.dense")}
-    return BaseModel(name, tower.config, weights, pixels_of(name, where, tower.config, input_range))
-
-
-def resolve(name: str) -> str:
-    """What transformers is given for `name`: a directory for embedded and local models, else the hub id."""
-    if name.startswith("embedded/"):
-        path = EMBEDDED / name.removeprefix("embedded/")
-        if not path.is_dir():
-            known = [f"embedded/{d.name}" for d in EMBEDDED.iterdir() if d.is_dir()]
-            raise ModelError(f"model {name!r}: no such embedded model; {nearest(name, known)}")
-        return str(path)
-    local = Path(name).expanduser()
-    return str(local) if local.is_dir() else name
+    pixels = pixels_of(name, where, tower.config, input_range)
+    used = {key: value for key, value in tower.state_dict().items() if not key.startswith("pooler.dense")}
+    return BaseModel(name, tower.config, arrays(name, used), pixels)
 
 
 class Encoder(nn.Module):
@@ -117,52 +93,3 @@ def build(base: BaseModel, attention: str = "sdpa") -> Encoder:
         if parameter_name.endswith("mask_token"):  # a pretraining task's; in no loss of ours
             parameter.requires_grad_(False)
     return Encoder(backbone, base.pixels).eval()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' warnings and progress bars."""
-    from transformers.utils import logging as hf
-
-    level, bar = hf.get_verbosity(), hf.is_progress_bar_enabled()
-    hf.set_verbosity_error()
-    hf.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hf.set_verbosity(level)
-        if bar:
-            hf.enable_progress_bar()
-
-
-def pixels_of(name: str, where: str, config: Any, input_range: str) -> Pixels:
-    """The input contract of a model: the sizes of its configuration, the statistics of its image processor.
-
-    Errors: ModelError if it does not take square images of one size.
-    """
-    from transformers.image_processing_base import ImageProcessingMixin
-
-    size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)
-    if not isinstance(size, int) or not isinstance(channels, int):
-        raise ModelError(f"model {name!r} ({config.model_type}) is not an image encoder with one square input size")
-    if input_range == "unit":
-        return Pixels(size, channels, (0.0,) * channels, (1.0,) * channels)
-    try:
-        stats, _ = ImageProcessingMixin.get_image_processor_dict(where)
-    except OSError:
-        log.warning("model %s has no image processor: taking ViT's own mean = std = 0.5", name)
-        stats = {}
-    mean, std = stats.get("image_mean") or 0.5, stats.get("image_std") or 0.5
-    if not stats.get("do_normalize", True):
-        mean, std = 0.0, 1.0
-    return Pixels(size, channels, _per_channel(mean, channels), _per_channel(std, channels))
-
-
-def _per_channel(value: float | list[float], channels: int) -> tuple[float, ...]:
-    values = value if isinstance(value, list) else [value]
-    return tuple(values) if len(values) == channels else (float(np.mean(values)),) * channels
-
-
-def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Floating point as float32, the rest as it is."""
-    return tensor.detach().to(torch.float32).numpy() if tensor.is_floating_point() else tensor.numpy()
