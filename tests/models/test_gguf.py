@@ -9,6 +9,8 @@ import pytest
 import torch
 from small_lms import make
 
+from tests.troubles import assert_told
+from zfscale.errors import ModelError
 from zfscale.models import lm_base
 from zfscale.models.lm import build_lm, load_lm, tokenizer_of
 from zfscale.models.lm_base import END, PAD
@@ -68,3 +70,20 @@ def test_gguf(tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(build_lm(base)(tokens).logits, model(tokens).logits, rtol=0, atol=1e-5)
     assert tokenizer_of(base)("é!")["input_ids"] == list("é!".encode())
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    file, model = tmp_path / "small.gguf", make("llama")
+    with torch.no_grad():
+        model.lm_head.weight[0, :3] = float("nan")
+    write_gguf(file, model)
+    with pytest.raises(ModelError) as caught:
+        load_lm(str(file))
+    assert_told(caught.value, str(file), "is not finite: 3 of its 4160 numbers (shape 260 x 16)")
+    data = file.read_bytes()
+    damaged = {b"version https://git-lfs.github.com/spec/v1\n": "Git LFS", data[:50]: "", data[:-99]: "", b"": "empty"}
+    for content, says in damaged.items():
+        file.write_bytes(content)
+        with pytest.raises(ModelError) as caught:
+            load_lm(str(file))
+        assert_told(caught.value, str(file), says)

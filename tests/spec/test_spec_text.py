@@ -14,6 +14,9 @@ TOKENS = [
     "ghp_" + "aB3" * 12,
     "github_pat_" + "aB3" * 12,
     "AKIA" + "Z7" * 8,
+    "https://host/data?X-Amz-Signature=0a1b",
+    "https://host/data?sv=1&sig=0a1b%3D",
+    "https://host/data?token=0a1b",
 ]
 
 
