@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from zfscale.errors import one_line
 from zfscale.records import Eval, Outcome, Query, Step
 from zfscale.redact import redact
 from zfscale.storage import Place, storage
@@ -159,7 +160,7 @@ class WandbSink:
             self._run = None
 
     def _warn(self, message: str, error: Exception) -> None:
-        text = redact(f"W&B {message}: {str(error).partition(chr(10))[0] or type(error).__name__}")
+        text = redact(f"W&B {message}: {one_line(error)}")
         logging.getLogger(__name__).warning("%s", text)
         with suppress(OSError):
             self._storage.write(NOTE, text.encode())
