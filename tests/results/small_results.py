@@ -58,12 +58,16 @@ def run(root: Place, trial: TrialSpec, status: str = "finished") -> None:
 
 def tables(root: Path) -> dict[str, list[dict[str, Any]]]:
     """All rows of the files that are named by a trial's id, in a stable order."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for table in TABLES:
-        files = sorted((root / table).glob("????????????.parquet"))
-        rows = [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
-        found[table] = sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
-    return found
+    files = {table: sorted((root / table).glob("????????????.parquet")) for table in TABLES}
+    return {table: sort([row for file in found for row in rows_of(file)]) for table, found in files.items()}
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    return pq.ParquetFile(file).read().to_pylist()
+
+
+def sort(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
 
 
 def as_of_earlier_versions(root: Path) -> None:

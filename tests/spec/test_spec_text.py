@@ -53,3 +53,12 @@ def test_a_sweep_file_with_a_credential_is_refused(tmp_path, tiny_vit, image_fol
     with pytest.raises(SpecError) as caught:
         spec.load(str(file), [f"{key}={TOKENS[1]}"])
     assert "holds a credential" in str(caught.value)
+
+
+@pytest.mark.parametrize(("path", "message"), [("a\0b", "NUL character"), ("~nosuchuser/x", "no user 'nosuchuser'")])
+def test_a_path_that_no_file_can_have_is_told(path, message):
+    from zfscale.spec.text import results_place, user_path
+
+    for check in (results_place, user_path):
+        with pytest.raises(ValueError, match=message):
+            check(path)
