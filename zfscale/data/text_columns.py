@@ -49,7 +49,7 @@ def names_of(columns: Iterable[str]) -> str:
 
 
 def _short(name: str) -> str:
-    line = " ".join(name[:LENGTH].split())
+    line = repr(name[:LENGTH]) if name != name.strip(" ") else " ".join(name[:LENGTH].split())
     return line if len(name) <= LENGTH else f"{line} ..."
 
 
