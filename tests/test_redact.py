@@ -57,6 +57,12 @@ SHAPES = {  # text with "@@" for a secret part
     "AccountKey=@@": "abc==",
     "get https://@@@host/x": "me:p@w",
     "key\n@@\nrest": "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+    "Cookie: @@": "theme=dark; session=abc123",
+    "{'cookie': '@@', 'a': 1}": "theme=dark; session=abc123",
+    "hf --token @@ x": "abc123",
+    "stripe @@": "sk_live_abcdefghijklmnop",
+    "npm @@": "npm_" + "aB3" * 12,
+    "post https://hooks.slack.com/services/@@ x": "T00/B00/aB3",
     "cut @@": "-----BEGIN PRIVATE KEY-----\nMIIE\nabc",
 }
 ORDINARY = [
@@ -71,6 +77,7 @@ ORDINARY = [
     "output.wandb.secret: unknown key; allowed: mode, project",
     "https://host/x?revision=main&signal=3",
     "api_key=None",
+    "the option --token is missing; a cookie, as it was set",
     "hf_small owner/name sha256:0123456789abcdef0123456789abcdef",
     "File 'a.py', line 3, in f\n    password = None",
 ]

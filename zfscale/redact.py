@@ -55,7 +55,7 @@ _SIGNED = (
     r"X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)|Signature|sig|(?:AWS|Google)AccessKey(?:Id)?|Key-Pair-Id"
     r"|token|key|code|auth|jwt"
 )
-_HEADERS = r"(?:proxy-)?authorization|x-api-key|api-key|x-auth-token|x-amz-security-token|(?:set-)?cookie"
+_HEADERS = r"(?:proxy-)?authorization|x-api-key|api-key|x-auth-token|x-amz-security-token"
 _SCHEMES = r"(?:bearer|basic|digest|token|apikey)\s+"
 _NO_TOKENS = r"(?:tokens?|auth\w*|and|are|for|format|has|in|invalid|is|missing|must|not|of|or|required|scheme|to|was)\b"
 
@@ -67,6 +67,11 @@ SHAPES = (
     re.compile(
         rf"(?i)(?P<keep>\b(?:{_HEADERS})\\?[\"']?\s*[:=,]\s*(?:b?\\?[\"'])?(?:{_SCHEMES})?)(?!\s|b?\\?[\"']|{_SCHEMES}){_KNOWN}[^\s\"',;\\]+"
     ),
+    re.compile(  # all of them, to the end of the line or the quote
+        r"(?i)(?P<keep>\b(?:set-)?cookie(?:\\?[\"']?\s*[:=]|\\?[\"']\s*,)\s*(?:b?\\?[\"'])?)"
+        rf"{_KNOWN}[^\s\"'\\][^\"'\\\n]*"
+    ),
+    re.compile(rf"(?i)(?P<keep>(?<!\S)--(?:password|token|secret|api-key)[ =]){_KNOWN}(?!{_NO_TOKENS})[^\s\"']+"),
     re.compile(rf"(?i)(?P<keep>\bbearer\s+){_KNOWN}(?!{_NO_TOKENS})[\w.~+/=-]+"),
     re.compile(rf"(?i)(?P<keep>(?<![\w.-])(?:{_SECRET_KEY})\\?[\"']?\s*(?:=|=>|:=)\s*){_KNOWN}(?:{_QUOTED}|{_WORD})"),
     # After a colon, where a sentence may follow, a word without quotes ends the line or the item.
@@ -76,6 +81,8 @@ SHAPES = (
     re.compile(
         r"(?P<keep>)(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{20,}|gh[opusr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
         r"|sk-(?=[\w-]*\d)[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{35}|ya29\.[\w-]{20,}|pypi-[\w-]{20,}"
+        r"|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|npm_[A-Za-z0-9]{30,}|nvapi-[\w-]{20,}|do[opr]_v1_[0-9a-f]{32,}"
+        r"|r8_[A-Za-z0-9]{30,}|(?<=hooks\.slack\.com/services/)[\w/]+"
         r"|wandb_v1_\w{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)*)"
     ),
 )

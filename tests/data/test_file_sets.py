@@ -115,3 +115,10 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch):
     with progress.progress("reading [files]", 2000, "bytes") as advance:
         advance(1500)
     assert "reading [files]" in screen.getvalue()
+
+
+def test_a_file_whose_name_looks_like_a_pattern(tmp_path):
+    for name in ("[a].txt", "a.txt"):
+        (tmp_path / name).touch()
+    assert matching(str(tmp_path / "[a].txt")).files == [str(tmp_path / "[a].txt")]
+    assert matching(str(tmp_path / "[ab].txt")).files == [str(tmp_path / "a.txt")]

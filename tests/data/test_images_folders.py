@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def refused(root: Path, *says: str) -> None:
     assert_told(caught.value, *says)
 
 
-def layout(*splits: str, classes: str = "ab", images: int = 3) -> list[str]:
+def layout(*splits: str, classes: Iterable[str] = "ab", images: int = 3) -> list[str]:
     return [f"{split}/{c}/{i}.png" for split in splits for c in classes for i in range(images)]
 
 
@@ -117,6 +118,18 @@ MISTAKES = {
 def test_a_layout_that_is_none(tmp_path: Path, name: str) -> None:
     files, says = MISTAKES[name]
     refused(write(tmp_path, *files), str(tmp_path), *says)
+
+
+def test_directories_of_directories_are_no_classes_whatever_lies_beside_them(tmp_path: Path) -> None:
+    write(tmp_path, "training_set/a/0.png", "training_set/b/0.png", "test_set/a/0.png")
+    (tmp_path / "training_set" / "README.txt").write_text("x")
+    (tmp_path / "test_set" / "labels.csv").write_text("x")
+    refused(tmp_path, "test_set: all its images lie in directories below it; expected are ROOT/CLASS")
+
+
+def test_directories_of_windows_are_no_classes(tmp_path: Path) -> None:
+    write(tmp_path, *layout("."), *layout(".", classes=["$RECYCLE.BIN", "System Volume Information"]))
+    assert folder(tmp_path).classes == ("a", "b")
 
 
 def test_what_pillow_can_read_is_read_whatever_its_suffix(tmp_path: Path) -> None:

@@ -228,3 +228,32 @@ def test_an_image_folder_through_the_client(tmp_path: Path) -> None:
     data = hub(root)
     assert data.classes == ("a", "b")
     assert (data.train_y.tolist(), data.test_y.tolist()) == ([0, 0, 0, 1, 1, 1],) * 2
+
+
+def test_a_column_that_is_guessed_to_be_the_label_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = rows(0)
+    parquet(tmp_path / "train.parquet", {"image": table["image"], "width": table["label"]}, None, width=_integer())
+    assert hub(tmp_path).classes == ("0", "1")
+    assert "the labels are taken from 'width', its only column of text or integers" in caplog.text
+
+
+def test_a_file_with_other_columns_is_named(tmp_path: Path) -> None:
+    table = rows(0)
+    parquet(tmp_path / "train-0.parquet", table)
+    parquet(tmp_path / "train-1.parquet", {"image": table["image"], "lbl": table["label"]}, None, lbl=_integer())
+    with pytest.raises(DataError) as caught:
+        hub(tmp_path)
+    assert_told(caught.value, str(tmp_path), "train-0.parquet (image, label)", "train-1.parquet (image, lbl) differ")
+
+
+def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
+    dataset(tmp_path, train=rows(0), test=rows(0, 0))
+    with pytest.raises(DataError) as caught:
+        hub(tmp_path)
+    assert_told(caught.value, "test-00000-of-00001.parquet: has no rows")
+
+
+def _integer() -> Any:
+    from datasets import Value
+
+    return Value("int64")

@@ -62,6 +62,17 @@ def test_tables_as_people_have_them(root: Path, form: str) -> None:
         assert (mine == other) if isinstance(mine, tuple) else (mine.tobytes() == other.tobytes())
 
 
+def test_a_header_may_be_the_name_of_a_file_that_is_no_image(root: Path) -> None:
+    (root / "pics" / "label.txt").touch()
+    (root / "pics" / "a0.txt").touch()
+    assert csv(root, lines("{stem},{label}", "id,label"), name="pics/id.csv").classes == ("a", "b")
+
+
+def test_columns_that_are_not_used_are_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    csv(root, lines("{name},{label},1,2", "image,label,is_train,box"))
+    assert "not used: columns 'is_train', 'box'" in caplog.text
+
+
 def test_tabs_by_suffix(root: Path) -> None:
     assert csv(root, lines("{name}\t{label}", "image\tlabel"), "t.tsv").classes == ("a", "b")
 
@@ -172,6 +183,12 @@ CUB_BAD = {
         "8 of 8 images are missing: x/1",
     ),
 }
+
+
+def test_cub_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = birds(tmp_path) / "CUB_200_2011" / "images.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert len(load(DatasetPath(path=str(tmp_path), format="cub"), 12).classes) == 2
 
 
 @pytest.mark.parametrize("name", CUB_BAD)

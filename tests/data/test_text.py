@@ -161,7 +161,7 @@ def test_too_little_text(poems, tokenizer, cache, tmp_path, caplog):
     ) as lack:
         load(one, tokenizer)
     assert "about one in 10 is held out, none of them, by the hash of its content; " in str(lack.value)
-    assert "some 7 more like them, 329 bytes, or a smaller block_size, are needed" in str(lack.value)
+    assert "some 10 more like them, 470 bytes, or a smaller block_size, are needed" in str(lack.value)
     whole = load(poems, tokenizer, held_out=10**6)
     assert "held-out tokens, 1000000 were asked for" in caplog.text
     with pytest.raises(

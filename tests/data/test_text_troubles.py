@@ -306,3 +306,18 @@ def test_equal_documents_are_on_one_side_in_every_format_and_domain(tmp_path):
 
 
 assert set(TABLES) < set(LOADERS)
+
+
+def test_spaces_around_a_column_are_seen(tmp_path):
+    put(tmp_path / "a.csv", "text , label\na,b\n")
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "a.csv", "csv")
+    assert_told(error.value, "a.csv: has no column 'text'", "columns: 'text ' (text), ' label' (text)")
+
+
+def test_a_table_without_a_header_is_told_in_one_short_line(tmp_path):
+    put(tmp_path / "a.csv", '"' + "a line\n" * 999 + '",1\nb,2\n')
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "a.csv", "csv")
+    assert_told(error.value, "a.csv: has no column 'text'", "columns: a line a line", " ...")
+    assert len(str(error.value)) < 500

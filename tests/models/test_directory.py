@@ -237,6 +237,13 @@ def test_configurations_that_fit_no_model_of_the_kind(kind, values, whole, tmp_p
     told(path, "config.json", next(iter(values)))
 
 
+def test_a_configuration_holds_no_nan(model):
+    change(model, some_eps=float("inf"))  # a limit, in some configurations
+    LOAD[model.name](str(model))
+    change(model, some_eps=float("nan"))
+    told(model, "config.json: some_eps: NaN given")
+
+
 def test_a_checkpoint_of_more_layers_is_not_cut_in_silence(model):
     change(model, num_hidden_layers=1)
     told(model, "weights of layers that config.json does not have", "layers.1.")

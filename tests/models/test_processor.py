@@ -12,7 +12,7 @@ import torch
 
 from tests.troubles import assert_told
 from zfscale.errors import ModelError
-from zfscale.models.vit import load_base
+from zfscale.models.vit import build, load_base
 
 
 @pytest.fixture
@@ -24,6 +24,16 @@ def model(saved: Any, tmp_path: Path) -> Path:
 def write(model: Path, **stats: Any) -> Path:
     (model / "preprocessor_config.json").write_text(json.dumps(stats))
     return model
+
+
+def test_a_size_of_two_equal_sides(model):
+    config = json.loads((model / "config.json").read_text())
+    side = config["image_size"]
+    (model / "config.json").write_text(json.dumps(config | {"image_size": [side, side]}))
+    base = load_base(str(model))
+    assert base.pixels.size == side
+    images = torch.zeros(2, 3, side, side, dtype=torch.uint8)
+    assert build(base)(images).shape == (2, config["hidden_size"])
 
 
 @pytest.mark.parametrize(

@@ -49,14 +49,14 @@ def _numbered(file: Path) -> dict[str, str]:
     """The lines `number value` of a file."""
     found: dict[str, str] = {}
     try:
-        lines = read_file(file).decode().splitlines()
+        lines = read_file(file).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{shown(file)}: byte {error.start} is not UTF-8") from error
     for line, text in enumerate(lines, start=1):
         key, _, value = text.strip().partition(" ")
         if not text.strip():
             continue
-        if not key.isdigit() or not value or key in found:
+        if not key.isdecimal() or not value or key in found:
             what = "a second line for this number" if key in found else "expected a number and a value"
             raise DataError(f"{shown(file)}:{line}: {text.strip()[:80]!r}: {what}")
         found[key] = value.strip()

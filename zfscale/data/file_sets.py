@@ -37,7 +37,9 @@ def matching(pattern: str) -> FileSet:
 
     Errors: DataError if there is none.
     """
-    found = sorted({os.path.abspath(f) for f in glob.glob(os.path.expanduser(pattern), recursive=True)})
+    pattern = os.path.expanduser(pattern)
+    pattern = glob.escape(pattern) if os.path.isfile(pattern) else pattern  # a name may hold [ and ]
+    found = sorted({os.path.abspath(f) for f in glob.glob(pattern, recursive=True)})
     kinds = {f: irregular(f) for f in found if not os.path.isdir(f)}
     files = [f for f, problem in kinds.items() if problem is None]
     problems = [f"{f}: {problem}" for f, problem in kinds.items() if problem is not None]

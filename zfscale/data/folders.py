@@ -18,7 +18,7 @@ from zfscale.data.findings import Findings, listed
 from zfscale.data.image_formats import READABLE, UNREADABLE, is_image
 from zfscale.data.listing import Files, Listing, Part
 from zfscale.errors import DataError
-from zfscale.spec.directories import is_directory, is_junk, layout, shown
+from zfscale.spec.directories import EXPECTED, is_directory, is_junk, layout, shown
 
 Entry: TypeAlias = "os.DirEntry[str]"
 Identity: TypeAlias = "tuple[int, int] | tuple[()]"
@@ -48,6 +48,8 @@ def _part(root: Path, classes: tuple[str, ...], findings: Findings) -> Part:
         mine = sorted(_images(root / name, findings, problems))
         if not mine and not problems:
             raise DataError(f"{shown(root / name)}: no images{_instead(root / name)}")
+        if mine and all(path.parent != root / name for path in mine):
+            raise DataError(f"{shown(root / name)}: all its images lie in directories below it; {EXPECTED}")
         files += mine
         labels += [label] * len(mine)
     if problems:

@@ -14,7 +14,7 @@ from zfscale.data.findings import Findings
 from zfscale.data.hub import not_loaded, reason
 from zfscale.data.labels import class_names, numbered
 from zfscale.data.listing import Listing, Part, read_file
-from zfscale.data.parquet_files import check_parquet
+from zfscale.data.parquet_files import check_parquet, other_columns
 from zfscale.errors import DataError, nearest
 from zfscale.spec.directories import assert_same
 from zfscale.spec.sources import Columns, HubDataset, Splits
@@ -139,7 +139,9 @@ class _Splits:
         try:
             return datasets.load_dataset(source.hub, source.config, revision=source.revision, split=split)
         except Exception as error:
-            raise not_loaded(source.hub, error, self._known, "{path: DIR, format: imagefolder}") from error
+            failure = not_loaded(source.hub, error, self._known, "{path: DIR, format: imagefolder}")
+            differ = other_columns(Path(source.hub)) if type(error.__cause__).__name__ == "CastError" else None
+            raise DataError(f"dataset {source.hub!r}: {differ}") if differ else failure from error
 
 
 class _Rows:
@@ -182,6 +184,8 @@ def _read(dataset: str, split: str, rows: Any, columns: Columns, findings: Findi
         raise DataError(f"{where}: it has no rows")
     image, label = _image_column(where, rows, columns.image), _label_column(where, rows, columns.label)
     feature = rows.features[label]
+    if columns.label is None and not isinstance(feature, datasets.ClassLabel) and label.lower() not in LABELS:
+        findings.note(f"the labels are taken from {label!r}, its only column of text or integers")
     try:
         images = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
         given = rows[label][:]

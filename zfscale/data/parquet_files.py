@@ -43,11 +43,14 @@ def _class_names(file: Path) -> dict[str, list[str]]:
     import pyarrow.parquet as pq
 
     try:
-        held = pq.read_schema(file).metadata or {}
+        with pq.ParquetFile(file) as opened:
+            held, rows = opened.schema_arrow.metadata or {}, opened.metadata.num_rows
     except (OSError, pa.ArrowException) as error:
-        with open(file, "rb") as opened:
-            what = instead(opened.read(512)) or " ".join(str(error).split())
+        with open(file, "rb") as raw:
+            what = instead(raw.read(512)) or " ".join(str(error).split())
         raise DataError(f"{shown(file)}: not a readable Parquet file: {what}") from error
+    if not rows:
+        raise DataError(f"{shown(file)}: has no rows; remove the file")  # which the client fails at without its name
     try:
         features = json.loads(held.get(b"huggingface", b"{}"))["info"]["features"]
         return {name: kind["names"] for name, kind in features.items() if kind["_type"] == "ClassLabel"}
@@ -57,3 +60,16 @@ def _class_names(file: Path) -> dict[str, list[str]]:
 
 def _short(names: list[str]) -> str:
     return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def other_columns(root: Path) -> str | None:
+    """The first file whose columns are not those of the one before, once the client has failed at them."""
+    import pyarrow.parquet as pq
+
+    files = [file for file in sorted(root.rglob("*.parquet")) if not is_junk(file.name)]
+    columns = [pq.read_schema(file).names for file in files]
+    for i in range(1, len(files)):
+        if set(columns[i]) != set(columns[i - 1]):
+            first, second = (f"{shown(files[k])} ({', '.join(columns[k])})" for k in (i - 1, i))
+            return f"the columns of {first} and {second} differ; its files need the same"
+    return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zfscale.data.findings import Findings
-from zfscale.data.image_formats import READABLE
+from zfscale.data.image_formats import READABLE, UNREADABLE
 from zfscale.data.labels import class_names, numbered
 from zfscale.data.listing import Files, Listing, Part
 from zfscale.errors import DataError, nearest
@@ -54,6 +54,7 @@ def table(dataset: Any, findings: Findings) -> Listing:
         raise DataError(f"{where}: no rows below the header {', '.join(header or [])}")
     at = {key: _column(where, key, columns, header, rows[:SAMPLE], found) for key in ("image", "label", "split")}
     _check(where, rows, at)
+    _say_unused(header or [], at, findings)
     files = _files(where, rows, at["image"], found)
     labels = [row.cells[at["label"]].strip() for row in rows]
     splits = None if at["split"] is None else [row.cells[at["split"]].strip() for row in rows]
@@ -179,6 +180,14 @@ def _check(where: str, rows: Sequence[Row], at: dict[str, Any]) -> None:
             raise DataError(f"{where}:{empty[0]}: the {key} is empty{_lines(empty)}")
 
 
+def _say_unused(header: Sequence[str], at: dict[str, Any], findings: Findings) -> None:
+    """Name the columns that are left out: one may be meant as the split."""
+    unused = [repr(name) for i, name in enumerate(header) if name and i not in at.values()]
+    if unused:
+        more = f" and {len(unused) - MOST_PROBLEMS} more" if len(unused) > MOST_PROBLEMS else ""
+        findings.note(f"not used: columns {', '.join(unused[:MOST_PROBLEMS])}{more}")
+
+
 def _files(where: str, rows: Sequence[Row], column: int, found: _Finder) -> list[Path]:
     files = [found.find(row.cells[column].strip()) for row in rows]
     missing = [row for row, file in zip(rows, files, strict=True) if file is None]
@@ -221,11 +230,11 @@ class _Finder:
         return Path(name).suffix.lower() in READABLE or self.find(name) is not None
 
     def _beside(self, directory: Path) -> dict[str, list[Path]]:
-        """The files of a directory by their names without suffix."""
+        """The images of a directory by their names without suffix; of other files, a header may be the name."""
         if directory not in self._stems:
             stems: dict[str, list[Path]] = {}
             for file in directory.iterdir() if directory.is_dir() else ():
-                if not is_junk(file.name) and file.is_file():
+                if file.suffix.lower() in READABLE | UNREADABLE and not is_junk(file.name) and file.is_file():
                     stems.setdefault(file.stem, []).append(file)
             self._stems[directory] = stems
         return self._stems[directory]

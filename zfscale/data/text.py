@@ -238,7 +238,7 @@ def _lacking(part: _Part, train: _Part, held_out: _Part) -> str:
     if not count:
         return f"{read}; none has text"
     share = 1 / HELD_OUT if part is held_out else 1 - 1 / HELD_OUT
-    more = math.ceil((part.block_size - part.tokens) / share / (tokens / count))
+    more = math.ceil(max((part.block_size - part.tokens) / (tokens / count), 1) / share)  # one document at least
     size = more * sum(int(table["size"].sum()) for table in tables) / count
     none = "none of them, by the hash of its content" if part is held_out and not len(part.side.table) else ""
     rule = f"about one in {HELD_OUT} is held out{', ' + none if none else ''}"

@@ -11,6 +11,7 @@ from zfscale.errors import DataError
 TEXT, NULL = "text", "null"  # types of a column that can hold documents; any other is named as its format does
 NULLS = "skipped rows of null"
 EMPTY = "skipped empty documents"
+SHOWN, LENGTH = 20, 80  # columns that an error lists, and characters of a name
 WHITE = " \t\n\r\x0b\x0c"
 Row = tuple[str, Any]  # where it is, such as "a.jsonl, line 7", and the value of its column of text
 
@@ -27,7 +28,7 @@ def text_column(columns: Mapping[str, str], wanted: str | None, where: str, opti
     Raises:
         DataError: if there is no such column, more than one, or one that is no text.
     """
-    has = ", ".join(f"{name} ({type})" for name, type in columns.items()) or "none"
+    has = names_of(f"{_short(name)} ({type})" for name, type in columns.items())
     name = wanted if wanted is not None else "text" if "text" in columns else None
     if name is None:
         found = [name for name, type in columns.items() if type == TEXT]
@@ -39,6 +40,17 @@ def text_column(columns: Mapping[str, str], wanted: str | None, where: str, opti
     if columns[name] not in (TEXT, NULL):
         raise DataError(f"{where}: column {name!r} holds {columns[name]}, not text; {_remedy(option)}; columns: {has}")
     return name
+
+
+def names_of(columns: Iterable[str]) -> str:
+    """Names of columns in one line: a table without a header gives its first row, whole documents maybe, for them."""
+    short = [_short(name) for name in columns]
+    return ", ".join(short[:SHOWN]) + (f" and {len(short) - SHOWN} more" if len(short) > SHOWN else "") or "none"
+
+
+def _short(name: str) -> str:
+    line = repr(name[:LENGTH]) if name != name.strip(" ") else " ".join(name[:LENGTH].split())
+    return line if len(name) <= LENGTH else f"{line} ..."
 
 
 def documents(rows: Iterable[Row], column: str, option: str, notes: Notes) -> Iterator[str]:

@@ -17,7 +17,7 @@ from zfscale.data.compression import unpacked
 from zfscale.data.decode import decoded
 from zfscale.data.hub import reason
 from zfscale.data.notes import Notes
-from zfscale.data.text_columns import NULL, TEXT, Row, documents, kind
+from zfscale.data.text_columns import NULL, TEXT, Row, documents, kind, names_of
 from zfscale.errors import DataError
 
 LONGEST = 1 << 28  # characters of a row
@@ -40,7 +40,7 @@ def rows(file: str, format: str, column: str, encoding: str, notes: Notes) -> It
     else:
         for where, row in _objects(file, encoding, notes):
             if column not in row:
-                raise DataError(f"{where}: has no column {column!r}; columns: {', '.join(row) or 'none'}")
+                raise DataError(f"{where}: has no column {column!r}; columns: {names_of(row)}")
             yield where, row[column]
 
 
@@ -134,19 +134,21 @@ def _csv_rows(file: str, column: str, encoding: str, notes: Notes) -> Iterator[R
     header = _separated(file, next(records, (0, [column]))[1])
     if header.count(column) != 1:
         problem = f"has {header.count(column)} columns {column!r}" if column in header else f"has no column {column!r}"
-        raise DataError(f"{file}: {problem}; columns: {', '.join(header)}")
+        raise DataError(f"{file}: {problem}; columns: {names_of(header)}")
     at = header.index(column)
     for line, record in records:
         where = f"{file}, line {line}"
         if len(record) != len(header):
-            raise DataError(f"{where}: has {len(record)} fields, the header has {len(header)}: {', '.join(header)}")
+            raise DataError(f"{where}: has {len(record)} fields, the header has {len(header)}: {names_of(header)}")
         yield where, record[at]
 
 
 def _separated(file: str, header: list[str]) -> list[str]:
     """The header as it is; DataError if it is one field only because other marks than commas separate it."""
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise DataError(f"{file}: is not separated by commas (its header is {header[0]!r}); write it with commas")
+        raise DataError(
+            f"{file}: is not separated by commas (its header is {names_of(header)!r}); write it with commas"
+        )
     return header
 
 

@@ -15,7 +15,7 @@ from zfscale.data import sniff, text_tables
 from zfscale.data.corpus import Corpus
 from zfscale.data.file_sets import digests, matching, refuse, size
 from zfscale.data.notes import Notes
-from zfscale.data.text_columns import text_column
+from zfscale.data.text_columns import names_of, text_column
 from zfscale.data.text_files import text_files
 from zfscale.errors import DataError
 
@@ -91,7 +91,7 @@ class _Schema:
         free = self._source.column is not None or self._source.format == "jsonl"
         if column != chosen or not (free or columns == others):
             raise DataError(
-                f"{file}: has other columns ({', '.join(columns)}) than {first} ({', '.join(others)}); "
+                f"{file}: has other columns ({names_of(columns)}) than {first} ({names_of(others)}); "
                 f"{text_tables.OPTION} names one that all have"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,9 @@ def _check_sizes(where: str, config: Mapping[str, Any], prefix: str) -> None:
         if key in config and not _is_size(config[key], key in OPTIONAL):
             allowed = f"a whole number from 1 to {LARGEST}"
             raise ModelError(f"{where}: {prefix}{key}: {config[key]!r} given; allowed: {allowed}")
+    for key, value in config.items():
+        if isinstance(value, float) and math.isnan(value):
+            raise ModelError(f"{where}: {prefix}{key}: NaN given; allowed: a number")
     image, patch, channels = (config.get(key) for key in ("image_size", "patch_size", "num_channels"))
     if isinstance(channels, int) and channels not in CHANNELS:
         raise ModelError(f"{where}: {prefix}num_channels: {channels} given; allowed: 1 (grey) or 3 (RGB)")

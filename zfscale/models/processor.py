@@ -23,6 +23,8 @@ def pixels_of(name: str, where: str, config: Any, input_range: str) -> Pixels:
     broken.
     """
     size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)
+    if isinstance(size, (list, tuple)) and len(set(size)) == 1:
+        size = size[0]
     if not isinstance(size, int) or not isinstance(channels, int):
         raise ModelError(f"model {name!r} ({config.model_type}) is not an image encoder with one square input size")
     if channels not in CHANNELS:

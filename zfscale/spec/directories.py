@@ -15,7 +15,10 @@ from zfscale.spec.splits import choose, role
 
 EXPECTED = "expected are ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
 TABLE = "a table of files and labels is format: csv"
-JUNK = {"__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found"}
+JUNK = {
+    *("__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found"),
+    *("$recycle.bin", "system volume information"),
+}
 RENAME = "rename or move one of them"
 
 

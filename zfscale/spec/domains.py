@@ -130,7 +130,8 @@ def _options(place: Place, source: DomainPath) -> list[Finding]:
 
 def _files(place: Place, source: DomainPath) -> list[Finding]:
     if source.format != "imagefolder":
-        files = (f for f in glob.iglob(source.path, recursive=True) if not os.path.isdir(f))
+        pattern = glob.escape(source.path) if os.path.isfile(source.path) else source.path  # as file_sets.matching
+        files = (f for f in glob.iglob(pattern, recursive=True) if not os.path.isdir(f))
         if (first := next(files, None)) is not None:  # the others are looked at before they are read
             problems = ((path, contradiction(path, source.format)) for path in (source.path, first))
             return [(place, f"{path!r} {problem}") for path, problem in problems if problem is not None][:1]
