@@ -100,9 +100,22 @@ def finished(results: Place, trial_id: str) -> dict[str, Any]:
         others = [i for i, status in statuses(results).items() if status == "finished"]
         hint = nearest(trial_id, others) if others else "there are none"
         raise ZfscaleError(f"{results}: no finished trial {trial_id!r}; {hint}")
-    if json.loads(row["versions"]).get("arithmetic") != str(ARITHMETIC):
+    if arithmetic(row["versions"]) != str(ARITHMETIC):
         raise ZfscaleError(f"trial {trial_id}: of a version with other noise; run it again to replay it")
     return row
+
+
+def arithmetic(versions: str | None) -> str | None:
+    """The version of the noise's arithmetic that a trial's `versions` name; None if they do not.
+
+    >>> arithmetic('{"arithmetic": "2"}'), arithmetic(None)
+    ('2', None)
+    """
+    try:
+        named = json.loads(versions or "")
+    except ValueError:
+        return None
+    return named.get("arithmetic") if isinstance(named, dict) else None
 
 
 def steps_taken(results: Place, row: dict[str, Any]) -> Iterator[Taken]:

@@ -7,6 +7,7 @@ a `StorageError`, an OSError that names the file.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -179,10 +180,13 @@ class Directory(Storage):
         return (self.root / name).exists()
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file; None if there is none."""
+        """The content of a file; None if there is none. A pipe or a device, which might never end, is refused."""
         with told(f"{self}/{name}"):
+            path = self.root / name
             try:
-                return (self.root / name).read_bytes()
+                if not (path.is_file() or path.is_dir()) and path.exists():
+                    raise OSError(errno.EINVAL, "is no regular file")
+                return path.read_bytes()
             except FileNotFoundError:
                 return None
 

@@ -64,6 +64,12 @@ def dangling(file: Path, other: Path) -> None:
     file.symlink_to("nowhere")
 
 
+def pipe(file: Path, other: Path) -> None:
+    """Whoever reads it waits for ever."""
+    file.unlink()
+    os.mkfifo(file)
+
+
 ANY = {
     "cut at half": cut(0.5),
     "cut by a byte": lambda file, _: file.write_bytes(file.read_bytes()[:-1]),
@@ -83,6 +89,7 @@ ANY = {
     "no rows": rewrite(lambda table: table.slice(0, 0)),
     "a directory": as_directory,
     "a link to nowhere": dangling,
+    "a named pipe": pipe,
     "no permission": lambda file, _: None,  # see below: root has every permission
     "trial_id of another type": rewrite(column("trial_id", lambda t: pa.array(range(t.num_rows)))),
     "trial_id null": rewrite(column("trial_id", lambda t: pa.nulls(t.num_rows, pa.string()))),
@@ -161,6 +168,16 @@ def test_results_of_earlier_versions_are_checked_by_their_content(table, kind, s
     assert missing(sweep) == []
     ANY[kind](there.root / file_of(table, victim.trial_id), there.root / file_of(table, other.trial_id))
     assert [fault.file for fault in look(there).faults] == [file_of(table, victim.trial_id)]
+    assert missing(sweep) == [victim]
+
+
+@pytest.mark.parametrize("name", ["avg_accuracy", "attempts", "versions"])
+def test_run_and_report_agree_on_a_column_of_another_type(name, sweep):
+    there, (_, victim, _) = root(sweep), sweep.trials
+    small_results.as_of_earlier_versions(there.root)
+    change = column(name, lambda table: pa.array([b"?"], pa.binary()))
+    rewrite(change)(there.root / file_of("trials", victim.trial_id), there.root)
+    assert f"column '{name}' is of another type" in report.table(there)
     assert missing(sweep) == [victim]
 
 

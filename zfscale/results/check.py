@@ -233,12 +233,12 @@ def _compare(data: bytes, committed: dict[str, Any]) -> None:
 
 
 def _parse(data: bytes, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
-    """These columns of a Parquet file; a column that it does not have is left out."""
+    """These columns of a Parquet file, an absent one left out; all that it has must be of the types in `schema`."""
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         there = file.schema_arrow
         known = [name for name in columns if name in there.names]
-        odd = [name for name in known if there.field(name).type != schema.field(name).type]
+        odd = [f.name for f in schema if f.name in there.names and there.field(f.name).type != f.type]
         missing = [name for name in schema.names if name not in (*TAIL.names, *known) and name in columns]
         if odd or missing:
             raise Damaged(

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import IO
 from uuid import uuid4
 
-from zfscale.errors import ZfscaleError
+from zfscale.errors import ZfscaleError, one_line
 from zfscale.patience import told
 from zfscale.storage import Directory, Storage, fsync
 
@@ -163,7 +163,7 @@ def _renew(results: Storage, run: str, beat: Callable[[int], None], done: thread
             print(f"{results}: taken over by another run", file=sys.stderr)
             _interrupt()  # again until it is heeded
         except Exception as error:  # whatever a bucket's client raises: the next sign of life may come through
-            print(f"{results}: the lease was not renewed: {error}", file=sys.stderr)
+            print(f"{results}: the lease was not renewed: {one_line(error)}", file=sys.stderr)
 
 
 def _interrupt() -> None:
