@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.results import small_results
+from tests.troubles import No, assert_covers
 from zfscale import report
 from zfscale.results.check import look
 from zfscale.results.schema import TABLES, file_of
@@ -128,6 +129,35 @@ def refuse(monkeypatch, file: Path) -> None:
         return read_bytes(self)
 
     monkeypatch.setattr(Path, "read_bytes", act)
+
+
+TROUBLE = {  # what the reader makes of the troubles that all loaders are tried with: the case above, or why there is none
+    "null": ANY["trial_id null"],
+    "wrong type": ANY["trial_id of another type"],
+    "wrong encoding": ANY["text"],
+    "cut": ANY["cut at half"],
+    "empty": ANY["cut to nothing"],
+    "hidden": lambda file, _: shutil.copy(file, file.with_name(f".{file.name}")),
+    "duplicate": ANY["rows doubled"],
+    "other schema": ANY["another schema"],
+    "other class set": No("a table has no classes"),
+    "other bit depth": No("a table has no pixels"),
+    "rotated": No("a table has no pixels"),
+    "link": ANY["a link to nowhere"],
+    "unreadable": ANY["a named pipe"],
+}
+
+
+def test_the_troubles_of_all_loaders_are_covered():
+    assert_covers(TROUBLE)
+
+
+def test_a_hidden_copy_changes_nothing(sweep):
+    there, victim = root(sweep), sweep.trials[1]
+    for table in TABLES:
+        TROUBLE["hidden"](there.root / file_of(table, victim.trial_id), there.root)
+    assert missing(sweep) == []
+    assert not look(there).faults
 
 
 @pytest.mark.parametrize(("table", "kind"), CASES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Memory, sweep_file
@@ -21,7 +23,8 @@ from zfscale.sweep.inputs import Inputs
 from zfscale.sweep.todo import missing
 from zfscale.sweep.worker import start_attempt
 
-TIMINGS = {"seconds", "peak_memory_bytes", "attempts"}
+TIMINGS = {"seconds", "peak_memory_bytes", "attempts", "files"}  # the last: checksums of the others
+DAMAGED = ("trials", "evals", "steps")
 LONG = {"train": {"epochs": 8, "batch_size": 8}}  # long enough to be interrupted in the middle
 
 
@@ -127,6 +130,33 @@ def test_killed_at_a_random_moment_the_same_command_gives_the_same_tables(
     done = run(file)
     assert done.returncode == 0, done.stderr
     assert tables(results) == tables(undisturbed[0])
+
+
+@pytest.mark.slow
+def test_damaged_results_are_told_and_made_again(tmp_path, tiny_vit, image_folder, undisturbed):
+    """A table of each trial is damaged in another way; the same command heals just these."""
+    results, *_ = undisturbed
+    copy = tmp_path / "results" / "small"
+    shutil.copytree(results, copy)
+    mine = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **LONG, space={"seed": {"grid": [0, 1, 2, 3]}})
+    a, b, c, whole = (t.trial_id for t in spec.load(mine).trials)
+    trials, evals, steps = (copy / t / f"{i}.parquet" for t, i in zip(DAMAGED, (a, b, c), strict=True))
+    trials.write_bytes(trials.read_bytes()[:-100])
+    evals.unlink()
+    data = pq.read_table(steps)
+    pq.write_table(data.slice(0, len(data) - 5), steps)
+    shutil.copy(copy / "trials" / f"{whole}.parquet", copy / "trials" / f"{whole} (copy).parquet")
+    untouched = (copy / "trials" / f"{whole}.parquet").stat().st_mtime_ns
+
+    done = run(mine)
+    assert done.returncode == 0, done.stderr
+    for damaged in (trials, evals, steps):
+        assert f"{damaged.parent.name}/{damaged.name}" in done.stderr
+    assert f"{whole} (copy).parquet" in done.stderr
+    assert "4 trials finished, 0 failed" in done.stdout
+    (copy / "trials" / f"{whole} (copy).parquet").unlink()
+    assert tables(copy) == tables(results)
+    assert (copy / "trials" / f"{whole}.parquet").stat().st_mtime_ns == untouched
 
 
 @pytest.mark.slow

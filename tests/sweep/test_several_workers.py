@@ -16,7 +16,7 @@ from tests.conftest import Memory
 from zfscale import spec, trial
 from zfscale.sweep.inputs import Inputs
 
-PLAIN = {"seconds", "peak_memory_bytes", "attempts", "bytes_sent"}
+PLAIN = {"seconds", "peak_memory_bytes", "attempts", "bytes_sent", "files"}
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 

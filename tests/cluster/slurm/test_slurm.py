@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 NODES = {"znode1", "znode2"}
-DIFFERS = {"seconds", "peak_memory_bytes", "attempts", "node"}  # between two runs of the same trial
+DIFFERS = {"seconds", "peak_memory_bytes", "attempts", "node", "files"}  # between two runs of the same trial
 
 
 def unavailable() -> str | None:
