@@ -186,7 +186,7 @@ def test_the_whole_of_the_clients_error_is_told(tmp_path: Path) -> None:
         parquet(tmp_path / "configs" / name / "train.parquet", rows(0), ["x", name])
     names = "".join(f"- config_name: {n}\n  data_files: {n}/*.parquet\n" for n in ("one", "two", "three"))
     (tmp_path / "configs" / "README.md").write_text(f"---\nconfigs:\n{names}---\n")
-    refused(tmp_path / "configs", "one", "two", "three")
+    refused(tmp_path / "configs", "one", "two", "three", "config: NAME}")
     refused(tmp_path / "configs", "'four'", "one", "two", "three", config="four")
     assert hub(tmp_path / "configs", config="two").classes == ("x", "two")
 

@@ -79,7 +79,7 @@ def test_tabs_by_suffix(root: Path) -> None:
 
 def test_a_split_column(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "zfscale")
-    splits = ["train", "train", "val", "test", "test"] * 2
+    splits = ["train", "Train", "val", "test", "TEST"] * 2
     rows = [f"{name},{name[0]},{split}" for name, split in zip(NAMES, splits, strict=True)]
     data = csv(root, "\n".join(["image,label,split", *rows]))
     assert (data.train_y.tolist(), data.test_y.tolist()) == ([0, 0, 1, 1],) * 2

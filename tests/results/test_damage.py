@@ -131,7 +131,7 @@ def refuse(monkeypatch, file: Path) -> None:
     monkeypatch.setattr(Path, "read_bytes", act)
 
 
-TROUBLE = {  # what the reader makes of the troubles that all loaders are tried with: the case above, or why there is none
+TROUBLE = {  # of those that all loaders are tried with: the case above, or why there is none
     "null": ANY["trial_id null"],
     "wrong type": ANY["trial_id of another type"],
     "wrong encoding": ANY["text"],

@@ -155,6 +155,15 @@ def test_all_problems_are_listed_in_file_order(tmp_path: Path) -> None:
     assert message(tmp_path, text, "seed=-1").startswith("--set seed=-1: seed: expected")
 
 
+def test_what_the_types_and_what_the_names_tell_is_listed_together(tmp_path: Path) -> None:
+    text = GOOD.replace("1e-3", "-1").replace("tasks: 5", "tasks: 3").replace("vit-nano", "vit-nana")
+    assert [line.split(": ")[1] for line in message(tmp_path, text).splitlines()] == [
+        "model.name",
+        "stream.tasks",
+        "optimizer.lr",
+    ]
+
+
 def test_more_problems_than_a_screen_holds_are_counted(tmp_path: Path) -> None:
     grid = ", ".join("-1" for _ in range(25))
     lines = message(tmp_path, GOOD + f"space: {{optimizer.lr: {{grid: [{grid}]}}}}\n").splitlines()

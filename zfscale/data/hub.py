@@ -36,4 +36,5 @@ def not_loaded(dataset: str, error: Exception, known: Iterable[str], form: str) 
     """
     wrong = not_found(error) and not Path(dataset).is_dir()
     names = f"; {nearest(dataset, known)}, an id of the Hugging Face hub, or {form}" if wrong else ""
-    return DataError(f"dataset {dataset!r} cannot be loaded: {reason(error)}{names}")
+    config = f"; write {{hub: {dataset}, config: NAME}}" if "onfig name is missing" in str(error) else ""
+    return DataError(f"dataset {dataset!r} cannot be loaded: {reason(error)}{config}{names}")

@@ -68,6 +68,7 @@ def by_split(
     if splits is None:
         classes = class_names(labels)
         return Listing(where, Part(Files(files), numbered(labels, classes)), None, classes)
+    splits = [split.lower() for split in splits]  # "Train" and "train" are one
     chosen = choose(list(dict.fromkeys(splits)), where, "name the splits train and test")
     findings.note(*chosen.notes)
     rows = {name: [i for i, split in enumerate(splits) if split == name] for name in (chosen.train, chosen.test)}

@@ -70,19 +70,23 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     document = Document.load(file)
     for text in overrides:
         override(document, text)
-    spec = _validate(document)
-    return Sweep(spec, tuple(expand(document, spec)), file, document)
+    spec, problems = _validate(document)
+    return Sweep(spec, tuple(expand(document, spec, problems)), file, document)
 
 
-def _validate(document: Document) -> SweepSpec:
-    """The file as a SweepSpec; its template blocks are checked too, but for keys the space may supply."""
+def _validate(document: Document) -> tuple[SweepSpec, dict[Place, str]]:
+    """The file as a SweepSpec, and what is wrong with its template, but for keys the space may supply.
+
+    Errors: SpecError where the trials that are meant cannot be told.
+    """
     template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
     spec, problems = _check(SweepSpec, document.data)
-    problems |= _check(TrialSpec, template, partial=True)[1]
     problems |= misspelt(document.data.get("space"))
-    if spec is None or problems:
+    whole = spec is not None and not problems
+    problems |= _check(TrialSpec, template, partial=True)[1]
+    if spec is None or not whole:
         raise document.error(problems)
-    return spec
+    return spec, problems
 
 
 def _check(model: Any, data: dict[str, Any], *, partial: bool = False) -> tuple[Any, dict[Place, str]]:

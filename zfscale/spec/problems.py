@@ -5,6 +5,7 @@ What is allowed is read off the model's JSON Schema: the message, the editor and
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 from typing import Any
@@ -23,11 +24,19 @@ def explain(model: type[BaseModel], error: ValidationError, *, partial: bool = F
     """Path -> message. With `partial`, missing keys are no problem: the space may still supply them."""
     root = _json_schema(model)
     found: dict[Place, str] = {}
-    for details in error.errors(include_url=False):
-        if not (partial and details["type"] == "missing"):
+    all_details = error.errors(include_url=False)
+    unknown = [details["loc"] for details in all_details if details["type"] == "extra_forbidden"]
+    for details in all_details:
+        if details["type"] != "missing" or not (partial or _misspelt(details["loc"], unknown)):
             place, message = _translate(root, details)
             found.setdefault(place, message)
     return found
+
+
+def _misspelt(missing: Place, unknown: list[Place]) -> bool:
+    """Whether an unknown key of the same block is the missing one, misspelt: then that is said alone."""
+    beside = [str(loc[-1]) for loc in unknown if loc[:-1] == missing[:-1]]
+    return any(difflib.get_close_matches(key, [str(missing[-1])], n=1) for key in beside)
 
 
 @functools.cache

@@ -13,22 +13,33 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from zfscale.errors import nearest
+from zfscale.spec.block import Block
 from zfscale.spec.checks import aim, findings, learning, training
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
 from zfscale.spec.layout import layout
+from zfscale.spec.names import Finding
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec
-from zfscale.spec.trial import TrialSpec
+from zfscale.spec.stream import StreamSpec
+from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.spec.yaml import Place
 
 MAX_COMBINATIONS = 100_000
+BLOCKS: dict[str, type[Block]] = {
+    "model": ModelSpec,
+    "stream": StreamSpec,
+    "method": MethodSpec,
+    "optimizer": OptimizerSpec,
+    "train": TrainSpec,
+}
 
 
 class Problem(NamedTuple):
@@ -47,28 +58,49 @@ class Assignment(NamedTuple):
     source: Place
 
 
-def expand(document: Document, spec: SweepSpec) -> list[TrialSpec]:
-    """Every distinct trial, first path of the space outermost; a SpecError if any combination is invalid."""
-    problems = too_many(spec) or scalar_blocks(spec)
-    if problems:
-        raise document.error(problems)
+def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSpec]:
+    """Every distinct trial, first path of the space outermost; a SpecError if any combination is invalid.
+
+    `known` is what is wrong with the template: it is told together with what else is found.
+    """
+    if stopping := too_many(spec) or scalar_blocks(spec):
+        raise document.error({**known, **stopping})
+    problems = dict(known)
     template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
     check = functools.cache(findings)  # for this call only: directories may change before the next one
     trials: dict[str, TrialSpec] = {}
     for assignments in combinations(spec):
+        whole = _apply(template, assignments)
         try:
-            trial = TrialSpec.model_validate(_apply(template, assignments))
-            found = dict([*check(trial.model, trial.stream), *learning(trial.method, trial.stream)])
-            found |= dict([*aim(trial.train, trial.stream), *training(trial.optimizer, trial.train)])
-            found |= layout(trial, spec.resources)
+            trial = TrialSpec.model_validate(whole)
+            found = _between(vars(trial), check) | dict(layout(trial, spec.resources))
             trials.setdefault(trial.trial_id, trial)
         except ValidationError as error:
-            found = explain(TrialSpec, error)
+            found = _between(_valid_blocks(whole), check) | explain(TrialSpec, error)
         for place, message in found.items():
             problems.setdefault(source(document, assignments, place), message)
     if problems:
         raise document.error(problems)
     return list(trials.values())
+
+
+def _between(blocks: Mapping[str, Any], check: Callable[..., list[Finding]]) -> dict[Place, str]:
+    """What of the blocks of a trial, each valid in itself, does not go with each other or with what is there."""
+    rules = ((check, "model", "stream"), (learning, "method", "stream"), (aim, "train", "stream"))
+    found: dict[Place, str] = {}
+    for rule, one, other in (*rules, (training, "optimizer", "train")):
+        if one in blocks and other in blocks:
+            found |= dict(rule(blocks[one], blocks[other]))
+    return found
+
+
+def _valid_blocks(whole: dict[str, Any]) -> dict[str, Any]:
+    """The blocks of a trial that are valid, where others are not."""
+    blocks: dict[str, Any] = {}
+    for name, model in BLOCKS.items():
+        with suppress(ValidationError):
+            blocks[name] = model.model_validate(whole.get(name))
+    return blocks
 
 
 def located(document: Document, spec: SweepSpec, found: Collection[Problem]) -> Problems:
