@@ -198,4 +198,5 @@ def test_an_error_of_several_lines_is_told_on_one_in_full(monkeypatch):
     with pytest.raises(DataError) as caught:
         list(find("a/b").documents())
     message = "ValueError: Config name is missing. Please pick one among ['de', 'en']"
-    assert str(caught.value) == f"dataset 'a/b' cannot be loaded: {message}"  # and no list of names, which it is not
+    remedy = "write {hub: a/b, config: NAME}"  # and no list of names, which it is not
+    assert str(caught.value) == f"dataset 'a/b' cannot be loaded: {message}; {remedy}"

@@ -115,12 +115,14 @@ class Spec:
 def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
     """An OSError of the user's own code is the trial's; one of our storage leaves it unfinished."""
     from zfscale import trial
+    from zfscale.garbage import Settled
     from zfscale.sweep import worker
 
     spec = only(tmp_path)
     mine = Spec(spec)
     mine.results, mine.name, mine.output = storage(tmp_path / "r"), "small", small_results.sweep(tmp_path).spec.output
     mine._run, mine._get, mine.features = lambda: worker.Worker._run(mine), lambda key: None, {}
+    mine.settled = Settled()
     monkeypatch.setattr(worker, "node_name", lambda: "here")
 
     def run(spec, base, data, sink, attempt, ledger, snapshots, features):
