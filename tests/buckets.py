@@ -7,7 +7,7 @@ from uuid import uuid4
 import pyarrow.fs as pafs
 from fsspec.implementations.memory import MemoryFileSystem
 
-from zfscale.storage import Storage
+from zfscale.results.storage import Storage
 
 
 def bucket() -> Storage:

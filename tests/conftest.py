@@ -137,7 +137,7 @@ class Small:
 
     def run(self, spec: Any, **more: Any) -> Memory:
         """What the trial says."""
-        from zfscale import trial
+        from zfscale.trial import run as trial
 
         sink = Memory()
         sink.close(trial.run(spec, self.base, self.data, sink, **more))

@@ -10,19 +10,23 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "zfscale"
 # importer -> what it may not import (prefixes)
 FORBIDDEN = {
-    "zo": ["data", "streams", "methods", "models", "sinks", "sweep", "trial", "spec", "report"],
-    "data": ["streams", "methods", "models", "sinks", "sweep", "trial", "report", "zo"],
-    "streams": ["methods", "models", "sinks", "sweep", "trial", "report", "zo"],
-    "models": ["methods", "sinks", "sweep", "trial", "report"],
+    "zo": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "spec", "report"],
+    "engine": ["data", "streams", "training", "methods", "models", "sinks", "sweep", "trial", "report"],
+    "data": ["streams", "training", "methods", "models", "sinks", "sweep", "trial", "report", "zo", "engine"],
+    "streams": ["training", "methods", "models", "sinks", "sweep", "trial", "report", "zo", "engine"],
+    "models": ["training", "methods", "sinks", "sweep", "trial", "report"],
+    "training": ["methods", "sinks", "sweep", "trial", "report"],
     "methods": ["sinks", "sweep", "trial", "report"],
-    "sinks": ["data", "streams", "methods", "models", "sweep", "trial", "report", "zo"],
-    "spec": ["data", "streams", "methods", "models", "sinks", "sweep", "trial", "report", "zo", "records"],
-    "report": ["data", "streams", "methods", "models", "sweep", "trial", "zo"],
-    "trial.py": ["sweep", "report"],
+    "metrics": ["data", "streams", "training", "methods", "models", "sinks", "sweep", "trial", "report", "zo", "spec"],
+    "results": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
+    "sinks": ["data", "streams", "training", "methods", "models", "engine", "sweep", "trial", "report", "zo"],
+    "spec": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report", "zo"],
+    "report": ["data", "streams", "training", "methods", "models", "engine", "sweep", "trial", "zo"],
+    "trial": ["sweep", "report"],
+    "pretraining": ["sinks", "sweep", "trial", "report"],
     "bench": ["sweep", "sinks", "trial", "report"],
-    "metrics.py": ["zo", "torch"],
 }
-ONLY = {"ray": "sweep", "deepspeed": "models/engine.py", "wandb": "sinks/wandb.py"}
+ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks/wandb.py"}
 
 
 def imports(path: Path) -> list[str]:
@@ -65,12 +69,12 @@ def test_registries_offer_what_the_spec_allows():
     from zfscale.data.corpora import DOMAINS
     from zfscale.data.images import DATASETS
     from zfscale.methods import DOMAIN_METHODS, METHODS
-    from zfscale.methods.trainers import FIRST_ORDER
     from zfscale.models.load import EMBEDDED
     from zfscale.spec import MethodSpec, OptimizerSpec, StreamSpec
     from zfscale.spec.checks import METHODS as ALLOWED
     from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, MODELS, TEXTS
     from zfscale.streams import STREAMS
+    from zfscale.training.trainers import FIRST_ORDER
     from zfscale.zo.step import make_optimizer
 
     assert set(get_args(MethodSpec.model_fields["name"].annotation)) == {*METHODS, *DOMAIN_METHODS}

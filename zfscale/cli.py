@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zfscale import __version__
 from zfscale.errors import ZfscaleError, nearest
-from zfscale.redact import Redacted, redact
+from zfscale.results.redact import Redacted, redact
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -19,7 +19,7 @@ def validate(args: argparse.Namespace) -> int:
 
     sweep = spec.load(args.file, args.overrides)
     if args.data:
-        from zfscale.sweep.inputs import read
+        from zfscale.trial.inputs import read
 
         read(sweep, sweep.trials)
     count = len(sweep.trials)
@@ -76,7 +76,7 @@ def report(args: argparse.Namespace) -> int:
 
 def replay(args: argparse.Namespace) -> int:
     """Write the model of a finished forward-only trial, at any step, as a from_pretrained directory."""
-    from zfscale.replay import replay as rebuild
+    from zfscale.trial.replay import replay as rebuild
 
     steps = rebuild(args.directory, args.trial, Path(args.out), args.step)
     print(f"{args.out}: trial {args.trial} after {steps} steps")
@@ -85,11 +85,13 @@ def replay(args: argparse.Namespace) -> int:
 
 def base(args: argparse.Namespace) -> int:
     """Pretrain an embedded base model and write it into the package (or --out)."""
-    from zfscale.models.base import BUILDERS
+    from zfscale import registry
+    from zfscale.pretraining.catalogue import BUILDERS
 
     if args.name not in BUILDERS:
         raise ZfscaleError(f"base model {args.name!r}: unknown; {nearest(args.name, BUILDERS)}")
-    for fact, value in BUILDERS[args.name](**({"out": Path(args.out)} if args.out else {})).items():
+    build = registry.load(BUILDERS[args.name])
+    for fact, value in build(**({"out": Path(args.out)} if args.out else {})).items():
         print(f"{fact}: {value:.4f}")
     return 0
 

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from zfscale.redact import redact
+from zfscale.results.redact import redact
 
 
 class ZfscaleError(ValueError):

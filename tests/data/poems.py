@@ -8,7 +8,7 @@ import numpy as np
 
 from zfscale.data import text
 from zfscale.data.text import TextDomain, load_domain
-from zfscale.models.lm_base import byte_tokenizer
+from zfscale.pretraining.lm_nano import byte_tokenizer
 
 END = 256
 BLOCK = 32

@@ -17,7 +17,7 @@ from tests.data.text_writing import put, table
 from zfscale.data import corpora, embedded_texts, token_cache, user_texts
 from zfscale.data.text import DOMAINS, TextDomain, default_cache, load_domain
 from zfscale.errors import DataError
-from zfscale.models.lm_base import byte_tokenizer
+from zfscale.pretraining.lm_nano import byte_tokenizer
 
 
 def test_the_same_again(poems, tokenizer, tmp_path):

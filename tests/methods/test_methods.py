@@ -11,9 +11,9 @@ import torch
 from tests.conftest import OPTIMIZERS
 from zfscale.methods import METHODS
 from zfscale.methods.ease import complete, ensemble
-from zfscale.methods.journal import Journal
 from zfscale.spec import OptimizerSpec
-from zfscale.sweep.plan import forwards_per_step
+from zfscale.training.journal import Journal
+from zfscale.trial.cost import forwards_per_step
 
 
 @pytest.mark.parametrize("method", METHODS)

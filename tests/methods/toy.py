@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from tests.conftest import OPTIMIZERS, Memory
-from zfscale.methods.fit import Fit
-from zfscale.methods.journal import Journal
-from zfscale.models.engine import Engine
+from zfscale.engine.deepspeed import Engine
 from zfscale.models.heads import LinearHead
 from zfscale.models.network import Network
 from zfscale.models.precision import PRECISIONS
 from zfscale.spec import OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.streams.class_incremental import Task
+from zfscale.training.fit import Fit
+from zfscale.training.journal import Journal
 
 
 class Toy(nn.Module):

@@ -20,10 +20,10 @@ from tests.models.conftest import make as make_vit
 from tests.troubles import No, assert_covers, assert_told
 from zfscale.errors import ModelError
 from zfscale.models.lm import load_lm
-from zfscale.models.lm_base import byte_tokenizer
 from zfscale.models.load import arrays
 from zfscale.models.mim import load_mim
 from zfscale.models.vit import load_base
+from zfscale.pretraining.lm_nano import byte_tokenizer
 
 LOAD: dict[str, Callable[[str], Any]] = {"vit": load_base, "lm": load_lm, "mim": load_mim}
 KINDS = list(LOAD)

@@ -11,9 +11,9 @@ from small_lms import make
 
 from tests.troubles import assert_told
 from zfscale.errors import ModelError
-from zfscale.models import lm_base
 from zfscale.models.lm import build_lm, load_lm, tokenizer_of
-from zfscale.models.lm_base import END, PAD
+from zfscale.pretraining import lm_nano as lm_base
+from zfscale.pretraining.lm_nano import END, PAD
 
 gguf = pytest.importorskip("gguf")
 pytest.importorskip("accelerate")

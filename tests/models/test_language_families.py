@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from small_lms import FAMILIES, make
 
+from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
-from zfscale.models.engine import Engine
 from zfscale.models.language import LanguageNetwork
 from zfscale.models.lm import LanguageBase, load_lm, tokenizer_of
-from zfscale.models.lm_base import byte_tokenizer
 from zfscale.models.precision import PRECISIONS
+from zfscale.pretraining.lm_nano import byte_tokenizer
 from zfscale.zo.estimate import forward_gradient
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.noise import Noise

@@ -17,7 +17,7 @@ from transformers import AddedToken
 
 from zfscale.errors import ModelError
 from zfscale.models.lm import build_lm, load_lm, tokenizer_of
-from zfscale.models.lm_base import byte_tokenizer
+from zfscale.pretraining.lm_nano import byte_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import yaml
 from zfscale import spec
 from zfscale.records import Eval, Outcome, Query, Step
 from zfscale.results.schema import TABLES
+from zfscale.results.storage import Place
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.storage import Place
 
 SEEDS = 3
 

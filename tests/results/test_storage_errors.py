@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from tests.results import small_results
-from zfscale import patience
 from zfscale.errors import StorageError, ZfscaleError
-from zfscale.methods.snapshots import Snapshots
-from zfscale.patience import patiently
-from zfscale.storage import storage
-from zfscale.sweep.hold import held
-from zfscale.sweep.marks import open_ledger, start_attempt
+from zfscale.results import patience
+from zfscale.results.attempts import open_ledger, start_attempt
+from zfscale.results.lock import held
+from zfscale.results.missing import root
+from zfscale.results.patience import patiently
+from zfscale.results.storage import storage
 from zfscale.sweep.runner import begin
-from zfscale.sweep.todo import root
 from zfscale.sweep.unfinished import UNFINISHED, Unfinished
+from zfscale.training.snapshots import Snapshots
 from zfscale.zo.ledger import MAGIC, Entry, Ledger, entries
 
 WAITS = patience.WAITS
@@ -114,9 +114,9 @@ class Spec:
 @pytest.mark.parametrize("ours", [True, False])
 def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
     """An OSError of the user's own code is the trial's; one of our storage leaves it unfinished."""
-    from zfscale import trial
     from zfscale.garbage import Settled
     from zfscale.sweep import worker
+    from zfscale.trial import run as trial
 
     spec = only(tmp_path)
     mine = Spec(spec)

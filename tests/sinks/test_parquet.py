@@ -19,8 +19,8 @@ import pytest
 
 from tests.conftest import id_of
 from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.results import tables as read
 from zfscale.results.schema import RECORDS, TABLES
-from zfscale.sinks import read
 from zfscale.sinks.parquet import ParquetSink
 
 T1, T2 = id_of("t1"), id_of("t2")

@@ -4,9 +4,9 @@ import pytest
 
 from tests.conftest import id_of
 from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.results.tables import statuses
 from zfscale.sinks import SINKS, Fanout, make_sinks
 from zfscale.sinks.parquet import ParquetSink
-from zfscale.sinks.read import statuses
 from zfscale.sinks.wandb import WandbSink
 
 

@@ -13,8 +13,8 @@ import wandb
 from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.records import Eval, Outcome, Step
+from zfscale.results.storage import storage
 from zfscale.sinks.wandb import NOTE, WandbSink, run_name
-from zfscale.storage import storage
 from zfscale.sweep.progress import Progress
 
 CONFIG = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zfscale.errors import DataError, ModelError
-from zfscale.models.lm_base import byte_tokenizer
+from zfscale.pretraining.lm_nano import byte_tokenizer
 from zfscale.streams.masking import IGNORED, mask_blocks
 
 MASK, SEP = 258, 259

@@ -16,8 +16,9 @@ import pyarrow.dataset as ds
 import pytest
 
 from tests.conftest import Memory, sweep_file
-from zfscale import spec, trial
-from zfscale.sweep.inputs import Inputs
+from zfscale import spec
+from zfscale.trial import run as trial
+from zfscale.trial.inputs import Inputs
 
 SEEDS = 8
 OBJECTIVE = """

@@ -9,12 +9,12 @@ import pytest
 
 from tests.conftest import sweep_file
 from zfscale import spec
-from zfscale.sinks.read import rows, statuses
+from zfscale.results.attempts import open_ledger, start_attempt
+from zfscale.results.missing import root
+from zfscale.results.tables import rows, statuses
 from zfscale.sweep import ranks
 from zfscale.sweep.deaths import RecordDeaths
-from zfscale.sweep.marks import open_ledger, start_attempt
 from zfscale.sweep.ranks import RankLost, Team
-from zfscale.sweep.todo import root
 from zfscale.zo.ledger import Entry
 
 ENTRY = Entry(0.5, 2, 0.25, 1, (7,), (0.125,))

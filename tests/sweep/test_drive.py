@@ -10,11 +10,11 @@ from ray.exceptions import RayError
 from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.records import Outcome
+from zfscale.results.missing import root
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.sweep import runner
 from zfscale.sweep.cluster import module_path
 from zfscale.sweep.runner import drive
-from zfscale.sweep.todo import root
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 
 from zfscale import spec
 from zfscale.records import Outcome
+from zfscale.results.missing import root
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.sweep.launch import as_ctrl_c, environment, run
-from zfscale.sweep.todo import root
 
 LOOP = """
 import os, signal, sys, time

@@ -14,10 +14,10 @@ import zfscale
 from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.errors import SpecError, ZfscaleError
-from zfscale.storage import storage
+from zfscale.results.lock import held
+from zfscale.results.storage import storage
 from zfscale.sweep import cluster, grow, worker
 from zfscale.sweep.cluster import ModulePath, answers, check_resources, code, look_around, where
-from zfscale.sweep.hold import held
 
 NOWHERE = ModulePath([], [])
 

@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Memory, sweep_file
-from zfscale import spec, trial
-from zfscale.sweep.inputs import Inputs
-from zfscale.sweep.todo import missing
+from zfscale import spec
+from zfscale.results.missing import missing
 from zfscale.sweep.worker import start_attempt
+from zfscale.trial import run as trial
+from zfscale.trial.inputs import Inputs
 
 TIMINGS = {"seconds", "peak_memory_bytes", "attempts", "files"}  # the last: checksums of the others
 DAMAGED = ("trials", "evals", "steps")

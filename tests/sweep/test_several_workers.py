@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from tests.conftest import Memory
-from zfscale import spec, trial
-from zfscale.sweep.inputs import Inputs
+from zfscale import spec
+from zfscale.trial import run as trial
+from zfscale.trial.inputs import Inputs
 
 PLAIN = {"seconds", "peak_memory_bytes", "attempts", "bytes_sent", "files"}
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]

@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import class_cache, tune_controller
 
-from zfscale.redact import NAMES
+from zfscale.results.redact import NAMES
 from zfscale.sweep.tune_fixes import LOGGERS, NO_MEMORY, ActorManager, tune_fixes
 
 

@@ -14,10 +14,10 @@ from dataclasses import asdict
 
 import torch
 
-from zfscale import memory
 from zfscale.bench.contestants import contestants
 from zfscale.bench.settings import Settings
 from zfscale.errors import ZfscaleError
+from zfscale.metrics import peak_memory as memory
 
 # glibc returns what is freed to the system at once: else holes in its heap, 50 MB one way or the other, are counted.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 
 from zfscale.methods.simplecil import SimpleCil
-from zfscale.methods.trainers import ADAPTER, HEAD
 from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
+from zfscale.training.trainers import ADAPTER, HEAD
 
 
 class Aper(SimpleCil):

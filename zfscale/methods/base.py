@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from zfscale.methods.fit import Fit
-from zfscale.methods.journal import Journal
+from zfscale.engine.deepspeed import Engine
 from zfscale.models.adapters import Adapters
-from zfscale.models.engine import Engine
 from zfscale.models.network import Network
 from zfscale.models.precision import precision_of
 from zfscale.models.vit import BaseModel, build
 from zfscale.streams.class_incremental import ClassIncremental, Task
+from zfscale.training.fit import Fit
+from zfscale.training.journal import Journal
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from zfscale.engine.deepspeed import Engine
 from zfscale.methods.base import embed
-from zfscale.methods.fit import Fit
-from zfscale.methods.journal import Journal
 from zfscale.methods.prototypes import class_means, cosine
-from zfscale.methods.trainers import ADAPTER
-from zfscale.models.engine import Engine
 from zfscale.models.language import LanguageNetwork
 from zfscale.models.lm import LanguageBase, build_lm
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.mim import MaskedImageBase, build_mim
 from zfscale.models.precision import precision_of
 from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
+from zfscale.training.fit import Fit
+from zfscale.training.journal import Journal
+from zfscale.training.trainers import ADAPTER
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:

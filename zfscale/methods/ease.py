@@ -13,10 +13,10 @@ import torch.nn.functional as F
 
 from zfscale.methods.base import FeatureCache, Method
 from zfscale.methods.prototypes import class_means, cosine
-from zfscale.methods.trainers import ADAPTER, HEAD
 from zfscale.models.heads import CosineHead
 from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task
+from zfscale.training.trainers import ADAPTER, HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec

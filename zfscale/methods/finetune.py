@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from zfscale.methods.base import FeatureCache, Method
-from zfscale.methods.trainers import HEAD
 from zfscale.models.heads import LinearHead
 from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task
+from zfscale.training.trainers import HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zfscale.methods.domains import DomainMethod
-from zfscale.methods.trainers import REPLAY
 from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
+from zfscale.training.trainers import REPLAY
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:

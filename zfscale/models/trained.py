@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from zfscale.engine.deepspeed import shard_of
 from zfscale.errors import ModelError
-from zfscale.models.engine import shard_of
 from zfscale.models.precision import Precision
 from zfscale.zo.leaves import Leaves, trainable
 from zfscale.zo.perturb import Perturbation

@@ -9,7 +9,7 @@ from zfscale.report import heat, plot, text
 from zfscale.report.kinds import CLASSES, KINDS, Kind
 from zfscale.report.load import Contents, Trial, contents, losses, stage_accuracies
 from zfscale.report.rows import Row, best, rows
-from zfscale.storage import Place, storage
+from zfscale.results.storage import Place, storage
 
 
 def write(root: Place) -> str:

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from zfscale.errors import DataError
 from zfscale.report.kinds import MEASURES
+from zfscale.results import tables as read
 from zfscale.results.check import Fault, look
-from zfscale.sinks import read
+from zfscale.results.storage import Place, storage
 from zfscale.spec.domains import domain_order
-from zfscale.storage import Place, storage
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zfscale.errors import StorageError, ZfscaleError
-from zfscale.patience import reason
+from zfscale.results.patience import reason
 from zfscale.results.schema import HEAD, RECORDS, TABLES, TAIL, file_of
 from zfscale.results.seal import digest, intact
+from zfscale.results.storage import Directory, Place, Storage, storage
 from zfscale.results.structure import ledger_problem, problem_of
 from zfscale.spec import TrialSpec
-from zfscale.storage import Directory, Place, Storage, storage
 
 T = TypeVar("T")
 NAME = re.compile(r"([0-9a-f]{12})\.parquet")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from zfscale.records import Eval, Outcome, Query, Sink, Step
+from zfscale.results.storage import Place
 from zfscale.sinks.parquet import ParquetSink, Scalar
 from zfscale.sinks.wandb import WandbSink
-from zfscale.storage import Place
 
 SINKS: dict[str, Callable[..., Sink]] = {"parquet": ParquetSink, "wandb": WandbSink}
 

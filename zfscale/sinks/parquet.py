@@ -20,12 +20,12 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from zfscale.patience import patiently
 from zfscale.records import Eval, Outcome, Query, Step
-from zfscale.redact import redact
+from zfscale.results.patience import patiently
+from zfscale.results.redact import redact
 from zfscale.results.schema import HEAD, RECORDS, TAIL, file_of
 from zfscale.results.seal import digest, parquet
-from zfscale.storage import Place, storage
+from zfscale.results.storage import Place, storage
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 

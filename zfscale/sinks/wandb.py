@@ -20,8 +20,8 @@ from typing import Any
 
 from zfscale.errors import one_line
 from zfscale.records import Eval, Outcome, Query, Step
-from zfscale.redact import redact
-from zfscale.storage import Place, storage
+from zfscale.results.redact import redact
+from zfscale.results.storage import Place, storage
 
 KEY = "WANDB_API_KEY"
 NOTE = "wandb.txt"  # in the results: what went wrong with W&B

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from zfscale.errors import nearest
-from zfscale.redact import looks_secret
+from zfscale.results.redact import looks_secret
 
 SCHEMES = ("file", "gs", "s3")  # of output.dir, where it is a URL
 

@@ -14,14 +14,14 @@ from typing import Any
 import ray
 
 from zfscale.errors import ZfscaleError
+from zfscale.results.lock import held
+from zfscale.results.missing import missing, root
 from zfscale.spec import Sweep
 from zfscale.sweep.cluster import connected
-from zfscale.sweep.hold import held
-from zfscale.sweep.inputs import read
 from zfscale.sweep.launch import Ended, as_ctrl_c, finish
 from zfscale.sweep.private import private_directory
 from zfscale.sweep.runner import begin, drive
-from zfscale.sweep.todo import missing, root
+from zfscale.trial.inputs import read
 
 HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}  # Ray's mark of the head
 LOOK_EVERY = 2.0  # seconds

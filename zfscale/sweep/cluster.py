@@ -22,11 +22,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import zfscale
 from zfscale.errors import ZfscaleError, one_line
+from zfscale.results.lock import seen
+from zfscale.results.storage import Storage, storage
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.names import Finding
-from zfscale.storage import Storage, storage
 from zfscale.sweep import grow
-from zfscale.sweep.hold import seen
 from zfscale.sweep.launch import CLIENT, LOCAL, QUIET
 from zfscale.sweep.private import SESSIONS, private_directory
 
@@ -185,7 +185,7 @@ def check_nodes(results: Storage, run: str, sweep: Sweep, specs: Iterable[TrialS
 def look_around(place: str, name: str, run: str, path: ModulePath, objectives: list[str]) -> str | None:
     """What keeps this node from running trials; None if nothing does."""
     extend_path(path.libraries)
-    from zfscale.methods import objective
+    from zfscale.training import objective
 
     extend_path(path.own)
     try:

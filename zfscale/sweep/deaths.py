@@ -10,12 +10,12 @@ from typing import Any
 from ray import tune
 
 from zfscale.errors import one_line
-from zfscale.redact import redact
-from zfscale.sinks.read import statuses
+from zfscale.results.attempts import progress
+from zfscale.results.missing import root as results
+from zfscale.results.redact import redact
+from zfscale.results.storage import Place
+from zfscale.results.tables import statuses
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.storage import Place
-from zfscale.sweep.marks import progress
-from zfscale.sweep.todo import root as results
 from zfscale.sweep.tune_fixes import NO_MEMORY
 from zfscale.sweep.unfinished import REFUSED
 from zfscale.sweep.worker import record_failure

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from zfscale.results.missing import missing
 from zfscale.spec import Sweep
-from zfscale.sweep import plan
-from zfscale.sweep.inputs import read
 from zfscale.sweep.progress import label
-from zfscale.sweep.todo import missing
+from zfscale.trial import cost as plan
+from zfscale.trial.inputs import read
 
 
 def describe(sweep: Sweep, retry_failed: bool = False) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from zfscale.sinks.read import statuses
+from zfscale.results.missing import missing, root
+from zfscale.results.tables import statuses
 from zfscale.spec import Sweep
-from zfscale.sweep.todo import missing, root
 
 LOCAL = "local"
 CLIENT = "ray://"

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from zfscale.sinks.read import rows
+from zfscale.results.storage import Place, storage
+from zfscale.results.tables import rows
 from zfscale.sinks.wandb import NOTE
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.storage import Place, storage
 from zfscale.sweep.deaths import ended
 from zfscale.sweep.unfinished import UNFINISHED
 

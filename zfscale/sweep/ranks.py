@@ -22,8 +22,8 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from zfscale.errors import ZfscaleError, one_line
 from zfscale.garbage import Settled
 from zfscale.spec import ResourcesSpec, TrialSpec
-from zfscale.sweep.inputs import data_key, model_key
 from zfscale.sweep.tune_fixes import NO_MEMORY
+from zfscale.trial.inputs import data_key, model_key
 from zfscale.zo.ledger import Entry
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Rank:
         extend_path(path.libraries)
         import torch
 
-        import zfscale.trial  # noqa: F401
+        import zfscale.trial.run  # noqa: F401
 
         torch.set_num_threads(cpus)
         extend_path(path.own)
@@ -69,8 +69,8 @@ class Rank:
 
     def run(self, spec: str, past: list[Entry]) -> str | None:
         """Run a trial, after the steps of `past`; the traceback if it fails."""
-        from zfscale import trial
         from zfscale.sinks import Fanout
+        from zfscale.trial import run as trial
         from zfscale.zo.ledger import Past
 
         self.settled.again()
@@ -87,7 +87,7 @@ def join(host: str, port: int, rank: int, world: int, store: Any = None) -> None
     """Enter the process group that meets at a port of rank 0's host, where rank 0's `store` is."""
     import torch.distributed as dist
 
-    from zfscale.models.engine import start_process_group
+    from zfscale.engine.deepspeed import start_process_group
 
     store = store or dist.TCPStore(host, port, world, is_master=False, timeout=MEETING)
     start_process_group(store, rank, world)

@@ -11,22 +11,22 @@ from ray import tune
 
 from zfscale.errors import one_line
 from zfscale.results.check import Found, first
+from zfscale.results.lock import held
+from zfscale.results.missing import check, left_of, missing
+from zfscale.results.missing import root as results
 from zfscale.results.schema import TABLES
+from zfscale.results.storage import Storage
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.storage import Storage
 from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
-from zfscale.sweep.hold import held
-from zfscale.sweep.inputs import read
 from zfscale.sweep.launch import LOCAL, as_ctrl_c
 from zfscale.sweep.listed import Listed
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.ranks import bundles
-from zfscale.sweep.todo import check, left_of, missing
-from zfscale.sweep.todo import root as results
 from zfscale.sweep.tune_fixes import tune_fixes
 from zfscale.sweep.unfinished import Unfinished
 from zfscale.sweep.worker import Worker
+from zfscale.trial.inputs import read
 
 
 def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> list[TrialSpec]:

@@ -17,14 +17,14 @@ from ray import tune
 from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
 from zfscale.records import Outcome
-from zfscale.sinks.read import statuses
+from zfscale.results.attempts import attempts_of, open_ledger, start_attempt
+from zfscale.results.storage import Place, storage
+from zfscale.results.tables import statuses
 from zfscale.spec import METRICS, TrialSpec
-from zfscale.storage import Place, storage
 from zfscale.sweep.cluster import ModulePath, extend_path, unseen
-from zfscale.sweep.inputs import data_key, model_key
-from zfscale.sweep.marks import attempts_of, open_ledger, start_attempt
 from zfscale.sweep.ranks import RankLost, Team
 from zfscale.sweep.unfinished import UNFINISHED
+from zfscale.trial.inputs import data_key, model_key
 
 if TYPE_CHECKING:
     from zfscale.spec import OutputSpec, ResourcesSpec
@@ -54,7 +54,7 @@ class Worker(tune.Trainable):
             raise ZfscaleError(problem)
         import torch
 
-        import zfscale.trial  # noqa: F401
+        import zfscale.trial.run  # noqa: F401
 
         # Reductions depend on the number of threads: it belongs to the file, not to the machine.
         torch.set_num_threads(resources.cpus)
@@ -84,8 +84,8 @@ class Worker(tune.Trainable):
             return {"done": True, "status": UNFINISHED, "why": str(error)}
 
     def _run(self) -> dict[str, Any]:
-        from zfscale import trial
-        from zfscale.methods.journal import Snapshots
+        from zfscale.training.journal import Snapshots
+        from zfscale.trial import run as trial
 
         self.settled.again()
         spec = TrialSpec.from_json(self.config["spec"])

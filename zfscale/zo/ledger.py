@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from zfscale.patience import patiently
+from zfscale.results.patience import patiently
 from zfscale.zo.noise import ARITHMETIC
 
 MAGIC = f"zfscale ledger 2.{ARITHMETIC}\n".encode()  # a file of another format, or of other arithmetic, is void

@@ -1,0 +1,1 @@
+"""Who answers a loss: the engine that runs forwards."""

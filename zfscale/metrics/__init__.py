@@ -1,0 +1,1 @@
+"""Measures of a trial: what is computed from its accuracies or losses, and the memory it took."""

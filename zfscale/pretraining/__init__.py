@@ -1,0 +1,1 @@
+"""How the embedded base models were made: `zfscale base build`."""

@@ -1,0 +1,68 @@
+"""What the results keep of a trial while it runs: how often it was started, its ledger, how far it has come."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+
+from zfscale.results.patience import patiently
+from zfscale.results.storage import Directory, Place, Storage, storage
+from zfscale.zo.ledger import Entry, Ledger
+
+SEND_EVERY = 30.0  # seconds of steps that are taken again at most, where results are a bucket and the machine is lost
+
+
+def start_attempt(root: Place, trial_id: str) -> int:
+    """Count a start of the trial, durably (a byte a start, so that a killed attempt counts too); which one it is."""
+    attempt, there, name = attempts_of(root, trial_id) + 1, storage(root), f".attempts/{trial_id}"
+    patiently(partial(there.write, name, b"." * attempt), f"{there}/{name}")
+    return attempt
+
+
+def attempts_of(root: Place, trial_id: str) -> int:
+    """How often the trial was started."""
+    there, name = storage(root), f".attempts/{trial_id}"
+    return len(patiently(partial(there.read, name), f"{there}/{name}") or b"")
+
+
+def progress(root: Place, trial_id: str) -> int:
+    """Grows as the trial gets further: bytes of its ledger, and its snapshots."""
+    there = storage(root)
+    return len(there.read(f".ledgers/{trial_id}") or b"") + len(there.names(f"snapshots/{trial_id}"))
+
+
+def open_ledger(root: Place, trial_id: str) -> Ledger:
+    """The trial's ledger: in a directory the file itself, of a bucket a copy that is sent now and then."""
+    there, name = storage(root), f".ledgers/{trial_id}"
+    return Ledger(there.local(name)) if isinstance(there, Directory) else SentLedger(there, name)
+
+
+class SentLedger(Ledger):
+    """A ledger on this machine's disk, sent to a bucket: an object cannot be appended to.
+
+    What is sent is always the start of a ledger, so a trial that goes on elsewhere takes a few steps again.
+    """
+
+    def __init__(self, there: Storage, name: str) -> None:
+        super().__init__(there.local(name))
+        self._there, self._name = there, name
+        self._sent = time.monotonic()
+
+    def append(self, entry: Entry) -> None:
+        """Write the entry here, and now and then all to the bucket."""
+        super().append(entry)
+        if time.monotonic() - self._sent > SEND_EVERY:
+            self._send()
+
+    def remove(self) -> None:
+        """Here and there."""
+        super().remove()
+        patiently(partial(self._there.remove, self._name), f"{self._there}/{self._name}")
+
+    def _send(self) -> None:
+        try:
+            self._there.send(self._name)
+        except OSError as error:  # it is for a restart only: the trial goes on
+            logging.getLogger(__name__).warning("%s: the ledger was not sent: %s", self._there, error)
+        self._sent = time.monotonic()

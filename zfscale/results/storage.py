@@ -1,0 +1,282 @@
+"""Where results lie: a directory that every node sees, or a bucket behind a URL.
+
+A file is there whole or not at all: in a directory it is written aside, fsynced and renamed; in a bucket an object
+appears when its upload ends. Names are relative to the root, such as "trials/a1b2.parquet". What the storage refuses is
+a `StorageError`, an OSError that names the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import pyarrow.fs as pafs
+
+from zfscale.errors import StorageError, ZfscaleError
+from zfscale.results.patience import told
+from zfscale.results.schema import TABLES
+from zfscale.spec.text import no_secret, results_place
+
+Place: TypeAlias = "Storage | Path | str"
+
+
+class Storage:
+    """A bucket, or any other file system of pyarrow's whose files appear when they are closed.
+
+    Args:
+        url: What a user calls it.
+        files: pyarrow's file system; it has credentials from the environment, as its provider's own tools do.
+        base: The root within it.
+    """
+
+    def __init__(self, url: str, files: pafs.FileSystem, base: str) -> None:
+        self.url, self.files, self.base = url, files, base.rstrip("/")
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        """The last part of the root."""
+        return self.base.rpartition("/")[2]
+
+    def path(self, name: str) -> str:
+        """What `files` calls a name."""
+        return f"{self.base}/{name}"
+
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder, sorted; nothing if there is no folder."""
+        with told(f"{self}/{folder}"):
+            found = self.files.get_file_info(pafs.FileSelector(self.path(folder), allow_not_found=True))
+        return sorted(f"{folder}/{info.base_name}" for info in found)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of that name."""
+        with told(f"{self}/{name}"):
+            return self.files.get_file_info(self.path(name)).type is not pafs.FileType.NotFound
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None if there is none."""
+        try:
+            with told(f"{self}/{name}"), self.files.open_input_stream(self.path(name)) as file:
+                return file.read()
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a whole file."""
+        with self.writing(name) as path:
+            path.write_bytes(content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all in it; nothing if there is neither."""
+        with told(f"{self}/{name}"):
+            kind = self.files.get_file_info(self.path(name)).type
+            if kind is pafs.FileType.Directory:
+                self.files.delete_dir(self.path(name))
+            elif kind is not pafs.FileType.NotFound:
+                self.files.delete_file(self.path(name))
+
+    @cached_property
+    def _temporary(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="zfscale-")  # goes with this object, or with the process
+
+    @property
+    def scratch(self) -> Path:
+        """A directory of this machine for what is not whole yet."""
+        return Path(self._temporary.name)
+
+    def clear(self) -> None:
+        """Remove what is in the scratch directory; for when nobody writes any more."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A path to write a file to; the file is there when the block ends without an error."""
+        with told(f"{self}/{name}"), self._aside(name) as aside:
+            yield aside
+            self._upload(aside, name)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """A path to read a file from; an OSError if there is none."""
+        with told(f"{self}/{name}"), self._aside(name) as aside:
+            self._download(name, aside)
+            yield aside
+
+    def local(self, name: str) -> Path:
+        """A path of this machine where a file or folder may grow; `send` brings it to its place."""
+        path = self.scratch / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() and self.files.get_file_info(self.path(name)).type is pafs.FileType.File:
+            self._download(name, path)
+        return path
+
+    def send(self, name: str) -> None:
+        """Copy what has grown at `local(name)`: a file replaces the one there; the files of a folder are moved."""
+        path = self.scratch / name
+        if path.exists():
+            self._upload(path, name)
+        if path.is_dir():
+            shutil.rmtree(path)
+
+    @contextmanager
+    def _aside(self, name: str) -> Iterator[Path]:
+        """A path to a file that is not there and will not stay. Those of the same name are of a killed attempt."""
+        folder, flat = self._beside(name), name.replace("/", ".")
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in [path for path in folder.iterdir() if path.name.endswith(f"~{flat}")]:
+            stale.unlink(missing_ok=True)
+        aside = folder / f".{uuid4().hex}~{flat}"
+        try:
+            yield aside
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """ZfscaleError if a run must not write here."""
+
+    def _beside(self, name: str) -> Path:
+        return self.scratch
+
+    def _upload(self, path: Path, name: str) -> None:
+        pafs.copy_files(
+            str(path), self.path(name), source_filesystem=pafs.LocalFileSystem(), destination_filesystem=self.files
+        )
+
+    def _download(self, name: str, path: Path) -> None:
+        with self.files.open_input_stream(self.path(name)) as source, open(path, "wb") as target:
+            shutil.copyfileobj(source, target)
+
+
+class Directory(Storage):
+    """A directory, which may be a link; nothing in it is written through one. Files are written aside in its `.tmp`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.abspath(root))
+        super().__init__(str(root), pafs.LocalFileSystem(), str(self.root))
+
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder, sorted, links that lead nowhere and names that are not UTF-8 too."""
+        with told(f"{self}/{folder}"):
+            try:
+                return sorted(f"{folder}/{name}" for name in os.listdir(self.root / folder))
+            except FileNotFoundError:
+                return []
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of that name."""
+        return (self.root / name).exists()
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None if there is none. A pipe or a device, which might never end, is refused."""
+        with told(f"{self}/{name}"):
+            path = self.root / name
+            try:
+                if not (path.is_file() or path.is_dir()) and path.exists():
+                    raise OSError(errno.EINVAL, "is no regular file")
+                return path.read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all in it; of a link, the link."""
+        self._real(name)
+        path = self.root / name
+        with told(f"{self}/{name}"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    @property
+    def scratch(self) -> Path:
+        """Files that are being written; outside the tables, so no reader sees them."""
+        return self.root / ".tmp"
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Written aside, fsynced, renamed."""
+        self._real(name)
+        final = self.root / name
+        with told(f"{self}/{name}"):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with self._aside(name) as aside:
+                yield aside
+                fsync(aside)
+                os.replace(aside, final)
+                fsync(final.parent)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """The file itself."""
+        yield self.root / name
+
+    def local(self, name: str) -> Path:
+        """The place itself."""
+        self._real(name)
+        path = self.root / name
+        with told(f"{self}/{name}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def send(self, name: str) -> None:
+        """It is there."""
+
+    def check(self) -> None:
+        """ZfscaleError if a file or folder that a run writes to is a link: what it leads to would be changed."""
+        folders = (".tmp", ".ledgers", ".attempts", "snapshots", *TABLES)
+        running = [name for folder in (".ledgers", ".attempts", "snapshots") for name in self.names(folder)]
+        for name in (*folders, *running):
+            self._real(name, itself=True)
+
+    def _real(self, name: str, itself: bool = False) -> None:
+        """ZfscaleError if a folder that holds the file is a link, or the file `itself`."""
+        parts = Path(name).parts
+        for end in range(1, len(parts) + itself):
+            if self.root.joinpath(*parts[:end]).is_symlink():
+                link = "/".join(parts[:end])
+                raise ZfscaleError(f"{self}/{link}: is a symbolic link, which no run writes through; remove it")
+
+    def _beside(self, name: str) -> Path:
+        return self.scratch if "/" in name else self.root
+
+
+def storage(place: Place, folder: str = "") -> Storage:
+    """The storage of a path or URL, or of a folder in it; a storage is its own.
+
+    Errors: ZfscaleError for a URL that pyarrow cannot open, or one that holds credentials.
+    """
+    if isinstance(place, Storage):
+        return place
+    if "://" not in str(place):
+        return Directory(Path(place, folder))
+    try:
+        parts = urlsplit(no_secret(results_place(str(place))))
+        if parts.scheme == "file":
+            return Directory(Path(parts.path, folder))
+        parts = parts._replace(path=f"{parts.path.rstrip('/')}/{folder}".rstrip("/"))
+        return Storage(urlunsplit(parts), *pafs.FileSystem.from_uri(urlunsplit(parts)))
+    except (ValueError, OSError) as error:  # pyarrow's errors are both
+        shown = str(place).rpartition("@")[2]  # no user, no password
+        raise ZfscaleError(f"{shown}: {str(error).partition(chr(10))[0]}") from error
+
+
+def fsync(path: Path) -> None:
+    """Hand a file, or the names in a directory, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,54 @@
+"""Reading a results directory back: what is done already, and rows for the report. Only whole trials count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from zfscale.results.check import NAME, TRIALS, each, look
+from zfscale.results.schema import RECORDS, file_of
+from zfscale.results.storage import Place, storage
+
+
+def rows(
+    root: Place,
+    table: str,
+    columns: Sequence[str],
+    where: pc.Expression | None = None,
+    trials: Collection[str] | None = None,
+) -> pa.Table:
+    """The fixed columns of one table over all trials, or those given, in order of trial; only these are read.
+
+    An absent directory has zero rows. Of `trials`, damaged files are passed over; those of the other tables must be
+    whole, which `look` says. Columns of the spec are not offered: sweeps may add leaves; they are in `trials.spec`.
+    """
+    if table == "trials":
+        found = look(root, columns, only=trials, all_tables=False).rows
+        kept = pa.Table.from_pylist(found, schema=pa.schema([TRIALS.field(name) for name in columns]))
+        return kept if where is None else kept.filter(where)
+    schema, there = RECORDS[table], storage(root)
+    names = [match[1] for name in there.names(table) if (match := NAME.fullmatch(name.rpartition("/")[2]))]
+    wanted = [file_of(table, name) for name in names if trials is None or name in trials]
+
+    def read(name: str) -> pa.Table:
+        return pq.ParquetFile(pa.BufferReader(there.read(name) or b"")).read(use_threads=False).select(schema.names)
+
+    kept = pa.concat_tables([schema.empty_table(), *each(there, wanted, read)])
+    return (kept if where is None else kept.filter(where)).select(columns)
+
+
+def statuses(root: Place, only: Collection[str] | None = None) -> dict[str, str]:
+    """Trial id -> "finished" | "failed", for every trial that ended and whose files are whole.
+
+    >>> statuses("no/such/results")
+    {}
+    """
+    return {row["trial_id"]: row["status"] for row in look(root, only=only).rows}
+
+
+def attempts(root: Place) -> dict[str, int]:
+    """Trial id -> how many times it was started, for every trial that ended."""
+    return {row["trial_id"]: row["attempts"] for row in look(root, ["attempts"]).rows}

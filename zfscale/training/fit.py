@@ -1,0 +1,143 @@
+"""The training loop of one task, for forward-only and first-order optimizers alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zfscale.engine.deepspeed import Engine
+from zfscale.errors import ZfscaleError
+from zfscale.models.trained import Trained
+from zfscale.streams.class_incremental import Task
+from zfscale.streams.domain_incremental import DomainTask
+from zfscale.training.journal import Journal
+from zfscale.training.trainers import ORDER, STEP, FirstOrder, ForwardOnly, Trainer, first_order, one
+from zfscale.zo.philox import derive
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+PATIENCE = 20  # steps skipped in a row before the trial is given up
+
+Steps = Iterator[tuple[int, np.ndarray]]  # (step within the task, row numbers of its batch)
+
+
+class Diverged(ZfscaleError):
+    """Training left the numbers."""
+
+
+class Fit:
+    """Trains the network's trainable parameters on `task`; class c of the stream is logit c - offset.
+
+    First the first-order epochs, if any, then the forward-only ones (a hybrid has both, ZeroFlow's enhancement 1). Of
+    the first phase, a restart needs a snapshot, of the second the ledger. Errors: see `run`.
+    """
+
+    def __init__(
+        self, network: Trained, engine: Engine, task: Task | DomainTask, offset: int, spec: TrialSpec, journal: Journal
+    ) -> None:
+        self.network, self.engine, self.task, self.offset = network, engine, task, offset
+        self.spec, self.journal = spec, journal
+        self._skipped = 0  # in a row, up to now
+        self.total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
+
+    def run(self) -> None:
+        """All steps of the task. One whose loss is not finite is skipped and recorded.
+
+        Errors: Diverged after `PATIENCE` of these in a row, or if a weight is not finite.
+        """
+        images, t = len(self.task.train_y), self.spec.train
+        steps = enumerate(batches(images, t.batch_size, t.epochs, derive(self.spec.seed, self.task.index, ORDER)))
+        phase = first_order(self.spec)
+        count = phase.epochs * steps_per_epoch(images, t.batch_size)
+        if count:
+            self._first_order(islice(steps, count), count, phase.name, phase.lr)
+        if count < self.total:
+            trainer = ForwardOnly(self.network, self.engine, self.spec, self.task)
+            self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
+
+    def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
+        if self.engine.ranks.word_of_first(self.journal.finished(self.task.index, count)):
+            for step, _ in steps:
+                self.journal.take(self.task.index, step, lr * self._factor(step))
+            leaves, _ = self.network.prepare(one(self.task, self.engine))
+            self.journal.load(self.task.index, leaves)
+            self.engine.ranks.spread([leaf.parameter.data for leaf in leaves])
+        else:
+            self.journal.forget()
+            trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name)
+            self._train(trainer, steps, lr, count)
+            self.journal.save(self.task.index, trainer.leaves)
+
+    def _replayed(self, trainer: ForwardOnly, steps: Steps) -> Steps:
+        """Take the steps that an earlier attempt took, then hand on the rest."""
+        for step, rows in steps:
+            lr = self.spec.optimizer.lr * self._factor(step)
+            taken = self.journal.take(self.task.index, step, lr)
+            if taken is None:
+                yield step, rows
+            else:
+                trainer.replay(taken, lr)
+                self._skipped = 0 if taken.finite else self._skipped + 1
+
+    def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> None:
+        """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
+        self._skipped, last, patience = 0, 0, min(PATIENCE, count)
+        for step, rows in steps:
+            trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset)
+            rate = lr * self._factor(step)
+            result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate)
+            self.journal.record(self.task.index, step, rate, result)
+            self._skipped = 0 if result.finite else self._skipped + 1
+            if self._skipped:
+                self._check(trainer, step)
+            if self._skipped == patience:
+                raise Diverged(f"{self._place(step)}: no finite loss in {patience} steps, but {result.loss}")
+            last = step
+        self._check(trainer, last)
+        trainer.close()
+        self.journal.bytes_sent = self.engine.ranks.bytes_sent
+
+    def _check(self, trainer: Trainer, step: int) -> None:
+        finite = trainer.leaves.finite
+        if trainer.leaves.sharded:  # those of the other ranks are theirs to look at
+            finite = self.engine.ranks.sum([float(not finite)]) == [0.0]
+        if not finite:
+            raise Diverged(f"{self._place(step)}: weights are not finite; a smaller optimizer.lr may help")
+
+    def _place(self, step: int) -> str:
+        return f"task {self.task.index}, step {step}"
+
+    def _factor(self, step: int) -> float:
+        return schedule(self.spec.optimizer.schedule, step, self.total, self.spec.optimizer.warmup)
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """The last batch of an epoch may be smaller; it is not dropped."""
+    return -(-images // batch_size)
+
+
+def batches(images: int, batch_size: int, epochs: int, seed: int) -> Iterator[np.ndarray]:
+    """Row numbers of each batch: every epoch a new permutation, a function of (seed, epoch) alone."""
+    for epoch in range(epochs):
+        order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images)
+        for start in range(0, images, batch_size):
+            yield order[start : start + batch_size]
+
+
+def schedule(name: str, step: int, total: int, warmup: float = 0.0) -> float:
+    """Factor on the learning rate of a task: constant 1, or cosine from 1 to 0.
+
+    warmup-cosine first climbs from 1 / w to 1 in the first w = ceil(warmup * total) steps: with a new task, the rate
+    is warmed up and decayed again (Ibrahim et al. 2024, arXiv 2403.08763).
+    """
+    if name == "constant":
+        return 1.0
+    rise = math.ceil(warmup * total) if name == "warmup-cosine" else 0
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (total - rise)))

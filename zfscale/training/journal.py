@@ -1,0 +1,74 @@
+"""The journal of a trial: every step goes to the sinks and to the ledger, from which a restart goes on."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from zfscale.records import Query, Sink, Step
+from zfscale.training.snapshots import Snapshots
+from zfscale.zo.leaves import Leaves
+from zfscale.zo.ledger import Entry, Ledger, Past
+from zfscale.zo.step import StepResult
+
+
+class Journal:
+    """Running totals; with a `ledger`, the steps of earlier attempts are taken over.
+
+    Every rank of a trial has one; the ledger's file, the snapshots and the sinks are rank 0's.
+    """
+
+    def __init__(self, sink: Sink, ledger: Ledger | Past | None = None, snapshots: Snapshots | None = None) -> None:
+        self.sink = sink
+        self.forwards = 0
+        self.bytes_sent = 0  # by this rank, in this attempt
+        self._ledger, self._snapshots = ledger, snapshots
+        self._past = deque(ledger.past if ledger else ())
+        self._started = time.perf_counter() - (self._past[-1].seconds if self._past else 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """Since the trial began, without the time between a kill and the restart."""
+        return time.perf_counter() - self._started
+
+    def record(self, task: int, step: int, lr: float, result: StepResult) -> None:
+        """A step that was taken now."""
+        entry = Entry(result.loss, result.forwards, self.seconds, result.accepted, result.seeds, result.coefficients)
+        if self._ledger is not None:
+            self._ledger.append(entry)
+        self._tell(task, step, lr, entry)
+
+    def take(self, task: int, step: int, lr: float) -> Entry | None:
+        """The step as an earlier attempt took it, told to the sinks again; None once those are used up."""
+        if not self._past:
+            return None
+        entry = self._past.popleft()
+        self._tell(task, step, lr, entry)
+        return entry
+
+    def finished(self, task: int, count: int) -> bool:
+        """Whether an earlier attempt took all `count` steps of the task's first-order phase and kept its end."""
+        return bool(self._snapshots and len(self._past) >= count and self._snapshots.has(task))
+
+    def forget(self) -> None:
+        """What is left of earlier attempts is void: a part of a first-order phase, which has to begin again."""
+        if self._past:
+            assert self._ledger is not None
+            self._ledger.drop(len(self._past))
+            self._past.clear()
+
+    def save(self, task: int, leaves: Leaves) -> None:
+        """A first-order phase has ended."""
+        if self._snapshots:
+            self._snapshots.save(task, leaves)
+
+    def load(self, task: int, leaves: Leaves) -> None:
+        """The weights at the end of a first-order phase that an earlier attempt finished, where they are kept."""
+        if self._snapshots:
+            self._snapshots.load(task, leaves)
+
+    def _tell(self, task: int, step: int, lr: float, e: Entry) -> None:
+        self.forwards += e.forwards
+        self.sink.step(Step(task, step, e.loss, lr, self.forwards, e.seconds))
+        for i, (seed, c) in enumerate(zip(e.seeds, e.coefficients, strict=True)):
+            self.sink.query(Query(task, step, i, seed, c, e.accepted))

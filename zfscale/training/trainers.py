@@ -1,0 +1,185 @@
+"""What takes the steps of a phase of training: a forward-only optimizer, or backpropagation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.nn.functional as F
+
+from zfscale.engine.deepspeed import Engine
+from zfscale.errors import ZfscaleError
+from zfscale.models.trained import Trained
+from zfscale.streams.class_incremental import Task
+from zfscale.streams.domain_incremental import DomainTask
+from zfscale.training import objective
+from zfscale.training.batch import Batch
+from zfscale.zo.estimate import Estimate
+from zfscale.zo.leaves import Leaves
+from zfscale.zo.ledger import Entry
+from zfscale.zo.noise import CHUNK, Noise
+from zfscale.zo.philox import derive
+from zfscale.zo.problem import Problem
+from zfscale.zo.ranks import Ranks
+from zfscale.zo.sparse import Sparse
+from zfscale.zo.step import Stepper, StepResult, make_optimizer
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+# What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path.
+HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE, REPLAY = range(8)
+FIRST_ORDER = ("fo-sgd", "fo-adam", "fo-adamw")
+
+
+@dataclass(frozen=True)
+class FirstOrderPhase:
+    """The epochs at the start of every task that backpropagation takes."""
+
+    name: str
+    lr: float
+    epochs: int
+
+
+def first_order(spec: TrialSpec) -> FirstOrderPhase:
+    """All epochs of a first-order optimizer, the first ones of a hybrid, none of a forward-only one."""
+    o = spec.optimizer
+    if o.name in FIRST_ORDER:
+        return FirstOrderPhase(o.name, o.lr, spec.train.epochs)
+    if o.first_order is None:
+        return FirstOrderPhase("", 0.0, 0)
+    return FirstOrderPhase(o.first_order.name, o.first_order.lr, o.first_order.epochs)
+
+
+class Trainer(Protocol):
+    """Takes optimizer steps on `batch`; `leaves` are what it trains."""
+
+    batch: Batch
+    leaves: Leaves
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """`seed` is the step's own: whatever is random in it derives from it."""
+        ...
+
+    def close(self) -> None:
+        """Leave the network in eval mode."""
+        ...
+
+
+class ForwardOnly:
+    """A zeroth-order or forward-gradient optimizer; the network runs in eval mode, so that L is a function.
+
+    One for `replaying` alone computes no loss. Errors: ZfscaleError if `eps` is lost in the weights' number format.
+    """
+
+    def __init__(
+        self, network: Trained, engine: Engine, spec: TrialSpec, task: Task | DomainTask, replaying: bool = False
+    ) -> None:
+        o, self._queries = spec.optimizer, spec.optimizer.queries
+        engine.train(False)
+        self.leaves, perturbation = network.prepare(one(task, engine))
+        if o.name.startswith("zo-") and not replaying:
+            check_eps(self.leaves, o.eps, engine.ranks)
+        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec)
+        mask = None
+        if o.sparsity:
+            seed = derive(spec.seed, task.index, SPARSE)
+            mask = Sparse(seed, o.sparsity, self.leaves.total, self.leaves.device).mask
+        noise = Noise(o.noise, self.leaves.total, self.leaves.device, o.queries, mask)
+        over = (engine.ranks, self.batch.share, spec.train.parallel == "query")
+        problem = Problem(self.batch.loss, self.leaves, perturbation, noise, *over)
+        self._stepper = Stepper(make_optimizer(o), problem)
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """Algorithm 1, with seeds derived from the step's."""
+        return self._stepper.step([derive(seed, QUERY, i) for i in range(self._queries)], lr)
+
+    def replay(self, taken: Entry, lr: float) -> None:
+        """Take a step again as it was taken: no forward, the same weights and state, bit for bit."""
+        estimate = Estimate(taken.seeds, taken.coefficients, taken.loss, exact=False, forwards=0)
+        self._stepper.commit(estimate, lr, taken.accepted)
+
+    def close(self) -> None:
+        """Nothing to undo."""
+
+
+class FirstOrder:
+    """Backpropagation through the engine; the network runs in train mode, its dropout drawn from the step's seed.
+
+    `name` is one of FIRST_ORDER; momentum, betas and weight decay are those of the sweep file's `optimizer` block.
+    """
+
+    def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Task | DomainTask, name: str) -> None:
+        o, self._inference = spec.optimizer, engine
+        self.leaves, _ = network.prepare(one(task, engine))
+        parameters = [leaf.parameter for leaf in self.leaves]
+        rules = {"fo-sgd": torch.optim.SGD, "fo-adam": torch.optim.Adam, "fo-adamw": torch.optim.AdamW}
+        rule: Any = rules[name]
+        own = {"momentum": o.momentum} if name == "fo-sgd" else {"betas": (o.beta1, o.beta2)}
+        self._optimizer = rule(parameters, o.lr, weight_decay=o.weight_decay, **own)
+        training = Engine(network, spec.train.batch_size, self._optimizer, spec.engine, engine.ranks)
+        training.start_from(self.leaves)
+        training.train(True)
+        self.batch = _batch(network, training, spec)
+
+    def step(self, seed: int, lr: float) -> StepResult:
+        """Backward over the batch and one step of torch.optim's rule; none where the loss is not a number."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        engine, count, total, taken = self.batch.engine, self.batch.count, 0.0, False
+        with torch.random.fork_rng(devices=_own(engine.device)):
+            torch.manual_seed(derive(seed, DROPOUT, *([engine.ranks.rank] if engine.ranks.rank else [])))
+            for i, part in enumerate(self.batch.parts(), start=1):
+                if not part.requires_grad:
+                    raise ZfscaleError("train.objective: no derivative, which a first-order optimizer needs")
+                total += float(part.detach())
+                if i < count:
+                    engine.backward(part, last=False)
+                    continue
+                (total,) = engine.ranks.sum([total])  # all ranks must go the same way
+                if math.isfinite(total):
+                    engine.backward(part)
+                    taken = engine.step()
+                else:
+                    engine.discard(part)
+        return StepResult(total, (), (), int(taken), forwards=1)
+
+    def close(self) -> None:
+        """Back to evaluation."""
+        self.batch.engine.hand_back(self.leaves)
+        self._inference.train(False)
+
+
+def check_eps(leaves: Leaves, eps: float, ranks: Ranks) -> None:
+    """ZfscaleError if theta + eps rounds to theta for most weights, in the number format that forwards see.
+
+    Weights that are 0 do not count: there any eps is a number of its own.
+    """
+    moved = total = 0
+    for leaf in leaves:
+        for part in leaf.home.detach().view(-1)[: leaf.last - leaf.first].split(CHUNK):
+            wide = part.to(torch.promote_types(part.dtype, torch.float32))
+            total += int(wide.count_nonzero())
+            moved += int((((wide + eps).to(leaf.seen) != wide.to(leaf.seen)) & (wide != 0)).sum())
+    if leaves.sharded:
+        moved, total = map(int, ranks.sum([moved, total]))
+    if moved < total / 2:
+        formats = ", ".join(sorted({str(leaf.seen).removeprefix("torch.") for leaf in leaves}))
+        raise ZfscaleError(
+            f"optimizer.eps: {eps:g} is lost in {formats}: theta + eps is theta for {total - moved} of {total} weights"
+        )
+
+
+def _batch(network: Trained, engine: Engine, spec: TrialSpec) -> Batch:
+    return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size, network.targets)
+
+
+def one(task: Task | DomainTask, engine: Engine) -> torch.Tensor:
+    """An example of the task's, to prepare a network with."""
+    return torch.tensor(task.train_x[:1], device=engine.device)
+
+
+def _own(device: torch.device) -> list[torch.device]:
+    return [] if device.type == "cpu" else [device]

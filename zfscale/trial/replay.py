@@ -1,0 +1,142 @@
+"""`zfscale replay`: the model of a finished trial at any step, rebuilt from base weights and ledger, bit for bit.
+
+No forward runs: theta after step n is a function of the base weights and the first n ledger rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from zfscale.errors import ZfscaleError, nearest
+from zfscale.methods import DOMAIN_METHODS, METHODS, Method
+from zfscale.methods.domains import DomainMethod
+from zfscale.results.check import DamagedFile, contents, look
+from zfscale.results.storage import Place, storage
+from zfscale.results.tables import statuses
+from zfscale.spec import EngineSpec, TrialSpec
+from zfscale.training.journal import Snapshots
+from zfscale.training.trainers import FIRST_ORDER, ForwardOnly
+from zfscale.trial.inputs import Inputs
+from zfscale.zo.ledger import Entry
+from zfscale.zo.noise import ARITHMETIC
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step of a finished trial; a first-order one has no queries."""
+
+    task: int
+    lr: float
+    entry: Entry
+
+
+def replay(results: Place, trial_id: str, out: Path, step: int | None = None) -> int:
+    """Write the model after `step` steps (all, if None) of a trial to the directory `out`; how many were replayed.
+
+    The directory loads with `from_pretrained`; adapters and head, which transformers does not know, lie beside it in
+    `zfscale.safetensors`. Errors: ZfscaleError for an unknown trial, a first-order one, a step it never took, one
+    inside a hybrid's first-order phase, and for a file that is not as the trial wrote it, which it names.
+    """
+    row = finished(results, trial_id)
+    spec = TrialSpec.from_json(row["spec"])
+    if spec.optimizer.name in FIRST_ORDER:
+        raise ZfscaleError(f"trial {trial_id}: {spec.optimizer.name} is first-order and has no ledger to replay")
+    taken = list(steps_taken(results, row))
+    step = len(taken) if step is None else step
+    if not 0 <= step <= len(taken):
+        raise ZfscaleError(f"--step {step}: trial {trial_id} took {len(taken)} steps; allowed: 0 to {len(taken)}")
+    if 0 < step < len(taken) and inside_first_order(taken[step - 1], taken[step]):
+        raise ZfscaleError(f"--step {step}: inside a first-order phase, of which trial {trial_id} keeps only the end")
+    method = rebuild(spec, taken[:step], Snapshots(results, trial_id))
+    save(method, spec, out, step)
+    return step
+
+
+def inside_first_order(before: Taken, after: Taken) -> bool:
+    """Whether two steps in a row are of one first-order phase: neither has queries, and both are of one task."""
+    return before.task == after.task and not before.entry.seeds and not after.entry.seeds
+
+
+def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method | DomainMethod:
+    """The method as it was after these steps, the first of the trial, in one process whatever the trial ran on."""
+    spec = spec.model_copy(update={"engine": EngineSpec()})
+    inputs = Inputs([spec], objectives=False)
+    methods: dict[str, Any] = {**METHODS, **DOMAIN_METHODS}
+    method = methods[spec.method.name](spec, inputs.of(spec)[0])
+    for task in method.stages(inputs.stream(spec)):
+        method.begin(task)
+        if method.trains(task.index):
+            mine, taken = split(taken, task.index)
+            trainer = ForwardOnly(method.network, method.engine, spec, task, replaying=True)
+            if any(not step.entry.seeds for step in mine):
+                snapshots.load(task.index, trainer.leaves)
+            for step in mine:
+                if step.entry.seeds:
+                    trainer.replay(step.entry, step.lr)
+        if not taken:
+            break
+        method.settle(task)
+    return method
+
+
+def split(taken: list[Taken], task_index: int) -> tuple[list[Taken], list[Taken]]:
+    """The steps of a task, the first there are, and the rest."""
+    count = sum(step.task == task_index for step in taken)
+    return taken[:count], taken[count:]
+
+
+def finished(results: Place, trial_id: str) -> dict[str, Any]:
+    """The row of a finished trial in `trials`; ZfscaleError if there is none, if it is damaged or of other noise."""
+    found = look(results, ["versions"], only=[trial_id])
+    if found.faults:
+        raise ZfscaleError(f"{storage(results)}/{found.faults[0]}; run the sweep again to make this trial again")
+    row = next((row for row in found.rows if row["status"] == "finished"), None)
+    if row is None:
+        others = [i for i, status in statuses(results).items() if status == "finished"]
+        hint = nearest(trial_id, others) if others else "there are none"
+        raise ZfscaleError(f"{results}: no finished trial {trial_id!r}; {hint}")
+    if arithmetic(row["versions"]) != str(ARITHMETIC):
+        raise ZfscaleError(f"trial {trial_id}: of a version with other noise; run it again to replay it")
+    return row
+
+
+def arithmetic(versions: str | None) -> str | None:
+    """The version of the noise's arithmetic that a trial's `versions` name; None if they do not.
+
+    >>> arithmetic('{"arithmetic": "2"}'), arithmetic(None)
+    ('2', None)
+    """
+    try:
+        named = json.loads(versions or "")
+    except ValueError:
+        return None
+    return named.get("arithmetic") if isinstance(named, dict) else None
+
+
+def steps_taken(results: Place, row: dict[str, Any]) -> Iterator[Taken]:
+    """The steps of a trial in the order they were taken; ZfscaleError, with the file's name, if one is missing."""
+    try:
+        tables = contents(storage(results), row)
+    except DamagedFile as error:
+        raise ZfscaleError(f"{storage(results)}/{error}; run the sweep again to make this trial again") from error
+    of_step = {
+        place: list(group)
+        for place, group in groupby(tables["ledger"].to_pylist(), key=lambda q: (q["task"], q["step"]))
+    }
+    for s in tables["steps"].to_pylist():
+        mine = of_step.get((s["task"], s["step"]), [])
+        seeds, coefficients = tuple(q["seed"] for q in mine), tuple(q["coefficient"] for q in mine)
+        accepted = mine[0]["accepted"] if mine else 1
+        yield Taken(s["task"], s["lr"], Entry(s["loss"], 0, 0.0, accepted, seeds, coefficients))
+
+
+def save(method: Method | DomainMethod, spec: TrialSpec, out: Path, step: int) -> None:
+    """The model as `save_pretrained` writes it, what transformers does not know beside it, and where it came from."""
+    method.network.save(out)
+    origin = {"trial": spec.trial_id, "step": step, "spec": json.loads(spec.to_json())}
+    (out / "zfscale.json").write_text(json.dumps(origin, indent=2) + "\n")

@@ -1,0 +1,78 @@
+"""One trial, one screen: a stream x a method x an optimizer -> records."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from zfscale.metrics import peak_memory as memory
+from zfscale.records import Outcome, Sink
+from zfscale.training.journal import Journal, Snapshots
+from zfscale.training.trainers import first_order
+from zfscale.trial import class_incremental as classes
+from zfscale.trial import domain_incremental as domains
+from zfscale.zo.ledger import Ledger, Past
+from zfscale.zo.noise import ARITHMETIC
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+LEARN: dict[str, Callable[..., dict[str, Any]]] = {
+    "class_incremental": classes.learn,
+    "domain_incremental": domains.learn,
+}
+RECORDED = ("zfscale", "torch", "deepspeed", "transformers", "ray", "pyarrow")
+
+
+def run(
+    spec: TrialSpec,
+    base: Any,
+    data: Any,
+    sink: Sink,
+    attempt: int = 1,
+    ledger: Ledger | Past | None = None,
+    snapshots: Snapshots | None = None,
+    cache: dict[Any, Any] | None = None,
+) -> Outcome:
+    """Learn the stream task by task, evaluate after each; the caller closes the sink.
+
+    `base` and `data` are what `sweep.inputs` loads for the spec. A trial that was killed goes on where its `ledger`
+    ends: a forward-only phase at its last step, a first-order one at the last of its `snapshots`. `cache` keeps what
+    the pretrained model alone decides from trial to trial.
+    """
+    memory.reset_peak()
+    journal = Journal(sink, ledger, snapshots)
+    learn = LEARN[spec.stream.kind]
+    measured = learn(spec, base, data, journal, {} if cache is None else cache)
+    return Outcome(
+        status="finished",
+        **measured,
+        seconds=journal.seconds,
+        forwards=journal.forwards,
+        peak_memory_bytes=memory.peak(),
+        bytes_sent=None if first_order(spec).epochs else journal.bytes_sent,
+        attempts=attempt,
+        versions=versions(),
+    )
+
+
+def device() -> str:
+    """What the trial runs on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+
+
+def versions() -> str:
+    """JSON object of what decides the last bits of the numbers: packages, device, threads."""
+    found = {"python": platform.python_version(), "threads": str(torch.get_num_threads()), "device": device()}
+    found["arithmetic"] = str(ARITHMETIC)
+    for name in RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return json.dumps(found)
