@@ -45,7 +45,7 @@ k8s:  ## run SWEEP=FILE on kubectl's KubeRay cluster (OVERLAY=cpu|gpu IMAGE= RES
 	@cluster/kubernetes/run.sh "$$SWEEP"
 
 test: $(VENV)/.dev  ## run the tests
-	@$(WITH_ARGS) $(BIN)/python -m pytest -m "not slow and not slurm and not long"
+	@$(WITH_ARGS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not slurm and not long"
 
 test-slow: $(VENV)/.dev  ## run the tests that take minutes each
 	@$(WITH_ARGS) $(BIN)/python -m pytest -m slow

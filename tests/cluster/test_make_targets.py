@@ -92,7 +92,8 @@ def test_other_names_arrive_as_they_are(made: Made, target: str) -> None:
 def test_tests_are_given_arguments_in_words(made: Made) -> None:
     (made.root / "test_one.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")
     done = made.run("test", "ARGS=-k 'a and not b' test_one.py")
-    assert "1 passed, 1 deselected" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_the_base_model_has_a_default(made: Made) -> None:
