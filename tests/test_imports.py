@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,11 +47,12 @@ def test_dependencies_point_one_way(part):
     files = [PACKAGE / part] if part.endswith(".py") else sorted((PACKAGE / part).rglob("*.py"))
     assert files
     for file in files:
-        for name in imports(file):
+        names = imports(file)
+        for name in names:
             for other in FORBIDDEN[part]:
                 target = other if other == "torch" else f"zfscale.{other}"
-                assert name != target, f"{file} imports {name}"
-                assert not name.startswith(target + "."), f"{file} imports {name}"
+                inside = name == target or name.startswith(target + ".")
+                assert not inside or ".catalogue" in name or f"{name}.catalogue" in names, f"{file} imports {name}"
 
 
 @pytest.mark.parametrize("package", ONLY)
@@ -63,31 +67,50 @@ def test_only_the_command_imports_the_benchmarks():
     assert {f for f in users if not f.is_relative_to(PACKAGE / "bench")} == {PACKAGE / "cli.py"}
 
 
-def test_registries_offer_what_the_spec_allows():
-    from typing import get_args
-
+def test_catalogues_offer_what_is_there():
+    from zfscale import registry
     from zfscale.data.corpora import DOMAINS
     from zfscale.data.images import DATASETS
-    from zfscale.methods import DOMAIN_METHODS, METHODS
+    from zfscale.methods.catalogue import METHODS
     from zfscale.models.load import EMBEDDED
-    from zfscale.spec import MethodSpec, OptimizerSpec, StreamSpec
-    from zfscale.spec.checks import METHODS as ALLOWED
+    from zfscale.pretraining.catalogue import BUILDERS
+    from zfscale.spec import OptimizerSpec
     from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, MODELS, TEXTS
     from zfscale.streams import STREAMS
-    from zfscale.training.trainers import FIRST_ORDER
-    from zfscale.zo.step import make_optimizer
+    from zfscale.zo.catalogue import OPTIMIZERS
+    from zfscale.zo.step import make_algorithm
 
-    assert set(get_args(MethodSpec.model_fields["name"].annotation)) == {*METHODS, *DOMAIN_METHODS}
-    assert {kind: set(names) for kind, names in ALLOWED.items()} == {
-        "class_incremental": set(METHODS),
-        "domain_incremental": set(DOMAIN_METHODS),
-    }
-    assert set(get_args(StreamSpec.model_fields["kind"].annotation)) == set(STREAMS)
+    assert {facts.stream for facts in METHODS.values()} == set(STREAMS)
+    assert all(isinstance(facts.load(), type) for facts in METHODS.values())
+    assert all(callable(registry.load(path)) for path in BUILDERS.values())
     assert set(CLASSES) == set(DATASETS)
     assert set(TEXTS) == set(DOMAINS)
     assert {*MODELS, *LANGUAGE_MODELS, *IMAGE_MODELS} == {
         f"embedded/{d.name}" for d in EMBEDDED.iterdir() if d.is_dir()
     }
-    for name in get_args(OptimizerSpec.model_fields["name"].annotation):
-        if name not in FIRST_ORDER:
-            assert make_optimizer(OptimizerSpec(name=name, lr=1)).update is not None
+    for name, facts in OPTIMIZERS.items():
+        assert facts.first_order or make_algorithm(OptimizerSpec(name=name, lr=1)).update is not None
+
+
+NAMES_OF = "name|method|optimizer|noise|kind"
+
+
+def test_no_fact_is_read_off_a_name():
+    """No part of a method's or an optimizer's name is looked for outside the catalogues."""
+    from zfscale.methods.catalogue import METHODS
+    from zfscale.zo.catalogue import OPTIMIZERS
+
+    words = {part for name in (*OPTIMIZERS, *METHODS) for part in (name, *name.split("-"))} - {"zero", "grad", "joint"}
+    parts = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    tests = rf"""(startswith|endswith|removeprefix|removesuffix)\(["'](-?({parts})-?)["']|"""
+    tests += rf"""["']-?({parts})-?["'] (not )?in \w|"""
+    tests += rf"""name [!=]= ["']({parts})["']|({NAMES_OF}) in [(\[{{]?["']({parts})["']"""
+    found = {f"{f}: {m[0]}" for f in PACKAGE.rglob("*.py") for m in re.finditer(tests, f.read_text())}
+    assert {f for f in found if "catalogue.py" not in f} == set()
+
+
+@pytest.mark.parametrize("catalogue", sorted(PACKAGE.rglob("catalogue.py")), ids=lambda path: path.parent.name)
+def test_catalogues_need_no_torch(catalogue):
+    module = ".".join(catalogue.relative_to(PACKAGE.parent).with_suffix("").parts)
+    code = f"import sys, {module}; assert not {{'torch', 'transformers', 'ray', 'deepspeed'}} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)

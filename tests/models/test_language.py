@@ -13,7 +13,7 @@ from zfscale.models.precision import PRECISIONS
 from zfscale.spec import OptimizerSpec
 from zfscale.zo.noise import Noise
 from zfscale.zo.problem import Problem
-from zfscale.zo.step import Stepper, make_optimizer
+from zfscale.zo.step import Stepper, make_algorithm
 
 TOKENS = torch.arange(48).view(2, 24) * 5 % 256
 
@@ -45,7 +45,7 @@ def test_a_step_moves_what_is_trained_and_nothing_else(base, train, precision):
         return F.cross_entropy(network(TOKENS).flatten(0, 1), TOKENS[:, 1:].flatten())
 
     problem = Problem(loss, leaves, perturbation, Noise("rademacher", leaves.total))
-    stepper = Stepper(make_optimizer(OptimizerSpec(name="zo-sgd", lr=1e-2)), problem)
+    stepper = Stepper(make_algorithm(OptimizerSpec(name="zo-sgd", lr=1e-2)), problem)
     assert stepper.step([1], 1e-2).accepted == 1
     moved = {name for name, p in network.named_parameters() if not torch.equal(p, before[name])}
     assert moved == trained

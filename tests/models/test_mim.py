@@ -20,7 +20,7 @@ from zfscale.spec import OptimizerSpec
 from zfscale.streams.masked_images import HELD_OUT, Patches, cut, hide
 from zfscale.zo.noise import Noise
 from zfscale.zo.problem import Problem
-from zfscale.zo.step import Stepper, make_optimizer
+from zfscale.zo.step import Stepper, make_algorithm
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 3, 12, 12), dtype=np.uint8)
 
@@ -124,7 +124,7 @@ def test_a_step_moves_what_is_trained_and_nothing_else(family, train, precision,
 
     assert net(x).dtype == torch.float32
     stepper = Stepper(
-        make_optimizer(OptimizerSpec(name="zo-sgd", lr=1e-2)),
+        make_algorithm(OptimizerSpec(name="zo-sgd", lr=1e-2)),
         Problem(loss, leaves, perturbation, Noise("rademacher", leaves.total)),
     )
     assert stepper.step([1], 1e-1).accepted == 1

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.conftest import OPTIMIZERS
-from zfscale.methods import METHODS
 from zfscale.methods.base import to_tensor
+from zfscale.methods.catalogue import METHODS
 from zfscale.models.vit import build
 from zfscale.training.trainers import FirstOrder, ForwardOnly
 
@@ -39,7 +39,7 @@ def test_methods_that_hardly_train_run(precision, method, small):
 def trainer(small, method: str, precision: str, kind=ForwardOnly):
     """The method in its first task, about to take a step on its first 8 images."""
     spec = small.spec(method, "zo-sgd" if kind is ForwardOnly else "fo-sgd", train__precision=precision)
-    m, task = METHODS[method](spec, small.base), small.tasks(spec)[0]
+    m, task = METHODS[method].load()(spec, small.base), small.tasks(spec)[0]
     m.begin(task)
     more = () if kind is ForwardOnly else ("fo-sgd",)
     t = kind(m.network, m.engine, spec, task, *more)
@@ -78,7 +78,7 @@ def test_hooks_leave_the_features_as_they_are(precision, small):
     with torch.no_grad():
         expected = bare(to_tensor(task.train_x, torch.device("cpu"))).float()
     for method in ("simplecil", "aper", "ease", "finetune"):
-        m = METHODS[method](small.spec(method, train__precision=precision), small.base)
+        m = METHODS[method].load()(small.spec(method, train__precision=precision), small.base)
         if method != "finetune":  # until its first task, nothing of it is in its place
             assert torch.equal(m.features(task.train_x), expected)
         if method == "simplecil":

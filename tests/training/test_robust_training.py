@@ -11,7 +11,8 @@ from torch import nn
 
 from tests.methods import toy
 from zfscale.errors import ZfscaleError
-from zfscale.methods import METHODS
+from zfscale.methods.ease import Ease
+from zfscale.methods.finetune import Finetune
 from zfscale.training import objective
 from zfscale.training.fit import PATIENCE, Diverged
 from zfscale.training.journal import Journal
@@ -84,7 +85,7 @@ def test_what_no_loss_reaches_is_frozen(optimizer):
 @pytest.mark.parametrize("optimizer", ["zo-sgd", "fo-sgd"])
 def test_what_no_loss_reaches_in_a_backbone_is_frozen(optimizer, small, memory):
     spec = small.spec("finetune", optimizer, optimizer__weight_decay=0.5)
-    method = METHODS["finetune"](spec, small.base)
+    method = Finetune(spec, small.base)
     extra = method.network.encoder.backbone.extra = nn.Linear(16, 16)
     before = extra.weight.clone()
     method.learn(small.tasks(spec)[0], Journal(memory))
@@ -95,7 +96,7 @@ def test_what_no_loss_reaches_in_a_backbone_is_frozen(optimizer, small, memory):
 @pytest.mark.parametrize("optimizer", ["zo-sgd", "fo-sgd"])
 def test_the_adapters_and_prototypes_of_old_tasks_stay(optimizer, small, memory):
     spec = small.spec("ease", optimizer, optimizer__weight_decay=0.5)
-    method = METHODS["ease"](spec, small.base)
+    method = Ease(spec, small.base)
     old = []
     for task in small.tasks(spec):
         method.learn(task, Journal(memory))

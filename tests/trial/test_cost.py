@@ -11,6 +11,7 @@ from zfscale.sweep.dry_run import describe
 from zfscale.trial import cost as plan
 from zfscale.trial import run as trial
 from zfscale.trial.inputs import Inputs
+from zfscale.zo.catalogue import optimizer
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,8 @@ from zfscale.trial.inputs import Inputs
     ],
 )
 def test_forwards_per_step(given, expected):
-    assert plan.forwards_per_step(OptimizerSpec(lr=0.1, **given)) == expected
+    o = OptimizerSpec(lr=0.1, **given)
+    assert optimizer(o.name).forwards(o) == expected
 
 
 def test_the_plan_agrees_with_what_trials_do(tmp_path, tiny_vit, image_folder):

@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.conftest import OPTIMIZERS, Memory
 from tests.models import small_lms
-from zfscale.methods import DOMAIN_METHODS, DomainMethod
+from zfscale.methods.catalogue import of_stream
+from zfscale.methods.domains import DomainMethod, ZeroShot
 from zfscale.models.lm import build_lm
 from zfscale.pretraining.lm_nano import byte_tokenizer
 from zfscale.sinks import make_sinks
@@ -87,7 +88,7 @@ def value(told: Memory, stage: int, task: int, metric: str) -> float:
     return found
 
 
-@pytest.mark.parametrize("method", DOMAIN_METHODS)
+@pytest.mark.parametrize("method", of_stream("domain_incremental"))
 def test_every_method_measures_all_domains_before_and_after_each_stage(method: str, text: Text) -> None:
     spec = text.spec(method)
     told = text.run(spec)
@@ -142,7 +143,7 @@ def test_a_trial_repeats_bit_for_bit(optimizer: str, text: Text) -> None:
 
 def test_the_pretrained_models_losses_are_computed_once_a_worker(text: Text, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    losses = DOMAIN_METHODS["zero-shot"].losses
+    losses = ZeroShot.losses
     monkeypatch.setattr(
         "zfscale.methods.domains.DomainMethod.losses", lambda s, t: calls.append(t.name) or losses(s, t)
     )

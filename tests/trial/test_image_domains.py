@@ -16,9 +16,9 @@ from PIL import Image
 from tests.conftest import OPTIMIZERS, Memory
 from tests.models import small_mims
 from zfscale.data.images import ImageData
-from zfscale.methods import DOMAIN_METHODS
 from zfscale.methods import domains as methods
 from zfscale.methods.base import embed
+from zfscale.methods.catalogue import of_stream
 from zfscale.methods.domains import DomainMethod
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.mim import build_mim, load_mim
@@ -84,7 +84,7 @@ def value(told: Memory, stage: int, task: int, metric: str) -> float:
     return found
 
 
-@pytest.mark.parametrize("method", DOMAIN_METHODS)
+@pytest.mark.parametrize("method", of_stream("domain_incremental"))
 def test_every_method_measures_loss_and_accuracy_of_all_domains(method: str, spec: Spec) -> None:
     given = spec(method)
     told = run(given)

@@ -20,9 +20,9 @@ from zfscale.training import objective
 from zfscale.training.batch import Batch
 from zfscale.training.fit import Fit
 from zfscale.training.journal import Journal, Snapshots
-from zfscale.training.trainers import FIRST_ORDER
 from zfscale.trial import run as trial
 from zfscale.trial.replay import replay
+from zfscale.zo.catalogue import FIRST_ORDER
 from zfscale.zo.ledger import MAGIC, Ledger
 
 FORWARD_ONLY = [name for name in OPTIMIZERS if name not in FIRST_ORDER]

@@ -12,7 +12,7 @@ from toys import CONSERVE, make, same, seeds, state, suited_lr, weights
 from zfscale.zo.direct import identity
 from zfscale.zo.estimate import Estimate, spsa
 from zfscale.zo.problem import Problem
-from zfscale.zo.step import Optimizer
+from zfscale.zo.step import Algorithm
 from zfscale.zo.update import SGD, Adam
 
 
@@ -72,15 +72,15 @@ def test_the_opposite_step_is_taken_where_that_is_lower(update):
         return replace(e, coefficients=tuple(-c for c in e.coefficients))
 
     no_decay = replace(update, weight_decay=0.0)
-    net, stepper = make(Optimizer(wrong, identity, no_decay, conserve=True))
-    ref_net, ref = make(Optimizer(right, identity, no_decay))
+    net, stepper = make(Algorithm(wrong, identity, no_decay, conserve=True))
+    ref_net, ref = make(Algorithm(right, identity, no_decay))
     result = stepper.step(seeds(0), 0.01)
     ref.step(seeds(0), 0.01)
     assert (result.accepted, result.forwards) == (-1, 5)
     torch.testing.assert_close(weights(net), weights(ref_net), rtol=0, atol=1e-7)
     assert same(state(stepper), state(ref))
 
-    net, stepper = make(Optimizer(wrong, identity, update, conserve=True))
+    net, stepper = make(Algorithm(wrong, identity, update, conserve=True))
     before = weights(net)
     g = wrong(stepper.problem, seeds(0)).gradient(stepper.problem, 0, 10)
     expected, _ = update.apply(before, g, update.init(before), 0.01, 1)

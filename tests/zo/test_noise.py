@@ -15,7 +15,7 @@ from zfscale.zo import noise
 from zfscale.zo.direct import identity
 from zfscale.zo.noise import GROUP, NOISES, Noise
 from zfscale.zo.philox import ROUND, derive, words_of
-from zfscale.zo.step import Optimizer, Stepper
+from zfscale.zo.step import Algorithm, Stepper
 from zfscale.zo.update import SGD
 
 KINDS = sorted(NOISES)
@@ -107,7 +107,7 @@ def test_z_does_not_depend_on_the_leaves(kind):
 
     def moved(dtype: torch.dtype, *shapes: tuple[int, ...]) -> torch.Tensor:
         net = nn.ParameterList([nn.Parameter(torch.zeros(s, dtype=dtype)) for s in shapes])
-        stepper = Stepper(Optimizer(lambda p, s: given(-1.0), identity, SGD(0.0)), problem_of(net, kind))
+        stepper = Stepper(Algorithm(lambda p, s: given(-1.0), identity, SGD(0.0)), problem_of(net, kind))
         stepper.step((), 1.0)
         return stepper.theta
 

@@ -29,7 +29,7 @@ from zfscale.zo.direct import identity
 from zfscale.zo.estimate import forward_gradient, spsa
 from zfscale.zo.noise import Noise
 from zfscale.zo.sparse import Sparse
-from zfscale.zo.step import Optimizer, Stepper
+from zfscale.zo.step import Algorithm, Stepper
 from zfscale.zo.update import SGD
 
 
@@ -182,7 +182,7 @@ def test_a_step_generates_its_noise_once(monkeypatch):
     monkeypatch.setitem(noise.NOISES, "rademacher", count)
     net = Regression()
     problem = problem_of(net, queries=3)
-    stepper = Stepper(Optimizer(lambda p, s: spsa(p, s, 1e-3, 2), identity, SGD(), conserve=True), problem)
+    stepper = Stepper(Algorithm(lambda p, s: spsa(p, s, 1e-3, 2), identity, SGD(), conserve=True), problem)
     for t in range(4):
         stepper.step(seeds(t, 3), 1e-4)
     assert len(calls) == len(set(calls)) == 4 * 3

@@ -12,7 +12,7 @@ import torch
 from toys import CONSERVE, NAMES, Regression, bits, given, make, problem_of, same, seeds, state, suited_lr, weights
 
 from zfscale.zo.direct import identity
-from zfscale.zo.step import Optimizer, Stepper, StepResult
+from zfscale.zo.step import Algorithm, Stepper, StepResult
 from zfscale.zo.update import SGD
 
 FORMATS = [torch.float32, torch.bfloat16, torch.float16]
@@ -25,7 +25,7 @@ BAD = [math.nan, math.inf]
 )
 def test_ten_thousand_steps_of_nothing_leave_every_bit(dtype, momentum):
     net = Regression().to(dtype)
-    _, stepper = make(Optimizer(lambda p, s: given(0.0), identity, SGD(momentum)), net=net)
+    _, stepper = make(Algorithm(lambda p, s: given(0.0), identity, SGD(momentum)), net=net)
     noise = stepper.problem.noise
     noise.uniform = functools.cache(noise.uniform)  # most seeds are the same here
     before = bits(weights(net))
@@ -164,7 +164,7 @@ def test_a_step_does_not_depend_on_what_was_looked_at_before():
 
 def test_a_stepper_moves_the_parameters_of_its_module():
     net = Regression()
-    stepper = Stepper(Optimizer(lambda p, s: given(1.0), identity, SGD(0.0)), problem_of(net))
+    stepper = Stepper(Algorithm(lambda p, s: given(1.0), identity, SGD(0.0)), problem_of(net))
     before = weights(net)
     z = stepper.problem.noise.slice(seeds(0)[0], 0, 10)
     stepper.commit(given(1.0), 0.5, 1)

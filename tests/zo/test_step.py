@@ -13,7 +13,7 @@ from zfscale.spec import OptimizerSpec
 from zfscale.zo.direct import identity, sign
 from zfscale.zo.estimate import spsa
 from zfscale.zo.noise import Noise
-from zfscale.zo.step import Optimizer, StepResult, make_optimizer
+from zfscale.zo.step import Algorithm, StepResult, make_algorithm
 from zfscale.zo.update import SGD, Adam
 
 
@@ -46,13 +46,13 @@ def test_lowers_a_convex_loss_and_repeats_bit_for_bit(name, sides):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_says_what_it_is_made_of(name):
-    o = make_optimizer(OptimizerSpec(name=name, lr=0.1, history=0.3, clip=2.0))
+    o = make_algorithm(OptimizerSpec(name=name, lr=0.1, history=0.3, clip=2.0))
     assert (o.history, o.clip, o.projected) == (0.3, 2.0, False)
     assert o.conserve == name.endswith("-conserve")
     assert o.direct is (sign if name.endswith("-sign") else identity)
     assert isinstance(o.update, Adam if "adam" in name else SGD)
     assert getattr(o.update, "amsgrad", False) == ("adamm" in name)
-    projected = make_optimizer(OptimizerSpec(name=name, lr=0.1, sign="projected"))
+    projected = make_algorithm(OptimizerSpec(name=name, lr=0.1, sign="projected"))
     assert projected.projected == name.endswith("-sign")
     assert projected.direct is identity
 
@@ -104,7 +104,7 @@ def test_forward_gradients_through_torch_optim(name, reference, kind):
 
 @pytest.mark.parametrize("q", [1, 2])
 def test_sign_is_element_wise(q):
-    net, stepper = make(Optimizer(lambda p, s: spsa(p, s, 1e-3, 2), sign, SGD(0.0)))
+    net, stepper = make(Algorithm(lambda p, s: spsa(p, s, 1e-3, 2), sign, SGD(0.0)))
     before = weights(net)
     result = stepper.step(seeds(3, q), 0.25)
     torch.testing.assert_close(before - weights(net), 0.25 * torch.sign(gradient(result)))
@@ -168,7 +168,7 @@ def test_steps_smaller_than_the_spacing_of_bfloat16_add_up():
     """1 + 2^-10 is 1 in bfloat16; stochastic rounding keeps 1000 such steps on average."""
     net = nn.Linear(100, 40, bias=False).bfloat16()
     net.weight.data.fill_(1.0)
-    _, stepper = make(Optimizer(lambda p, s: given(1.0), identity, SGD(0.0)), net=net)
+    _, stepper = make(Algorithm(lambda p, s: given(1.0), identity, SGD(0.0)), net=net)
     z = Noise("rademacher", 4000).slice(given(1.0).seeds[0], 0, 4000)
     for t in range(100):
         # The same z with a new seed in front, of coefficient 0: the first seed's draws decide on the rounding.

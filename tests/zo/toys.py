@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from zfscale.spec import OptimizerSpec
+from zfscale.zo.catalogue import OPTIMIZERS
 from zfscale.zo.estimate import Estimate
 from zfscale.zo.leaves import trainable
 from zfscale.zo.noise import Noise
 from zfscale.zo.perturb import Perturbation
 from zfscale.zo.philox import derive
 from zfscale.zo.problem import Problem
-from zfscale.zo.step import Optimizer, Stepper, make_optimizer
+from zfscale.zo.step import Algorithm, Stepper, make_algorithm
 
-NAMES = [n for n in get_args(OptimizerSpec.model_fields["name"].annotation) if not n.startswith("fo-")]
+NAMES = [name for name, facts in OPTIMIZERS.items() if not facts.first_order]
 CONSERVE = [n for n in NAMES if n.endswith("conserve")]
 
 
@@ -73,11 +74,11 @@ def problem_of(net: nn.Module, kind: str = "rademacher", queries: int = 1, mask:
     return Problem(net, leaves, Perturbation(net, leaves), Noise(kind, leaves.total, queries=queries, mask=mask))
 
 
-def optimizer_of(name: str, **options: Any) -> Optimizer:
-    return make_optimizer(OptimizerSpec(name=name, lr=suited_lr(name), **options))
+def optimizer_of(name: str, **options: Any) -> Algorithm:
+    return make_algorithm(OptimizerSpec(name=name, lr=suited_lr(name), **options))
 
 
-def make(optimizer: Optimizer | str, kind: str = "rademacher", net: Any = None, **options: Any) -> tuple[Any, Stepper]:
+def make(optimizer: Algorithm | str, kind: str = "rademacher", net: Any = None, **options: Any) -> tuple[Any, Stepper]:
     if isinstance(optimizer, str):
         optimizer = optimizer_of(optimizer, **options)
     net = Regression() if net is None else net

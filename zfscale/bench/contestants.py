@@ -26,7 +26,7 @@ from zfscale.spec.trial import OptimizerSpec
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.noise import Noise
 from zfscale.zo.problem import Problem
-from zfscale.zo.step import Stepper, make_optimizer
+from zfscale.zo.step import Stepper, make_algorithm
 
 VIT_B16 = "vit-b16"
 CLASSES = 100
@@ -62,7 +62,7 @@ class Step:
         )
         noise = Noise(s.noise, self.leaves.total, DEVICE, s.queries)
         problem = Problem(batch.loss(self.network), self.leaves, perturbation, noise)
-        self._stepper = Stepper(make_optimizer(o), problem)
+        self._stepper = Stepper(make_algorithm(o), problem)
         self._s, self._seeds = s, itertools.count(1)
 
     def __call__(self) -> None:

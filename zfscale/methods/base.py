@@ -34,8 +34,7 @@ class Method(ABC):
     def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
         self.spec = spec
         self._pretrained = {} if cache is None else cache
-        # Forward-mode AD has no rule for the fused attention kernels.
-        encoder = build(base, "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa")
+        encoder = build(base, spec.optimizing.attention)
         m = spec.method
         adapters = (
             Adapters(encoder.backbone, m.bottleneck, m.adapter_scale, m.adapter_dropout) if self.has_adapters else None
@@ -79,6 +78,11 @@ class Method(ABC):
         """Whether task 1..K is trained on (or only embedded)."""
         return True
 
+    @classmethod
+    def examples(cls, spec: TrialSpec, stream: ClassIncremental) -> list[int]:
+        """How many training examples each stage has that trains."""
+        return [len(task.train_y) for task in stream if cls.trains(task.index)]
+
     def seed(self, purpose: int, task: Task) -> int:
         """A seed for initialising something for `task`."""
         return derive(self.spec.seed, task.index, purpose)
@@ -95,8 +99,8 @@ class Method(ABC):
         The key holds all that decides their bits: the batch, too, since a matrix product's rounding depends on it.
         """
         s = self.spec
-        fused, batch = not s.optimizer.name.startswith("forward-grad"), max(s.train.batch_size, INFERENCE_BATCH)
-        key = (s.model, s.stream, s.train.precision, s.engine.dtype, batch, fused, task.index, split)
+        attention, batch = s.optimizing.attention, max(s.train.batch_size, INFERENCE_BATCH)
+        key = (s.model, s.stream, s.train.precision, s.engine.dtype, batch, attention, task.index, split)
         if key not in self._pretrained:
             self._pretrained[key] = self.features(task.train_x if split == "train" else task.test_x, None)
         return self._pretrained[key]

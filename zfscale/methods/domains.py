@@ -96,10 +96,14 @@ class DomainMethod:
         """Whether stage 1..K is trained on."""
         return True
 
+    @classmethod
+    def examples(cls, spec: TrialSpec, stream: DomainIncremental) -> list[int]:
+        """How many training examples each stage has that trains."""
+        return [len(task.train_x) for task in stream if cls.trains(task.index)]
+
 
 def _network(spec: TrialSpec, base: LanguageBase | MaskedImageBase) -> LanguageNetwork | MaskedImageNetwork:
-    # Forward-mode AD has no rule for the fused attention kernels.
-    attention = "eager" if spec.optimizer.name.startswith("forward-grad") else "sdpa"
+    attention = spec.optimizing.attention
     precision, seed = precision_of(spec.train.precision, spec.engine.dtype), derive(spec.seed, 0, ADAPTER)
     m, lora = spec.model, {"lora_rank": spec.model.lora_rank, "lora_alpha": spec.model.lora_alpha}
     if isinstance(base, MaskedImageBase):

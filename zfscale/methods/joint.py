@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zfscale.methods.domains import DomainMethod
 from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
 
 
 class Joint(DomainMethod):
@@ -20,3 +24,7 @@ class Joint(DomainMethod):
         x = np.concatenate([task.train_x for task in stream])
         y = np.concatenate([task.train_y for task in stream])
         yield replace(stream[0], name="all", train_x=x, train_y=y)
+
+    @classmethod
+    def examples(cls, spec: TrialSpec, stream: DomainIncremental) -> list[int]:
+        return [sum(len(task.train_x) for task in stream)]

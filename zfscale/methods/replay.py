@@ -14,7 +14,7 @@ from zfscale.training.trainers import REPLAY
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:
-    from zfscale.spec import MethodSpec
+    from zfscale.spec import MethodSpec, TrialSpec
 
 
 class Replay(DomainMethod):
@@ -31,6 +31,12 @@ class Replay(DomainMethod):
             y = [task.train_y, *(old.train_y[rows] for old, rows in zip(earlier, kept, strict=True))]
             yield replace(task, train_x=np.concatenate(x), train_y=np.concatenate(y))
             earlier.append(task)
+
+    @classmethod
+    def examples(cls, spec: TrialSpec, stream: DomainIncremental) -> list[int]:
+        sizes = [len(task.train_x) for task in stream]
+        again = [replayed(spec.method, size) for size in sizes]
+        return [size + sum(again[:k]) for k, size in enumerate(sizes)]
 
     def _rows(self, old: DomainTask, task: DomainTask) -> np.ndarray:
         """Rows of an earlier domain that are learned again with `task`."""

@@ -6,14 +6,13 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
+from zfscale.methods.catalogue import METHODS
 from zfscale.report.kinds import MEASURES, Kind
 from zfscale.report.load import Trial
-from zfscale.spec import MethodSpec, OptimizerSpec
+from zfscale.zo.catalogue import OPTIMIZERS
 
-METHODS = get_args(MethodSpec.model_fields["name"].annotation)
-OPTIMIZERS = get_args(OptimizerSpec.model_fields["name"].annotation)  # in the paper's order
 NAMES = ("method.name", "optimizer.name", "seed")
 
 
@@ -99,7 +98,7 @@ def _row(key: tuple[Any, ...], leaves: Sequence[str], group: Sequence[Trial]) ->
 
 def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
     method, optimizer, *settings = key
-    place = (_place(method, METHODS), _place(optimizer, OPTIMIZERS))
+    place = (_place(method, tuple(METHODS)), _place(optimizer, tuple(OPTIMIZERS)))
     return (*place, *((type(value).__name__, 0 if value is None else value) for value in settings))
 
 

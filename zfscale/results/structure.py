@@ -50,11 +50,11 @@ def ledger_problem(ledger: pa.Table, steps: pa.Table, spec: TrialSpec) -> str | 
 def queries(tasks: np.ndarray, numbers: np.ndarray, spec: TrialSpec) -> np.ndarray:
     """[steps]: how many queries each has; those of first-order trials, and of a hybrid's first epochs, have none."""
     o = spec.optimizer
-    if o.name.startswith("fo-"):
+    if spec.optimizing.first_order:
         return np.zeros(len(tasks), int)
     epochs = o.first_order.epochs if o.first_order else 0
     _, place, sizes = np.unique(tasks, return_inverse=True, return_counts=True)
-    return np.where(numbers * spec.train.epochs < sizes[place] * epochs, 0, o.queries)
+    return np.where(numbers * spec.train.epochs < sizes[place] * epochs, 0, spec.optimizing.queries(o))
 
 
 def _gap(steps: pa.Table) -> str | None:

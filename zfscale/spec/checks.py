@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zfscale.errors import DataError, nearest
+from zfscale.methods import catalogue as methods
 from zfscale.spec.directories import layout
 from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_model, hub_dataset, modality
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
@@ -16,11 +17,7 @@ from zfscale.spec.stream import StreamSpec
 from zfscale.spec.tasks import misfit
 from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.yaml import Place
-
-METHODS = {  # stream.kind -> the methods that learn it
-    "class_incremental": ("finetune", "simplecil", "aper", "ease"),
-    "domain_incremental": ("zero-shot", "sequential", "replay", "joint"),
-}
+from zfscale.zo import catalogue
 
 
 def findings(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
@@ -33,9 +30,10 @@ def findings(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
 
 def learning(method: MethodSpec, stream: StreamSpec) -> list[Finding]:
     """What of a method does not go with the stream."""
-    if method.name in METHODS[stream.kind]:
+    if methods.method(method.name).stream == stream.kind:
         return []
-    message = f"{method.name!r} does not learn a {stream.kind} stream; allowed: {', '.join(METHODS[stream.kind])}"
+    allowed = ", ".join(methods.of_stream(stream.kind))
+    message = f"{method.name!r} does not learn a {stream.kind} stream; allowed: {allowed}"
     return [(("method", "name"), message)]
 
 
@@ -56,11 +54,12 @@ def aim(train: TrainSpec, stream: StreamSpec) -> list[Finding]:
 def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
     """What of an optimizer does not go with how it is to train."""
     found: list[Finding] = []
-    phase, backward = optimizer.first_order, optimizer.name.startswith("fo-")
+    facts, phase = catalogue.optimizer(optimizer.name), optimizer.first_order
+    backward = facts.first_order
     if phase and backward:
         message = f"{optimizer.name} is first-order throughout; allowed: null, or a zo- or forward-grad optimizer"
         found.append((("optimizer", "first_order"), message))
-    if optimizer.sign == "projected" and not optimizer.name.endswith("-sign"):
+    if optimizer.sign == "projected" and facts.direct != "sign":
         message = f"'projected' has no effect on {optimizer.name}; allowed: elementwise, or a -sign optimizer"
         found.append((("optimizer", "sign"), message))
     if optimizer.sign == "projected" and optimizer.clip:
@@ -71,7 +70,7 @@ def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
     if phase and phase.epochs > train.epochs:
         message = f"{phase.epochs} of {train.epochs} train.epochs; allowed: 1 to {train.epochs}"
         found.append((("optimizer", "first_order", "epochs"), message))
-    if train.objective == "accuracy" and (phase or not optimizer.name.startswith("zo-")):
+    if train.objective == "accuracy" and (phase or facts.derivative != "none"):
         what = "a first-order phase" if phase else optimizer.name
         message = f"'accuracy' has no derivative, and {what} needs one; allowed: the zo- optimizers, or cross_entropy"
         found.append((("train", "objective"), message))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from zfscale.spec.names import Finding
 from zfscale.spec.schema import ResourcesSpec
-from zfscale.spec.trial import OptimizerSpec, TrialSpec
+from zfscale.spec.trial import TrialSpec
 
 STAGE, DTYPE, OFFLOAD = ("engine", "stage"), ("engine", "dtype"), ("engine", "offload")
 WORKERS, PARALLEL = ("resources", "workers"), ("train", "parallel")
@@ -17,22 +17,11 @@ def layout(trial: TrialSpec, resources: ResourcesSpec) -> list[Finding]:
     return [*_stage(trial), *_dtype(trial, resources), *_workers(trial, resources)]
 
 
-def stages(o: OptimizerSpec) -> tuple[int, ...]:
-    """The stages at which DeepSpeed divides what the optimizer has.
-
-    Backpropagation needs whole weights; a forward-only optimizer has neither gradients nor a state of DeepSpeed's.
-    Forward-mode AD does not go through the gathering of weights, and a hybrid is of both kinds.
-    """
-    if o.name.startswith("fo-"):
-        return 0, 1, 2
-    return (0, 3) if o.name.startswith("zo-") and o.first_order is None else (0,)
-
-
 def _stage(trial: TrialSpec) -> Iterator[Finding]:
     stage, o = trial.engine.stage, trial.optimizer
-    if stage not in stages(o):
+    if stage not in (stages := trial.optimizing.stages(o)):
         who = f"{o.name} with a first-order phase" if o.first_order else o.name
-        yield STAGE, f"{stage} cannot be used by {who}; allowed: {', '.join(map(str, stages(o)))}"
+        yield STAGE, f"{stage} cannot be used by {who}; allowed: {', '.join(map(str, stages))}"
     elif stage == 3 and trial.stream.kind != "domain_incremental":
         yield STAGE, f"3 divides the weights once, but the methods of {trial.stream.kind} add to them; allowed: 0"
     if trial.engine.offload == "cpu" and stage == 0:
@@ -43,7 +32,7 @@ def _dtype(trial: TrialSpec, resources: ResourcesSpec) -> Iterator[Finding]:
     dtype, precision = trial.engine.dtype, trial.train.precision
     if dtype == "fp32":
         return
-    if not trial.optimizer.name.startswith("fo-") or trial.engine.stage not in (1, 2):
+    if not trial.optimizing.first_order or trial.engine.stage not in (1, 2):
         yield DTYPE, f"{dtype!r} is for fo- optimizers at engine.stage 1 or 2; allowed: fp32, with train.precision"
     elif trial.stream.kind != "domain_incremental":
         yield DTYPE, f"{trial.stream.kind} has heads that compute in fp32; allowed: fp32, with train.precision"
@@ -56,21 +45,14 @@ def _dtype(trial: TrialSpec, resources: ResourcesSpec) -> Iterator[Finding]:
 def _workers(trial: TrialSpec, resources: ResourcesSpec) -> Iterator[Finding]:
     n, o, train = resources.workers, trial.optimizer, trial.train
     query = train.parallel == "query"
-    if query and o.name.startswith("fo-"):
+    if query and trial.optimizing.first_order:
         yield PARALLEL, f"{o.name} has no queries to share; allowed: data"
     elif query and trial.engine.stage == 3:
         yield PARALLEL, "at engine.stage 3 all ranks gather the same weights for a forward; allowed: data"
-    elif query and n > (count := _forwards(o)):
+    elif query and n > (count := trial.optimizing.estimator.forwards(o)):
         yield WORKERS, f"{n} for the {count} forwards of an estimate, so that some would idle; allowed: 1 to {count}"
     if (not query or o.first_order) and train.batch_size % n:
         allowed = ", ".join(str(k) for k in range(1, train.batch_size + 1) if train.batch_size % k == 0)
         yield WORKERS, f"{n} does not divide train.batch_size {train.batch_size}; allowed: {allowed}"
     if n > 1 and resources.gpus % 1:
         yield ("resources", "gpus"), f"{resources.gpus:g} of a GPU for each of {n} workers; allowed: whole GPUs"
-
-
-def _forwards(o: OptimizerSpec) -> int:
-    """Of one estimate."""
-    if not o.name.startswith("zo-"):
-        return o.queries
-    return 2 * o.queries if o.sides == 2 else o.queries + 1

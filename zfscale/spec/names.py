@@ -5,8 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from zfscale.errors import nearest
+from zfscale.registry import PATH, is_path
 from zfscale.spec.yaml import Place
 
 # Image datasets that come by name -> classes.
@@ -28,3 +34,25 @@ def hub_id(name: str, known: Collection[str], kind: str) -> list[str]:
         ours = nearest(name, known) if known else "allowed:"
         return [f"unknown {kind} {name!r}; {ours}, a hub id such as owner/name, or a directory"]
     return []
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """For `Annotated[str, OneOf(names)]`: one of the names or, if `own` says what, a "package.module:Name"."""
+
+    names: Collection[str]
+    own: str = ""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """A text that is checked."""
+        return core_schema.no_info_after_validator_function(self._known, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        """What is allowed, for editors and messages."""
+        names = {"enum": list(self.names), "type": "string"}
+        return {"anyOf": [names, {"type": "string", "pattern": f"^{PATH.pattern}$"}]} if self.own else names
+
+    def _known(self, name: str) -> str:
+        if name not in self.names and not (self.own and is_path(name)):
+            raise ValueError(f"unknown value {name!r}; {nearest(name, self.names)}{self.own and f', or {self.own}'}")
+        return name

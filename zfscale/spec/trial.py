@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from zfscale.errors import nearest
+from zfscale.methods.catalogue import METHODS
+from zfscale.registry import is_path
 from zfscale.spec.block import MAX_SEED, Block
+from zfscale.spec.names import OneOf
 from zfscale.spec.sources import DatasetPath, HubDataset
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.text import Text, UserPath
+from zfscale.zo.catalogue import DIRECTIONS, FIRST_ORDER, OPTIMIZERS, Optimizer, optimizer
 
 # Those with a name; any other is the path of a user's function.
 OBJECTIVES = ("accuracy", "cross_entropy", "reconstruction")
 
 
 def _objective(name: str) -> str:
-    if name not in OBJECTIVES and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name):
+    if name not in OBJECTIVES and not is_path(name):
         raise ValueError(f"unknown objective {name!r}; {nearest(name, OBJECTIVES)}, or package.module:function")
     return name
 
@@ -44,7 +47,7 @@ class ModelSpec(Block):
 class MethodSpec(Block):
     """The continual-learning method."""
 
-    name: Literal["finetune", "simplecil", "aper", "ease", "zero-shot", "sequential", "replay", "joint"] = Field(
+    name: Annotated[str, OneOf(METHODS, "module:Class of your own")] = Field(
         description="the method: finetune to ease for class_incremental, zero-shot to joint for domain_incremental"
     )
     bottleneck: int = Field(default=64, ge=1, description="width of an adapter's bottleneck")
@@ -60,7 +63,7 @@ class MethodSpec(Block):
 class FirstOrderSpec(Block):
     """A hybrid's first-order phase: the first epochs of every task go by backpropagation (ZeroFlow, enhancement 1)."""
 
-    name: Literal["fo-sgd", "fo-adam", "fo-adamw"] = Field(description="its update rule")
+    name: Annotated[str, OneOf(FIRST_ORDER)] = Field(description="its update rule")
     lr: float = Field(ge=0, description="its learning rate; momentum, betas, decay and schedule are the optimizer's")
     epochs: int = Field(ge=1, description="how many of train.epochs it takes, from the start of each task")
 
@@ -68,31 +71,11 @@ class FirstOrderSpec(Block):
 class OptimizerSpec(Block):
     """The optimizer: first order (fo-), zeroth order (zo-), or forward gradient."""
 
-    name: Literal[
-        "fo-sgd",
-        "fo-adam",
-        "fo-adamw",
-        "zo-sgd",
-        "zo-sgd-sign",
-        "zo-sgd-conserve",
-        "zo-adam",
-        "zo-adam-sign",
-        "zo-adam-conserve",
-        "zo-adamm",
-        "zo-adamm-sign",
-        "zo-adamm-conserve",
-        "forward-grad",
-        "forward-grad-sign",
-        "forward-grad-conserve",
-        "forward-grad-adam",
-        "forward-grad-adam-sign",
-        "forward-grad-adam-conserve",
-        "forward-grad-adamm",
-    ] = Field(description="the optimizer")
+    name: Annotated[str, OneOf(OPTIMIZERS, "module:NAME of your own")] = Field(description="the optimizer")
     lr: float = Field(ge=0, description="learning rate")
     eps: float = Field(default=1e-3, gt=0, description="zo: size of the perturbation")
     queries: int = Field(default=1, ge=1, le=32, description="zo and forward-grad: directions per step")
-    noise: Literal["rademacher", "gaussian"] = Field(default="rademacher", description="distribution of a direction")
+    noise: Annotated[str, OneOf(DIRECTIONS)] = Field(default="rademacher", description="distribution of a direction")
     sides: int = Field(default=2, ge=1, le=2, description="zo: 1 for a one-sided difference, 2 for a two-sided one")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd: momentum")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")
@@ -166,6 +149,11 @@ class TrialSpec(Block):
     train: TrainSpec = Field(description="how long a task is trained")
     engine: EngineSpec = Field(default=EngineSpec(), description="DeepSpeed's settings")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order")
+
+    @property
+    def optimizing(self) -> Optimizer:
+        """The facts of its optimizer."""
+        return optimizer(self.optimizer.name)
 
     @property
     def trial_id(self) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
 
+from zfscale import registry
 from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
 from zfscale.models.trained import Trained
@@ -16,6 +17,7 @@ from zfscale.streams.class_incremental import Task
 from zfscale.streams.domain_incremental import DomainTask
 from zfscale.training import objective
 from zfscale.training.batch import Batch
+from zfscale.zo import catalogue
 from zfscale.zo.estimate import Estimate
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry
@@ -24,14 +26,13 @@ from zfscale.zo.philox import derive
 from zfscale.zo.problem import Problem
 from zfscale.zo.ranks import Ranks
 from zfscale.zo.sparse import Sparse
-from zfscale.zo.step import Stepper, StepResult, make_optimizer
+from zfscale.zo.step import Stepper, StepResult, make_algorithm
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
 # What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path.
 HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE, REPLAY = range(8)
-FIRST_ORDER = ("fo-sgd", "fo-adam", "fo-adamw")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class FirstOrderPhase:
 def first_order(spec: TrialSpec) -> FirstOrderPhase:
     """All epochs of a first-order optimizer, the first ones of a hybrid, none of a forward-only one."""
     o = spec.optimizer
-    if o.name in FIRST_ORDER:
+    if spec.optimizing.first_order:
         return FirstOrderPhase(o.name, o.lr, spec.train.epochs)
     if o.first_order is None:
         return FirstOrderPhase("", 0.0, 0)
@@ -80,7 +81,7 @@ class ForwardOnly:
         o, self._queries = spec.optimizer, spec.optimizer.queries
         engine.train(False)
         self.leaves, perturbation = network.prepare(one(task, engine))
-        if o.name.startswith("zo-") and not replaying:
+        if "eps" in spec.optimizing.estimator.arguments and not replaying:
             check_eps(self.leaves, o.eps, engine.ranks)
         self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec)
         mask = None
@@ -90,7 +91,7 @@ class ForwardOnly:
         noise = Noise(o.noise, self.leaves.total, self.leaves.device, o.queries, mask)
         over = (engine.ranks, self.batch.share, spec.train.parallel == "query")
         problem = Problem(self.batch.loss, self.leaves, perturbation, noise, *over)
-        self._stepper = Stepper(make_optimizer(o), problem)
+        self._stepper = Stepper(make_algorithm(o), problem)
 
     def step(self, seed: int, lr: float) -> StepResult:
         """Algorithm 1, with seeds derived from the step's."""
@@ -108,17 +109,18 @@ class ForwardOnly:
 class FirstOrder:
     """Backpropagation through the engine; the network runs in train mode, its dropout drawn from the step's seed.
 
-    `name` is one of FIRST_ORDER; momentum, betas and weight decay are those of the sweep file's `optimizer` block.
+    `name` is that of a first-order optimizer; momentum, betas and decay are those of the file's `optimizer` block.
     """
 
     def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Task | DomainTask, name: str) -> None:
         o, self._inference = spec.optimizer, engine
         self.leaves, _ = network.prepare(one(task, engine))
         parameters = [leaf.parameter for leaf in self.leaves]
-        rules = {"fo-sgd": torch.optim.SGD, "fo-adam": torch.optim.Adam, "fo-adamw": torch.optim.AdamW}
-        rule: Any = rules[name]
-        own = {"momentum": o.momentum} if name == "fo-sgd" else {"betas": (o.beta1, o.beta2)}
-        self._optimizer = rule(parameters, o.lr, weight_decay=o.weight_decay, **own)
+        rule = catalogue.optimizer(name).rule
+        given = {argument: getattr(o, argument) for argument in rule.arguments}
+        if "beta1" in given:
+            given["betas"] = (given.pop("beta1"), given.pop("beta2"))
+        self._optimizer = registry.load(rule.path)(parameters, o.lr, **given)
         training = Engine(network, spec.train.batch_size, self._optimizer, spec.engine, engine.ranks)
         training.start_from(self.leaves)
         training.train(True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zfscale.data.images import ImageData
-from zfscale.methods import METHODS
+from zfscale.methods import catalogue as methods
 from zfscale.metrics import accuracy_matrix as metrics
 from zfscale.records import Eval
 from zfscale.streams import class_incremental
@@ -24,7 +24,7 @@ def learn(spec: TrialSpec, base: BaseModel, data: ImageData, journal: Journal, c
     fwt stays empty: it needs each task learned alone by a randomly initialised model.
     """
     stream = class_incremental(spec.stream, data)
-    method = METHODS[spec.method.name](spec, base, cache)
+    method: Method = methods.method(spec.method.name).load()(spec, base, cache)
     accuracy: list[list[float]] = []
     sizes = [len(task.test_y) for task in stream]
     for task in stream:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zfscale.methods import METHODS
-from zfscale.methods.replay import replayed
+from zfscale.methods import catalogue as methods
 from zfscale.spec import TrialSpec
 from zfscale.training.fit import steps_per_epoch
 from zfscale.training.trainers import first_order
@@ -32,7 +31,7 @@ def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
     sizes = _examples(spec, inputs)
     per_epoch = sum(steps_per_epoch(n, spec.train.batch_size) for n in sizes)
     first = first_order(spec).epochs
-    least, most = forwards_per_step(spec.optimizer)
+    least, most = spec.optimizing.forwards(spec.optimizer)
     rest = spec.train.epochs - first
     memory = _memory(spec, *inputs.of(spec))
     return Cost(per_epoch * (first + rest * least), per_epoch * (first + rest * most), memory)
@@ -40,41 +39,18 @@ def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
 
 def _examples(spec: TrialSpec, inputs: Inputs) -> list[int]:
     """How many training examples each stage that trains has."""
-    stream, name = inputs.stream(spec), spec.method.name
-    if name in METHODS:
-        return [len(task.train_y) for task in stream if METHODS[name].trains(task.index)]
-    sizes = [len(task.train_x) for task in stream]
-    if name == "replay":
-        again = [replayed(spec.method, size) for size in sizes]
-        return [size + sum(again[:k]) for k, size in enumerate(sizes)]
-    return {"zero-shot": [], "joint": [sum(sizes)]}.get(name, sizes)
-
-
-def forwards_per_step(o: Any) -> tuple[int, int]:
-    """(least, most) forwards of one step; a first-order step counts its one forward, not its backward."""
-    if o.name.startswith("fo-"):
-        return 1, 1
-    if o.name.startswith("forward-grad"):
-        estimate, here = o.queries, 0
-    elif o.sides == 1:
-        estimate, here = o.queries + 1, 0
-    else:
-        estimate, here = 2 * o.queries, 1  # the estimate has not looked at L(theta): conserve must
-    if not o.name.endswith("-conserve"):
-        return estimate, estimate
-    return estimate + here + 1, estimate + here + 2
+    return methods.method(spec.method.name).load().examples(spec, inputs.stream(spec))
 
 
 def _memory(spec: TrialSpec, base: Any, data: Any) -> int:
     weights = sum(w.size for w in base.weights.values())
     c = base.config
     adapter = c.num_hidden_layers * 2 * c.hidden_size * spec.method.bottleneck
-    kind = spec.method.name if spec.method.name in METHODS else spec.model.train
-    trained = {"finetune": weights, "full": weights, "simplecil": 0}.get(kind, adapter)
-    first_order = spec.optimizer.name.startswith("fo-")
-    moments = 2 if "adam" in spec.optimizer.name else int(spec.optimizer.momentum > 0)
-    state = trained * (moments + (1 if first_order else 0))
-    values = weights + state + _activations(spec, base, first_order)
+    by_model = weights if spec.model.train == "full" else adapter
+    counts = {"all": weights, "adapter": adapter, "none": 0, "model": by_model}
+    trained = counts[methods.method(spec.method.name).trained]
+    state = trained * spec.optimizing.states(spec.optimizer)
+    values = weights + state + _activations(spec, base, first_order(spec).epochs > 0)
     return PROCESS_BYTES + values * FLOAT + _bytes(data)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zfscale.methods import DOMAIN_METHODS
+from zfscale.methods import catalogue as methods
 from zfscale.metrics import loss_matrix as metrics
 from zfscale.records import Eval
 from zfscale.streams import domain_incremental
@@ -49,7 +49,7 @@ def learn(
 ) -> dict[str, Any]:
     """Run the trial; its metrics by their names in `Outcome`."""
     stream = domain_incremental(spec.stream, data)
-    method = DOMAIN_METHODS[spec.method.name](spec, base)
+    method: DomainMethod = methods.method(spec.method.name).load()(spec, base)
     rows, tokens = [_base_row(method, stream, cache)], 0
     tell(journal.sink, 0, stream, rows)
     for stage, task in enumerate(method.stages(stream), start=1):
@@ -119,8 +119,8 @@ def _base_row(method: DomainMethod, stream: DomainIncremental, cache: dict[Any, 
     that of the features.
     """
     s, t = method.spec, method.spec.train
-    fused = not s.optimizer.name.startswith("forward-grad")
-    key = (s.model, s.stream, t.precision, s.engine.dtype, t.micro_batch_size, t.batch_size, fused)
+    attention = s.optimizing.attention
+    key = (s.model, s.stream, t.precision, s.engine.dtype, t.micro_batch_size, t.batch_size, attention)
     if key not in cache:
         cache[key] = _row(method, stream)
     return cache[key]

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from zfscale.errors import ZfscaleError, nearest
-from zfscale.methods import DOMAIN_METHODS, METHODS, Method
+from zfscale.methods import catalogue as methods
+from zfscale.methods.base import Method
 from zfscale.methods.domains import DomainMethod
 from zfscale.results.check import DamagedFile, contents, look
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses
 from zfscale.spec import EngineSpec, TrialSpec
 from zfscale.training.journal import Snapshots
-from zfscale.training.trainers import FIRST_ORDER, ForwardOnly
+from zfscale.training.trainers import ForwardOnly
 from zfscale.trial.inputs import Inputs
 from zfscale.zo.ledger import Entry
 from zfscale.zo.noise import ARITHMETIC
@@ -44,7 +45,7 @@ def replay(results: Place, trial_id: str, out: Path, step: int | None = None) ->
     """
     row = finished(results, trial_id)
     spec = TrialSpec.from_json(row["spec"])
-    if spec.optimizer.name in FIRST_ORDER:
+    if spec.optimizing.first_order:
         raise ZfscaleError(f"trial {trial_id}: {spec.optimizer.name} is first-order and has no ledger to replay")
     taken = list(steps_taken(results, row))
     step = len(taken) if step is None else step
@@ -66,8 +67,7 @@ def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method
     """The method as it was after these steps, the first of the trial, in one process whatever the trial ran on."""
     spec = spec.model_copy(update={"engine": EngineSpec()})
     inputs = Inputs([spec], objectives=False)
-    methods: dict[str, Any] = {**METHODS, **DOMAIN_METHODS}
-    method = methods[spec.method.name](spec, inputs.of(spec)[0])
+    method: Any = methods.method(spec.method.name).load()(spec, inputs.of(spec)[0])
     for task in method.stages(inputs.stream(spec)):
         method.begin(task)
         if method.trains(task.index):

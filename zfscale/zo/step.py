@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
+from zfscale import registry
+from zfscale.zo import catalogue
 from zfscale.zo.direct import Direct, identity, sign
-from zfscale.zo.estimate import Estimate, forward_gradient, spsa
+from zfscale.zo.estimate import Estimate
 from zfscale.zo.exact import stochastic_round
 from zfscale.zo.philox import ROUND
 from zfscale.zo.problem import Problem
-from zfscale.zo.update import SGD, Adam, State, Update
+from zfscale.zo.update import State, Update
 
 Piece = tuple[int, int]  # start, stop in the flat vector
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Algorithm:
     """One line of Table 1: which estimate, which direction, which update."""
 
     estimate: Callable[[Problem, Sequence[int]], Estimate]
@@ -62,23 +64,23 @@ class StepResult:
 class Stepper:
     """Runs an optimizer on a problem, holding its state: the step count and the moments, flat as the weights are."""
 
-    def __init__(self, optimizer: Optimizer, problem: Problem) -> None:
-        self.optimizer = optimizer
+    def __init__(self, algorithm: Algorithm, problem: Problem) -> None:
+        self.algorithm = algorithm
         self.problem = problem
         self.taken = 0
         self.theta = problem.leaves.flat
-        self.state: State = optimizer.update.init(self.theta)
-        if optimizer.history:
+        self.state: State = algorithm.update.init(self.theta)
+        if algorithm.history:
             self.state["g"] = torch.zeros_like(self.theta, dtype=torch.float32)
 
     @torch.no_grad()
     def step(self, seeds: Sequence[int], lr: float) -> StepResult:
         """One pass of Algorithm 1 on the problem's current batch."""
-        estimate = self.optimizer.estimate(self.problem, seeds)
+        estimate = self.algorithm.estimate(self.problem, seeds)
         accepted, loss, extra = 0, estimate.loss, 0
         if estimate.finite:
             accepted, estimate = 1, self._shaped(estimate)
-            if self.optimizer.conserve:
+            if self.algorithm.conserve:
                 accepted, loss, extra = self._conserve(estimate, lr)
         self.commit(estimate, lr, accepted)
         return StepResult(loss, estimate.seeds, estimate.coefficients, accepted, estimate.forwards + extra)
@@ -110,9 +112,9 @@ class Stepper:
 
     def _shaped(self, estimate: Estimate) -> Estimate:
         """The estimate with its coefficients as the ledger will have them."""
-        if self.optimizer.clip:
-            estimate = estimate.clipped(self.optimizer.clip)
-        return estimate.signed() if self.optimizer.projected else estimate
+        if self.algorithm.clip:
+            estimate = estimate.clipped(self.algorithm.clip)
+        return estimate.signed() if self.algorithm.projected else estimate
 
     def _move(
         self, estimate: Estimate, start: int, stop: int, lr: float, t: int, accepted: int, out: torch.Tensor
@@ -122,9 +124,9 @@ class Stepper:
         g, theta = estimate.gradient(self.problem, start, stop), self.theta[here]
         state = {name: value[here] for name, value in self.state.items()}
         kept: State = {}
-        if a := self.optimizer.history:
+        if a := self.algorithm.history:
             g = kept["g"] = g if t == 1 else g * (1 - a) + state["g"] * a
-        step, new = self.optimizer.update.apply(theta, self.optimizer.direct(g), state, lr, t)
+        step, new = self.algorithm.update.apply(theta, self.algorithm.direct(g), state, lr, t)
         combine = torch.sub if accepted > 0 else torch.add
         if theta.dtype.itemsize > 2 and out.dtype == theta.dtype:
             combine(theta, step, out=out)
@@ -168,34 +170,18 @@ def _reversed(state: State) -> State:
     return {k: -s if k in odd else s for k, s in state.items()}
 
 
-def make_optimizer(o: Any) -> Optimizer:
+def make_algorithm(o: Any) -> Algorithm:
     """The forward-only optimizer that a sweep file's `optimizer` block names (its fields as attributes).
 
     NOTE: with `history`, the paper's enhancement 2, the first step of a task has no past and takes g as it is.
     """
-    zo, fg = partial(spsa, eps=o.eps, sides=o.sides), forward_gradient
-    sgd = SGD(o.momentum, o.weight_decay)
-    adam = Adam(o.beta1, o.beta2, o.weight_decay)
-    adamm = replace(adam, amsgrad=True)
-    table = {
-        "zo-sgd": Optimizer(zo, identity, sgd),
-        "zo-sgd-sign": Optimizer(zo, sign, sgd),
-        "zo-sgd-conserve": Optimizer(zo, identity, sgd, conserve=True),
-        "zo-adam": Optimizer(zo, identity, adam),
-        "zo-adam-sign": Optimizer(zo, sign, adam),
-        "zo-adam-conserve": Optimizer(zo, identity, adam, conserve=True),
-        "zo-adamm": Optimizer(zo, identity, adamm),
-        "zo-adamm-sign": Optimizer(zo, sign, adamm),
-        "zo-adamm-conserve": Optimizer(zo, identity, adamm, conserve=True),
-        "forward-grad": Optimizer(fg, identity, sgd),
-        "forward-grad-sign": Optimizer(fg, sign, sgd),
-        "forward-grad-conserve": Optimizer(fg, identity, sgd, conserve=True),
-        "forward-grad-adam": Optimizer(fg, identity, adam),
-        "forward-grad-adam-sign": Optimizer(fg, sign, adam),
-        "forward-grad-adam-conserve": Optimizer(fg, identity, adam, conserve=True),
-        "forward-grad-adamm": Optimizer(fg, identity, adamm),
-    }
-    optimizer = replace(table[o.name], history=o.history, clip=o.clip)
-    if o.sign == "projected" and optimizer.direct is sign:
-        optimizer = replace(optimizer, direct=identity, projected=True)
-    return optimizer
+    facts = catalogue.optimizer(o.name)
+    estimate = partial(registry.load(facts.estimator.path), **_given(o, facts.estimator.arguments))
+    update = registry.load(facts.rule.path)(**_given(o, facts.rule.arguments))
+    projected = facts.direct == "sign" and o.sign == "projected"
+    direct = sign if facts.direct == "sign" and not projected else identity
+    return Algorithm(estimate, direct, update, facts.direct == "conserve", o.history, o.clip, projected)
+
+
+def _given(o: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(o, name) for name in names}

@@ -84,6 +84,13 @@ class Adam:
         return m * scale / (sqrt(v / (1 - self.beta2**t)) + self.eps), new
 
 
+@dataclass(frozen=True)
+class AdaMM(Adam):
+    """ZO-AdaMM (Chen et al. 2019): Adam whose second moment never shrinks."""
+
+    amsgrad: bool = True
+
+
 def _zeros(theta: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(theta, dtype=torch.promote_types(theta.dtype, torch.float32))
 

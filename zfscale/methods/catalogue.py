@@ -1,0 +1,66 @@
+"""The continual-learning methods by name: what they learn, what they train, which options they read.
+
+Nothing here needs torch: a method is a path, "package.module:Class", that is imported when a trial runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zfscale import registry
+from zfscale.errors import SpecError
+
+Trained = Literal["all", "adapter", "none", "model"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """The facts of a method.
+
+    Args:
+        path: Its class.
+        stream: The kind of stream it learns.
+        trained: What it trains, which decides memory: all weights, an adapter, nothing, or what `model.train` says.
+        options: The options of the `method` block that mean something to it.
+        own: A pydantic model (zfscale.spec.Block) of options that no other method has.
+    """
+
+    path: str
+    stream: str
+    trained: Trained
+    options: frozenset[str] = frozenset()
+    own: Any = None
+
+    def load(self) -> Any:
+        """The class."""
+        return registry.load_user(self.path)
+
+
+_ADAPTER = frozenset({"bottleneck", "adapter_scale", "adapter_dropout"})
+METHODS: dict[str, Method] = {
+    "finetune": Method("zfscale.methods.finetune:Finetune", "class_incremental", "all"),
+    "simplecil": Method("zfscale.methods.simplecil:SimpleCil", "class_incremental", "none"),
+    "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER),
+    "ease": Method("zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}),
+    "zero-shot": Method("zfscale.methods.domains:ZeroShot", "domain_incremental", "model"),
+    "sequential": Method("zfscale.methods.domains:Sequential", "domain_incremental", "model"),
+    "replay": Method("zfscale.methods.replay:Replay", "domain_incremental", "model", frozenset({"replay_fraction"})),
+    "joint": Method("zfscale.methods.joint:Joint", "domain_incremental", "model"),
+}
+
+
+def method(name: str) -> Method:
+    """The facts of a method by name, or of a user's own at "package.module:Class". Errors: SpecError."""
+    if name in METHODS:
+        return METHODS[name]
+    found = registry.load_user(name)
+    facts = getattr(found, "facts", None)
+    if not isinstance(facts, Method):
+        raise SpecError(f"method.name: {name!r} has no `facts`, a zfscale.methods.catalogue.Method")
+    return facts
+
+
+def of_stream(kind: str) -> tuple[str, ...]:
+    """The names of the methods that learn a kind of stream."""
+    return tuple(name for name, facts in METHODS.items() if facts.stream == kind)
