@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,9 @@ class Made:
         for name in ("zfscale", "sbatch"):
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
-        (programs / "python").symlink_to(sys.executable)
+        # No link: Python finds its packages by where it is called.
+        (programs / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        (programs / "python").chmod(0o755)
         for mark in (".run", ".dev"):
             (root / "venv" / mark).touch()
 
