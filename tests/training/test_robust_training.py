@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.methods import toy
+from tests.training import toy
 from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.engine.ranks import Ranks
 from zfscale.errors import ZfscaleError
