@@ -69,7 +69,7 @@ def test_the_forward_gradient_is_the_derivative_along_z(family, train):
     forward = problem(net)
     (coefficient,) = forward_gradient(forward, [3]).coefficients
     with torch.enable_grad():
-        gradient = torch.autograd.grad(forward.loss(), [leaf.parameter for leaf in forward.leaves])
+        gradient = torch.autograd.grad(forward.oracle.loss(), [leaf.parameter for leaf in forward.leaves])
     flat = torch.cat([g.flatten() for g in gradient])
     assert coefficient == pytest.approx(float(flat @ forward.directions.slice(3, 0, len(flat))), rel=1e-3, abs=1e-4)
 
