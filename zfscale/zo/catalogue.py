@@ -102,6 +102,7 @@ TORCH_UPDATES = {
 DIRECTIONS = {
     "rademacher": Direction("zfscale.zo.directions.dense:Rademacher"),
     "gaussian": Direction("zfscale.zo.directions.dense:Gaussian"),
+    "low-rank": Direction("zfscale.zo.directions.low_rank:LowRank", ("rank",)),
 }
 # What every optimizer reads that draws directions, and what every optimizer reads.
 DRAWS = frozenset({"queries", "noise", "history", "sparsity", "clip", "first_order"})
