@@ -76,6 +76,7 @@ class OptimizerSpec(Block):
     eps: float = Field(default=1e-3, gt=0, description="zo: size of the perturbation")
     queries: int = Field(default=1, ge=1, le=32, description="zo and forward-grad: directions per step")
     noise: Annotated[str, OneOf(DIRECTIONS)] = Field(default="rademacher", description="distribution of a direction")
+    rank: int = Field(default=4, ge=1, description="low-rank noise: rank of a matrix's direction")
     sides: int = Field(default=2, ge=1, le=2, description="zo: 1 for a one-sided difference, 2 for a two-sided one")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd: momentum")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")

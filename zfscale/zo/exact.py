@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+ARITHMETIC = 2  # raised whenever noise or updates change in a bit: older ledgers then cannot be replayed
+
 
 def sqrt(x: torch.Tensor) -> torch.Tensor:
     """The correctly rounded square root of float32; torch's own vector code may be off by one in the last place.

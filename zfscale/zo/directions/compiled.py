@@ -1,8 +1,8 @@
-"""Noise kernels compiled ahead of time by Inductor, for large trainable sets; eager torch gives the same bits.
+"""Kernels of dense directions, compiled ahead of time, for large trainable sets; eager torch gives the same bits.
 
-A kernel generates one chunk of fixed size: C++ on CPU, Triton on GPU (not run yet), from the one source in `noise`. It
-is compiled in a process of its own, so that the compiler's memory is not ours, and kept on disk, so that this is paid
-once a machine. Loading one takes milliseconds.
+A kernel generates one chunk of fixed size: C++ on CPU, Triton on GPU (not run yet), from the one source in `dense`. It
+is compiled by `compile`, in a process of its own, so that the compiler's memory is not ours, and kept on disk, so that
+this is paid once a machine. Loading one takes milliseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import torch
 from zfscale.zo.philox import words_of
 
 Kernel = Callable[[int, int], torch.Tensor]  # (seed, first element) -> float32 [chunk]
-SOURCES = ("noise.py", "philox.py", "exact.py", "compiled.py")
+HERE = Path(__file__).parent
+SOURCES = (HERE / "dense.py", HERE / "compile.py", HERE.parent / "philox.py", HERE.parent / "exact.py")
 TIMEOUT_S = 600
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def load(kind: str, size: int, device: torch.device) -> Kernel | None:
 def _compile(kind: str, size: int, device: torch.device, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}-{path.name}")  # the compiler insists on the suffix
-    command = [sys.executable, "-m", "zfscale.zo.compiled", kind, str(size), device.type, str(aside)]
+    command = [sys.executable, "-m", "zfscale.zo.directions.compile", kind, str(size), device.type, str(aside)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
         os.replace(aside, path)
@@ -72,32 +73,7 @@ def cache() -> Path:
 
 def fingerprint() -> str:
     """12 hex digits of what a kernel depends on: our source, torch, and the processor."""
-    parts = [(Path(__file__).parent / name).read_bytes() for name in SOURCES]
+    parts = [source.read_bytes() for source in SOURCES]
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     machine = (torch.__version__, platform.machine(), torch.backends.cpu.get_cpu_capability(), gpu)
     return hashlib.sha256(b"".join([*parts, repr(machine).encode()])).hexdigest()[:12]
-
-
-def build(kind: str, size: int, device: str, path: str) -> None:
-    """Compile the generator and write the package; run in the child process."""
-    from torch._inductor import config
-
-    from zfscale.zo.noise import NOISES
-
-    class Generator(torch.nn.Module):
-        def forward(self, key: torch.Tensor) -> torch.Tensor:
-            return NOISES[kind]((key[0], key[1]), key[2], size, key.device)
-
-    example: tuple[Any, ...] = (torch.tensor([1, 2, size], device=device),)
-    program = torch.export.export(Generator(), example)
-    # The CPU's compiler flags round every operation as eager torch does. A GPU must be told to: no fused multiply-add,
-    # exact division.
-    exact = {} if device == "cpu" else {"emulate_precision_casts": True}
-    if exact and hasattr(config, "eager_numerics"):
-        exact["eager_numerics.division_rounding"] = True
-    with config.patch(exact):
-        torch._inductor.aoti_compile_and_package(program, package_path=path)
-
-
-if __name__ == "__main__":
-    build(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4])
