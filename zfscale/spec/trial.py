@@ -9,10 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from zfscale.errors import nearest
-from zfscale.methods.catalogue import METHODS
+from zfscale.methods.catalogue import METHODS, method
 from zfscale.registry import is_path
 from zfscale.spec.block import MAX_SEED, Block
 from zfscale.spec.names import OneOf
+from zfscale.spec.outside import OpenBlock
 from zfscale.spec.sources import DatasetPath, HubDataset
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.text import Text, UserPath
@@ -44,8 +45,11 @@ class ModelSpec(Block):
     lora_alpha: float = Field(default=16.0, gt=0, description="lora: an update is scaled by alpha / rank")
 
 
-class MethodSpec(Block):
+class MethodSpec(OpenBlock):
     """The continual-learning method."""
+
+    CATALOGUE = METHODS
+    facts = staticmethod(method)
 
     name: Annotated[str, OneOf(METHODS, "module:Class of your own")] = Field(
         description="the method: finetune to ease for class_incremental, zero-shot to joint for domain_incremental"
@@ -68,8 +72,11 @@ class FirstOrderSpec(Block):
     epochs: int = Field(ge=1, description="how many of train.epochs it takes, from the start of each task")
 
 
-class OptimizerSpec(Block):
+class OptimizerSpec(OpenBlock):
     """The optimizer: first order (fo-), zeroth order (zo-), or forward gradient."""
+
+    CATALOGUE = OPTIMIZERS
+    facts = staticmethod(optimizer)
 
     name: Annotated[str, OneOf(OPTIMIZERS, "module:NAME of your own")] = Field(description="the optimizer")
     lr: float = Field(ge=0, description="learning rate")
@@ -95,6 +102,9 @@ class OptimizerSpec(Block):
     first_order: FirstOrderSpec | None = Field(
         default=None, description="zo and forward-grad: a first-order phase at the start of each task; null: none"
     )
+
+
+OPEN: dict[str, type[OpenBlock]] = {"method": MethodSpec, "optimizer": OptimizerSpec}
 
 
 class TrainSpec(Block):
@@ -156,6 +166,11 @@ class TrialSpec(Block):
         return optimizer(self.optimizer.name)
 
     @property
+    def hybrid(self) -> bool:
+        """Whether a forward-only optimizer has a first-order phase."""
+        return self.optimizer.first_order is not None and not self.optimizing.first_order
+
+    @property
     def trial_id(self) -> str:
         """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
         canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))
@@ -189,10 +204,16 @@ class TrialSpec(Block):
         return cls.model_validate_json(text)
 
     def leaves(self) -> dict[str, str | int | float | None]:
-        """Dotted path -> scalar for every leaf, defaults included; a directory is its path, a domain its name."""
+        """Dotted path -> scalar for every leaf, defaults included; a directory is its path, a domain its name.
+
+        Of the options that one thing alone has, those that are not the default; one that is no scalar is JSON.
+        """
         flat: dict[str, Any] = {"seed": self.seed}
         for block, values in self.model_dump(exclude={"seed"}).items():
             flat |= {f"{block}.{key}": value for key, value in values.items()}
+        for block in OPEN:
+            own = getattr(self, block).model_extra or {}
+            flat |= {f"{block}.{key}": json.dumps(v) for key, v in own.items() if isinstance(v, (dict, list))}
         if isinstance(self.stream.dataset, DatasetPath):
             flat["stream.dataset"] = self.stream.dataset.path
         if isinstance(self.stream.dataset, HubDataset):
