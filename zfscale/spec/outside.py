@@ -11,11 +11,11 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from pydantic import ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import ErrorDetails, InitErrorDetails
+from pydantic import ConfigDict, GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails
 
 from zfscale.errors import SpecError, nearest, one_line
-from zfscale.registry import is_path
+from zfscale.registry import PATH, is_path
 from zfscale.spec.block import Block
 from zfscale.spec.problems import explain
 from zfscale.spec.yaml import Place
@@ -36,9 +36,22 @@ class OpenBlock(Block):
         raise NotImplementedError
 
     def filled(self: Self) -> Self:
-        """This block with the options that the thing itself declares, defaults included, as attributes."""
+        """Return this block with the thing's own options as attributes, defaults included."""
         own = type(self).facts(getattr(self, self.KEY)).own
         return self if own is None else self.model_copy(update=dict(_made(own, self.model_extra or {})))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """For editors: other keys than the listed ones are allowed where the name is a path, or where it has such."""
+        found = handler.resolve_ref_schema(handler(schema))
+        owned = (key for facts in cls.CATALOGUE.values() if facts.own is not None for key in facts.own.model_fields)
+        found.pop("additionalProperties", None)
+        found["if"] = {
+            "required": [cls.KEY],
+            "properties": {cls.KEY: {"type": "string", "pattern": f"^{PATH.pattern}$"}},
+        }
+        found["else"] = {"propertyNames": {"enum": [*cls.model_fields, *dict.fromkeys(owned)]}}
+        return found
 
     @classmethod
     def others(cls, name: Any) -> frozenset[str] | None:
@@ -52,9 +65,11 @@ class OpenBlock(Block):
     @classmethod
     def _closed(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """Refuse unknown keys where the name is one that cannot have them."""
-        extra = [key for key in data if key not in cls.model_fields] if isinstance(data, dict) else []
-        allowed = cls.others(data.get(cls.KEY)) if extra else None
-        unknown = [key for key in extra if allowed is not None and key not in allowed]
+        ours = cls.__pydantic_fields__.keys()
+        if not isinstance(data, dict) or data.keys() <= ours:
+            return handler(data)
+        allowed = cls.others(data.get(cls.KEY))
+        unknown = [key for key in data if key not in ours and allowed is not None and key not in allowed]
         if not unknown:
             return handler(data)
         lines = [InitErrorDetails(type="extra_forbidden", loc=(key,), input=data[key]) for key in unknown]
@@ -121,7 +136,7 @@ class Outside:
     def _own(self, block: str, kind: type[OpenBlock], name: str) -> type[Block] | None:
         if (block, name) not in self._found:
             try:
-                self._found[block, name] = _own(f"{block}.{kind.KEY}", kind, name)
+                self._found[block, name] = _own(block, kind, name)
             except SpecError as error:
                 self._found[block, name] = error
         found = self._found[block, name]
@@ -138,26 +153,22 @@ def _kept(own: type[Block], options: Mapping[str, Any]) -> tuple[dict[str, Any],
         return dict(options), explain(own, error)
 
 
-def _own(path: str, kind: type[OpenBlock], name: str) -> type[Block] | None:
+def _own(block: str, kind: type[OpenBlock], name: str) -> type[Block] | None:
     """The model of a thing's own options. Errors: SpecError if there is no such thing, or if it is none of ours."""
     if name not in kind.CATALOGUE and not is_path(name):
         return None  # the block's own check says so
     try:
         own = kind.facts(name).own
     except SpecError as error:
-        raise SpecError(str(error).removeprefix(f"{path}: ")) from error
+        raise SpecError(str(error).removeprefix(f"{block}.{kind.KEY}: ")) from error
     except Exception as error:  # the user's module may raise anything
         raise SpecError(f"{name!r} cannot be imported: {type(error).__name__}: {one_line(error)}") from error
     if own is None:
         return None
     if not (isinstance(own, type) and issubclass(own, Block)):
-        raise SpecError(
-            f"{name!r} has `own`, {one_line(TypeError(repr(own)))}; expected a subclass of zfscale.spec.Block"
-        )
+        raise SpecError(f"{name!r} has an `own` that is no subclass of zfscale.spec.Block")
     if both := sorted(set(own.model_fields) & set(kind.model_fields)):
-        raise SpecError(
-            f"{name!r} has an option {both[0]!r} of its own, which is one of every block's; allowed: others"
-        )
+        raise SpecError(f"{name!r} declares {both[0]!r} as its own, which is an option of every {block}")
     return own
 
 

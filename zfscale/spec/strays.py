@@ -1,8 +1,8 @@
 """Options of a sweep file that mean nothing where they are given.
 
-A value in a point's own block of a grid is one where that point has no use for it. A value that all trials share (in the
-template, by --set, or of a scalar path of the space) is one where no trial of the file has a use for it, so that a grid
-may cross names; and it is none if a --set chose what decides, so that another name can be tried over the same file.
+A value in a point's own block of a grid is an error where that point has no use for it. A value that trials share (of
+the template, a --set, or a scalar path of the space) is one where no trial of the file has a use for it, so that a grid
+may cross names; and it is none if it is the file's and a --set chose what decides, so that another name can be tried over the same file.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ class Strays:
         return found
 
     def _chosen(self, decided: _Given | None, given: _Given) -> bool:
-        """Whether a --set chose what decides, and another place gave the value."""
-        origin = None if decided is None else self._document.origin(decided.place)
-        return isinstance(origin, str) and origin != self._document.origin(given.place)
+        """Whether a --set chose what decides about a value of the file."""
+        by_set = decided is not None and isinstance(self._document.origin(decided.place), str)
+        return by_set and isinstance(self._document.origin(given.place), int)
 
     @staticmethod
     def _settled(decided: _Given | None, given: _Given) -> bool:

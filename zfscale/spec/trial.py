@@ -39,10 +39,10 @@ class ModelSpec(Block):
     )
     train: Text = Field(
         default="full",
-        description="domain_incremental: full, adapter, lora, or a regular expression that parameter names contain",
+        description="full, adapter, lora, or a regular expression that parameter names contain",
     )
-    lora_rank: int = Field(default=8, ge=1, description="lora: rank of an update")
-    lora_alpha: float = Field(default=16.0, gt=0, description="lora: an update is scaled by alpha / rank")
+    lora_rank: int = Field(default=8, ge=1, description="rank of an update")
+    lora_alpha: float = Field(default=16.0, gt=0, description="an update is scaled by alpha / rank")
 
 
 class MethodSpec(OpenBlock):
@@ -57,10 +57,10 @@ class MethodSpec(OpenBlock):
     bottleneck: int = Field(default=64, ge=1, description="width of an adapter's bottleneck")
     adapter_scale: float = Field(default=0.1, description="factor on an adapter's output")
     adapter_dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout inside an adapter while it trains")
-    alpha: float = Field(default=0.1, description="ease: weight of the other tasks' subspaces in the logits")
-    beta: float = Field(default=0.0, description="ease: moderation of the logits of old classes")
+    alpha: float = Field(default=0.1, description="weight of the other tasks' subspaces in the logits")
+    beta: float = Field(default=0.0, description="moderation of the logits of old classes")
     replay_fraction: float = Field(
-        default=0.1, gt=0, le=1, description="replay: share of each earlier domain's examples that is learned again"
+        default=0.1, gt=0, le=1, description="share of each earlier domain's examples that is learned again"
     )
 
 
@@ -80,17 +80,17 @@ class OptimizerSpec(OpenBlock):
 
     name: Annotated[str, OneOf(OPTIMIZERS, "module:NAME of your own")] = Field(description="the optimizer")
     lr: float = Field(ge=0, description="learning rate")
-    eps: float = Field(default=1e-3, gt=0, description="zo: size of the perturbation")
-    queries: int = Field(default=1, ge=1, le=32, description="zo and forward-grad: directions per step")
+    eps: float = Field(default=1e-3, gt=0, description="size of the perturbation")
+    queries: int = Field(default=1, ge=1, le=32, description="directions per step")
     noise: Annotated[str, OneOf(DIRECTIONS)] = Field(default="rademacher", description="distribution of a direction")
-    sides: int = Field(default=2, ge=1, le=2, description="zo: 1 for a one-sided difference, 2 for a two-sided one")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd: momentum")
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")
-    beta2: float = Field(default=0.999, ge=0, lt=1, description="adam: decay of the second moment")
+    sides: int = Field(default=2, ge=1, le=2, description="1 for a one-sided difference, 2 for a two-sided one")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="decay of the first moment")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="decay of the second moment")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay; decoupled in fo-adamw only")
-    history: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of past estimates in g")
-    sparsity: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of z's entries zeroed")
-    clip: float = Field(default=0.0, ge=0, description="zo and forward-grad: bound on |coefficient|; 0 for none")
+    history: float = Field(default=0.0, ge=0, lt=1, description="share of past estimates in g")
+    sparsity: float = Field(default=0.0, ge=0, lt=1, description="share of z's entries zeroed")
+    clip: float = Field(default=0.0, ge=0, description="bound on |coefficient|; 0 for none")
     sign: Literal["elementwise", "projected"] = Field(
         default="elementwise", description="what -sign takes it of: every element of g, or each query's coefficient"
     )
@@ -98,9 +98,9 @@ class OptimizerSpec(OpenBlock):
         default="constant",
         description="learning rate within a task; warmup-cosine warms up and decays again in every task",
     )
-    warmup: float = Field(default=0.05, ge=0, lt=1, description="warmup-cosine: share of a task's steps that warm up")
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of a task's steps that warm up")
     first_order: FirstOrderSpec | None = Field(
-        default=None, description="zo and forward-grad: a first-order phase at the start of each task; null: none"
+        default=None, description="a first-order phase at the start of each task; null: none"
     )
 
 

@@ -31,7 +31,7 @@ def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
     sizes = _examples(spec, inputs)
     per_epoch = sum(steps_per_epoch(n, spec.train.batch_size) for n in sizes)
     first = first_order(spec).epochs
-    least, most = spec.optimizing.forwards(spec.optimizer)
+    least, most = spec.optimizing.forwards(spec.optimizer.filled())
     rest = spec.train.epochs - first
     memory = _memory(spec, *inputs.of(spec))
     return Cost(per_epoch * (first + rest * least), per_epoch * (first + rest * most), memory)
@@ -49,7 +49,7 @@ def _memory(spec: TrialSpec, base: Any, data: Any) -> int:
     by_model = weights if spec.model.train == "full" else adapter
     counts = {"all": weights, "adapter": adapter, "none": 0, "model": by_model}
     trained = counts[methods.method(spec.method.name).trained]
-    state = trained * spec.optimizing.states(spec.optimizer)
+    state = trained * spec.optimizing.states(spec.optimizer.filled())
     values = weights + state + _activations(spec, base, first_order(spec).epochs > 0)
     return PROCESS_BYTES + values * FLOAT + _bytes(data)
 
