@@ -113,7 +113,7 @@ BROKEN = [  # name, more of the optimizer block, where, what it says
         "Mine",
         "momentum: 0.5",
         "12: optimizer.momentum:",
-        "no effect on outside_things:Mine; it belongs to the update sgd",
+        "no effect on outside_things:Mine; it belongs to the up",
     ),
     ("Backward", "eps: 1", "12: optimizer.eps:", "no effect on outside_things:Backward; it belongs to the zo- opt"),
     ("Hides", "eps: 1", "10: optimizer.name:", "declares 'lr' as its own, which is an option of every optimizer"),

@@ -200,7 +200,7 @@ WITHOUT_EFFECT = [
     (
         {"name": "fo-sgd", "history": 0.5},
         "history",
-        "0.5 has no effect on fo-sgd; it belongs to the zo- and forward-grad",
+        "0.5 has no effect on fo-sgd; it belongs to the zo- and",
     ),
     ({"name": "fo-adam", "sparsity": 0.5}, "sparsity", "no effect on fo-adam; it"),
     ({"name": "fo-sgd", "clip": 0.5}, "clip", "no effect on fo-sgd; it"),

@@ -46,10 +46,8 @@ class OpenBlock(Block):
         found = handler.resolve_ref_schema(handler(schema))
         owned = (key for facts in cls.CATALOGUE.values() if facts.own is not None for key in facts.own.model_fields)
         found.pop("additionalProperties", None)
-        found["if"] = {
-            "required": [cls.KEY],
-            "properties": {cls.KEY: {"type": "string", "pattern": f"^{PATH.pattern}$"}},
-        }
+        path = {"type": "string", "pattern": f"^{PATH.pattern}$"}
+        found["if"] = {"required": [cls.KEY], "properties": {cls.KEY: path}}
         found["else"] = {"propertyNames": {"enum": [*cls.model_fields, *dict.fromkeys(owned)]}}
         return found
 

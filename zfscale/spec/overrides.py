@@ -44,7 +44,13 @@ def override(document: Document, text: str) -> None:
 
 def in_order(texts: Sequence[str]) -> list[str]:
     """The overrides as given, but for own options, which come last: another may name the thing that has them."""
-    return sorted(texts, key=lambda text: is_own(text.partition("=")[0].strip().removeprefix("space."), OPEN))
+
+    def own(text: str) -> bool:
+        path = text.partition("=")[0].strip().removeprefix("space.")
+        option = ".".join(path.split(".")[:2])
+        return is_own(option, OPEN) and option not in TEMPLATE_PATHS
+
+    return sorted(texts, key=own)
 
 
 def _place(path: str, cite: str, opened: Collection[str]) -> Place:

@@ -124,7 +124,7 @@ def _optimizer(s: Setting) -> dict[str, Unused]:
 @functools.cache
 def owners(path: str) -> str:
     """Who the option at a dotted path of the template belongs to, in words; empty if every trial has it."""
-    block, _, option = path.partition(".")
+    block, option, *_ = [*path.split("."), ""]
     if block == "method" and option != MethodSpec.KEY:
         return ", ".join(name for name, facts in methods.METHODS.items() if option in facts.options)
     if block == "optimizer":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic_core import PydanticUndefined
@@ -48,7 +49,7 @@ def _table(block: str, model: type[Block]) -> str:
 def _options(block: str, model: type[Block]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else _default(field.default)
-        meaning = (field.description or "").replace("|", "\\|")
+        meaning = re.sub(r"([|<])", r"\\\1", field.description or "")
         yield _row([f"`{name}`", default, owners(f"{block}.{name}") or "all", meaning])
 
 
@@ -58,5 +59,5 @@ def _default(value: Any) -> str:
     return f"`{'null' if value is None else value}`"
 
 
-def _row(cells: Any) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
