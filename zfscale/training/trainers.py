@@ -74,7 +74,7 @@ class ForwardOnly:
     """
 
     def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, replaying: bool = False) -> None:
-        o, self._queries = spec.optimizer, spec.optimizer.queries
+        o, self._queries = spec.optimizer.filled(), spec.optimizer.queries
         engine.train(False)
         self.leaves, overlay = network.prepare(one(task, engine))
         if "eps" in spec.optimizing.estimator.arguments and not replaying:
@@ -110,7 +110,7 @@ class FirstOrder:
     """
 
     def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, name: str) -> None:
-        o, self._inference = spec.optimizer, engine
+        o, self._inference = spec.optimizer.filled(), engine
         self.leaves, _ = network.prepare(one(task, engine))
         parameters = [leaf.parameter for leaf in self.leaves]
         rule = catalogue.optimizer(name).rule
