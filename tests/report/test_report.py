@@ -10,7 +10,7 @@ from PIL import Image
 from tests.conftest import id_of, pipe_table
 from zfscale import report
 from zfscale.errors import DataError
-from zfscale.records import Eval, Outcome
+from zfscale.records import Eval, Outcome, Status
 from zfscale.report.kinds import CLASSES
 from zfscale.report.load import contents
 from zfscale.report.plot import _style
@@ -35,7 +35,17 @@ def add(root, given, outcome, stages=()):
 
 
 def done(average, last=0.4, forgetting=0.1):
-    return Outcome("finished", average, last, forgetting, seconds=10.0, forwards=1200, peak_memory_bytes=3 * 2**20)
+    return Outcome(
+        Status.FINISHED,
+        {
+            "avg_accuracy": average,
+            "last_accuracy": last,
+            "forgetting": forgetting,
+            "seconds": 10.0,
+            "forwards": 1200,
+            "peak_memory_bytes": 3 * 2**20,
+        },
+    )
 
 
 @pytest.fixture
@@ -49,7 +59,7 @@ def root(tmp_path):
     add(
         root,
         spec("ease", "forward-grad", 1),
-        Outcome("failed", error="Traceback (most recent call last):\n  at line 3\nOpError: no JVP | here\n"),
+        Outcome(Status.FAILED, error="Traceback (most recent call last):\n  at line 3\nOpError: no JVP | here\n"),
     )
     return root
 
@@ -141,7 +151,7 @@ def test_without_stage_accuracies_there_is_a_line_instead_of_a_plot(tmp_path):
 
 
 def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
-    add(tmp_path, spec("ease", "zo-sgd", 0), Outcome("failed", error=None))
+    add(tmp_path, spec("ease", "zo-sgd", 0), Outcome(Status.FAILED, error=None))
     text = Path(report.write(tmp_path)).read_text()
     assert "0 trials finished, 1 failed." in text
     assert "Avg" not in text
@@ -149,7 +159,7 @@ def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
 
 
 def test_missing_measures_are_dashes(tmp_path):
-    add(tmp_path, spec("ease", "zo-sgd", 0), Outcome("finished"))
+    add(tmp_path, spec("ease", "zo-sgd", 0), Outcome(Status.FINISHED))
     (row,) = pipe_table(Path(report.write(tmp_path)).read_text())
     assert (row["Avg %"], row["Last %"], row["forwards"]) == ("-", "-", "-")
 

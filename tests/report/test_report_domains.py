@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.conftest import id_of, pipe_table
 from zfscale import report
-from zfscale.records import Eval, Outcome
+from zfscale.records import Eval, Outcome, Status
 from zfscale.report import heat
 from zfscale.report.kinds import CLASSES, DOMAINS
 from zfscale.report.load import contents, losses
@@ -46,7 +46,12 @@ def add(
             sink.eval(Eval(stage, j, "loss", odd.get((stage, j), loss)))
             sink.eval(Eval(stage, j, "perplexity", 9.0))
     more = {} if method == "joint" else {"forgetting": 0.25, "bwt": -0.25, "fwt": 0.0}
-    sink.close(Outcome("finished", final_loss=final, learning_gain=1.0, tokens=640, seconds=2.0, forwards=8, **more))
+    sink.close(
+        Outcome(
+            Status.FINISHED,
+            {"final_loss": final, "learning_gain": 1.0, "tokens": 640, "seconds": 2.0, "forwards": 8, **more},
+        )
+    )
     return trial_id
 
 
@@ -149,7 +154,7 @@ def test_both_kinds_of_stream_have_a_section(root: Path) -> None:
     spec = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
     sink = ParquetSink(root, id_of("classes"), json.dumps(spec), {"seed": 0})
     sink.eval(Eval(1, 0, "stage_accuracy", 0.5))
-    sink.close(Outcome("finished", 0.5, 0.5))
+    sink.close(Outcome(Status.FINISHED, {"avg_accuracy": 0.5, "last_accuracy": 0.5}))
     text = Path(report.write(root)).read_text()
     assert text.index("Avg %") < text.index(CLASSES.heading) < text.index(" final |") < text.index(DOMAINS.heading)
     assert "50.00" in report.table(root)

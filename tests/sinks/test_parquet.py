@@ -18,14 +18,27 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import id_of
-from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results import tables as read
-from zfscale.results.schema import RECORDS, TABLES
+from zfscale.results.layout import TABLES
+from zfscale.results.schema import RECORDS
 from zfscale.sinks.parquet import ParquetSink
 
 T1, T2 = id_of("t1"), id_of("t2")
 LEAVES = {"method.name": "ease", "optimizer.lr": 0.1, "seed": 3, "train.amp": False, "optimizer.beta": None}
-FINISHED = Outcome("finished", 0.5, 0.4, 0.1, -0.1, seconds=1.5, forwards=8, peak_memory_bytes=9, versions="{}")
+FINISHED = Outcome(
+    Status.FINISHED,
+    {
+        "avg_accuracy": 0.5,
+        "last_accuracy": 0.4,
+        "forgetting": 0.1,
+        "bwt": -0.1,
+        "seconds": 1.5,
+        "forwards": 8,
+        "peak_memory_bytes": 9,
+    },
+    versions="{}",
+)
 
 
 def write(root, trial_id=T1, outcome=FINISHED, leaves=LEAVES, steps=3, types=None):
@@ -98,8 +111,8 @@ def test_a_trial_without_steps_keeps_the_schema(tmp_path):
 
 
 def test_a_trial_written_twice_shows_once(tmp_path):
-    write(tmp_path, outcome=Outcome("failed", error="boom", attempts=1))
-    write(tmp_path, outcome=Outcome("finished", 0.5, attempts=2))
+    write(tmp_path, outcome=Outcome(Status.FAILED, error="boom", attempts=1))
+    write(tmp_path, outcome=Outcome(Status.FINISHED, {"avg_accuracy": 0.5}, attempts=2))
     assert read.statuses(tmp_path) == {T1: "finished"}
     assert read.attempts(tmp_path) == {T1: 2}
     assert len(pandas.read_parquet(tmp_path / "evals")) == 2
@@ -107,7 +120,7 @@ def test_a_trial_written_twice_shows_once(tmp_path):
 
 def test_a_failed_trial_leaves_its_trials_row_only(tmp_path):
     write(tmp_path)
-    write(tmp_path, outcome=Outcome("failed", error="boom"))
+    write(tmp_path, outcome=Outcome(Status.FAILED, error="boom"))
     assert read.statuses(tmp_path) == {T1: "failed"}
     assert [p.name for table in RECORDS for p in (tmp_path / table).iterdir()] == []
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import id_of
-from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.tables import statuses
 from zfscale.sinks import SINKS, Fanout, make_sinks
 from zfscale.sinks.parquet import ParquetSink
@@ -38,14 +38,14 @@ def test_fanout_forwards_in_order():
     log = []
     sink = Fanout([Recorder(log, "a"), Recorder(log, "b")])
     send(sink)
-    sink.close(Outcome("finished"))
-    assert log == [(name, record) for record in [*RECORDS, Outcome("finished")] for name in "ab"]
+    sink.close(Outcome(Status.FINISHED))
+    assert log == [(name, record) for record in [*RECORDS, Outcome(Status.FINISHED)] for name in "ab"]
 
 
 def test_fanout_closes_all_and_then_raises():
     log = []
     with pytest.raises(OSError, match="disk full"):
-        Fanout([Recorder(log, "a", broken=True), Recorder(log, "b")]).close(Outcome("finished"))
+        Fanout([Recorder(log, "a", broken=True), Recorder(log, "b")]).close(Outcome(Status.FINISHED))
     assert [name for name, _ in log] == ["a", "b"]
 
 
@@ -56,7 +56,7 @@ def test_make_sinks_closes_parquet_last(tmp_path):
     offline = make_sinks(*given, wandb_mode="offline", project="p")
     assert [type(sink) for sink in offline.sinks] == [WandbSink, ParquetSink]
     send(offline)
-    offline.close(Outcome("finished"))
+    offline.close(Outcome(Status.FINISHED))
     assert statuses(tmp_path) == {id_of("t1"): "finished"}
     assert len(list((tmp_path / "wandb").glob(f"offline-run-*-{id_of('t1')}"))) == 1
 

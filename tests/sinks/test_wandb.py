@@ -12,13 +12,24 @@ import wandb
 
 from tests.conftest import sweep_file
 from zfscale import spec
-from zfscale.records import Eval, Outcome, Step
+from zfscale.records import Eval, Outcome, Status, Step
 from zfscale.results.storage import storage
 from zfscale.sinks.wandb import NOTE, WandbSink, run_name
 from zfscale.sweep.progress import Progress
 
 CONFIG = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
-OUTCOME = Outcome("finished", 0.75, 0.5, 0.1, -0.1, seconds=1.5, forwards=6, peak_memory_bytes=9)
+OUTCOME = Outcome(
+    Status.FINISHED,
+    {
+        "avg_accuracy": 0.75,
+        "last_accuracy": 0.5,
+        "forgetting": 0.1,
+        "bwt": -0.1,
+        "seconds": 1.5,
+        "forwards": 6,
+        "peak_memory_bytes": 9,
+    },
+)
 SECRET = "5ec2e7" * 7
 
 
@@ -59,7 +70,7 @@ def test_losses_of_domains_are_a_curve_and_a_matrix(tmp_path):
             sink.eval(Eval(stage, task, "perplexity", 9.0))
         sink.eval(Eval(stage, 0, "stage_loss", stage + 0.15))
         sink.eval(Eval(stage, 0, "upstream_loss", 5.0))
-    sink.close(Outcome("finished", final_loss=2.15, tokens=64))
+    sink.close(Outcome(Status.FINISHED, {"final_loss": 2.15, "tokens": 64}))
     (run,) = runs(tmp_path)
     found = json.loads(inspect(run, "--summary"))["summary"]
     assert (found["final_loss"], found["tokens"], found["loss_matrix"]["nrows"]) == (2.15, 64, 6)
@@ -104,7 +115,7 @@ def test_the_run_is_grouped_by_sweep(tmp_path):
 
 
 def test_a_failed_trial_is_a_failed_run(tmp_path):
-    trial(tmp_path, Outcome("failed", error="boom"))
+    trial(tmp_path, Outcome(Status.FAILED, error="boom"))
     found = json.loads(inspect(runs(tmp_path)[0], "--summary"))
     assert (found["state"], found["exit_code"], found["summary"]["status"]) == ("failed", 1, "failed")
 

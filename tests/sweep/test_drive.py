@@ -9,7 +9,7 @@ from ray.exceptions import RayError
 
 from tests.conftest import sweep_file
 from zfscale import spec
-from zfscale.records import Outcome
+from zfscale.records import Outcome, Status
 from zfscale.results.missing import root
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.sweep import runner
@@ -32,7 +32,9 @@ class Tuner:
 
     def fit(self):
         one = self.sweep.trials[0]
-        ParquetSink(root(self.sweep), one.trial_id, one.to_json(), one.leaves()).close(Outcome("finished", 0.5, 0.4))
+        ParquetSink(root(self.sweep), one.trial_id, one.to_json(), one.leaves()).close(
+            Outcome(Status.FINISHED, {"avg_accuracy": 0.5, "last_accuracy": 0.4})
+        )
         raise self.error
 
 

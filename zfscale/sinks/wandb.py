@@ -14,17 +14,18 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from zfscale.errors import one_line
-from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.metrics.catalogue import CURVES, MATRICES
+from zfscale.records import Eval, Outcome, Query, Status, Step
+from zfscale.results.layout import WANDB, note_of
 from zfscale.results.redact import redact
 from zfscale.results.storage import Place, storage
 
 KEY = "WANDB_API_KEY"
-NOTE = "wandb.txt"  # in the results: what went wrong with W&B
+NOTE = note_of(WANDB)
 QUIET: dict[str, Any] = {
     "silent": True,
     "console": "off",
@@ -43,24 +44,6 @@ QUIET: dict[str, Any] = {
     "x_disable_machine_info": True,
     "x_disable_stats": True,
 }
-STAGES = ("stage_accuracy", "stage_loss", "upstream_loss")
-MATRICES = ("accuracy", "loss")
-SUMMARY = (
-    "avg_accuracy",
-    "last_accuracy",
-    "forgetting",
-    "bwt",
-    "fwt",
-    "final_loss",
-    "perplexity",
-    "bits_per_byte",
-    "learning_gain",
-    "upstream_loss",
-    "tokens",
-    "seconds",
-    "forwards",
-    "peak_memory_bytes",
-)
 
 
 class WandbSink:
@@ -82,7 +65,7 @@ class WandbSink:
         self, root: Place, sweep_name: str, trial_id: str, config: Mapping[str, Any], mode: str, project: str
     ) -> None:
         self._storage = storage(root)
-        self._root = self._storage.local("wandb").parent
+        self._root = self._storage.local(WANDB).parent
         self._run: Any = None
         self._matrices: dict[str, list[list[float]]] = {}
         self._position = (0, -1, 0)  # task, its last step, steps of the tasks before it
@@ -98,7 +81,7 @@ class WandbSink:
 
     def eval(self, record: Eval) -> None:
         """Logs what is measured over all tasks of a stage; keeps that of single tasks for the matrix."""
-        if record.metric in STAGES:
+        if record.metric in CURVES:
             self._log({"stage": record.stage, record.metric: record.value})
         elif record.metric in MATRICES:
             self._matrices.setdefault(record.metric, []).append([record.stage, record.task, record.value])
@@ -116,7 +99,7 @@ class WandbSink:
             os.environ[KEY] = key.strip()
         wandb.setup(wandb.Settings(silent=True))
         self._root.mkdir(parents=True, exist_ok=True)
-        _remove_runs(self._root / "wandb", trial_id)
+        _remove_runs(self._root / WANDB, trial_id)
         about = {"root_dir": str(self._root), "project": project, "run_group": sweep, "run_job_type": "trial"}
         about |= {"run_id": trial_id, "run_name": run_name(config), "reinit": "create_new"}
         known = wandb.Settings.model_fields  # an older W&B has fewer, and refuses the others
@@ -129,11 +112,11 @@ class WandbSink:
             self._warn("cannot connect, the run is kept offline instead", error)
             wandb.teardown()  # else the service holds the id of the failed run
             wandb.setup(wandb.Settings(silent=True))
-            _remove_runs(self._root / "wandb", trial_id)
+            _remove_runs(self._root / WANDB, trial_id)
             self._run = wandb.init(config=dict(config), settings={**settings, "mode": "offline"})
         for metric in ("loss", "lr", "forwards"):
             self._run.define_metric(metric, step_metric="step")
-        for metric in STAGES:
+        for metric in CURVES:
             self._run.define_metric(metric, step_metric="stage")
 
     def _finish(self, outcome: Outcome) -> None:
@@ -143,10 +126,10 @@ class WandbSink:
             with _data_beside(self._root):
                 table = wandb.Table(columns=["stage", "task", metric], data=rows)
                 self._run.log({f"{metric}_matrix": table})
-        values = asdict(outcome)
-        self._run.summary.update({name: values[name] for name in ("status", *SUMMARY) if values[name] is not None})
-        self._run.finish(exit_code=0 if outcome.status == "finished" else 1)
-        self._storage.send("wandb")
+        values = {"status": outcome.status.value, **outcome.measures}
+        self._run.summary.update({name: value for name, value in values.items() if value is not None})
+        self._run.finish(exit_code=int(outcome.status is Status.FAILED))
+        self._storage.send(WANDB)
 
     def _log(self, row: dict[str, float]) -> None:
         if self._run is not None:
@@ -197,7 +180,7 @@ def _data_beside(root: Path) -> Iterator[None]:
     if os.environ.get(name):
         yield
         return
-    os.environ[name] = str(root.absolute() / "wandb")
+    os.environ[name] = str(root.absolute() / WANDB)
     try:
         yield
     finally:

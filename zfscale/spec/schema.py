@@ -7,17 +7,18 @@ that come out of the expansion (`TrialSpec`) are whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field
 
+from zfscale.metrics.catalogue import SEARCHED
 from zfscale.spec.block import MAX_SEED, Block
 from zfscale.spec.distributions import Distribution
+from zfscale.spec.names import OneOf
 from zfscale.spec.text import ResultsPlace, Text
 from zfscale.spec.trial import TrialSpec
 
-Metric = Literal["avg_accuracy", "last_accuracy", "forgetting", "bwt", "final_loss", "learning_gain", "upstream_loss"]
-METRICS: tuple[str, ...] = get_args(Metric)
+METRICS = SEARCHED  # those that `search.metric` may name
 
 
 class SearchSpec(Block):
@@ -25,8 +26,8 @@ class SearchSpec(Block):
 
     samples: int = Field(default=1, ge=1, description="draws from the non-grid distributions per grid point")
     algorithm: Literal["random"] = Field(default="random", description="how the draws are made")
-    metric: Metric = Field(
-        default="avg_accuracy",
+    metric: Annotated[str, OneOf(METRICS)] = Field(
+        default=METRICS[0],
         description="what the best trial is best at; the accuracies are of class_incremental, the last three of "
         "domain_incremental trials",
     )

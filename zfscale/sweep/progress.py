@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from zfscale.records import Status
+from zfscale.results.layout import TRIALS
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import rows
 from zfscale.sinks.wandb import NOTE
@@ -78,7 +80,7 @@ class Progress(tune.Callback):
             self.running.discard(trial.trial_id)
             return
         self._compare(result.get(self.search.metric), trial.config["spec"])
-        self._end(trial, failed=result.get("status") == "failed")
+        self._end(trial, failed=result.get("status") == Status.FAILED)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died; its trial will be started again."""
@@ -89,13 +91,13 @@ class Progress(tune.Callback):
         self.running.discard(trial.trial_id)
         with suppress(OSError):  # a bucket that does not answer now
             if (status := ended(self.root, TrialSpec.from_json(trial.config["spec"]).trial_id)) is not None:
-                self._end(trial, failed=status == "failed")
+                self._end(trial, failed=status is Status.FAILED)
 
     def _count_earlier(self, mine: set[str], root: Place) -> None:
-        for row in rows(root, "trials", ["trial_id", "status", "spec", self.search.metric]).to_pylist():
+        for row in rows(root, TRIALS, ["trial_id", "status", "spec", self.search.metric]).to_pylist():
             if row["trial_id"] in mine:
                 self.already += 1
-                self.failed += row["status"] == "failed"
+                self.failed += row["status"] == Status.FAILED
                 self._compare(row[self.search.metric], row["spec"])
 
     def _compare(self, value: float | None, spec: str) -> None:

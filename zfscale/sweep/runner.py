@@ -10,11 +10,12 @@ import ray
 from ray import tune
 
 from zfscale.errors import one_line
+from zfscale.records import Status
 from zfscale.results.check import Found, first
+from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, file_of
 from zfscale.results.lock import held
 from zfscale.results.missing import check, left_of, missing
 from zfscale.results.missing import root as results
-from zfscale.results.schema import TABLES
 from zfscale.results.storage import Storage
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
@@ -51,7 +52,7 @@ def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
     found = check(sweep)
     for line in notes(found):
         print(line, file=sys.stderr)
-    clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] == "finished"})
+    clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
     return left_of(sweep, found, retry_failed)
 
 
@@ -88,7 +89,7 @@ def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
     """Remove what a worker that was killed right after it wrote its trial's tables could not: it is needed no more."""
     hybrid = {trial.trial_id for trial in sweep.trials if trial.optimizer.first_order is not None}
     mine = {trial.trial_id for trial in sweep.trials} & done
-    for folder, over in ((".ledgers", mine), ("snapshots", mine - hybrid)):
+    for folder, over in ((LEDGERS, mine), (SNAPSHOTS, mine - hybrid)):
         for name in there.names(folder):
             if name.rpartition("/")[2] in over:
                 there.remove(name)
@@ -97,7 +98,7 @@ def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
 def forget(there: Storage, todo: list[TrialSpec]) -> None:
     """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there."""
     there.clear()
-    again = {f"{table}/{trial.trial_id}.parquet" for table in TABLES for trial in todo}
+    again = {file_of(table, trial.trial_id) for table in TABLES for trial in todo}
     for table in TABLES:
         for name in again.intersection(there.names(table)):
             there.remove(name)

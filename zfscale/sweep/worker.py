@@ -16,7 +16,7 @@ from ray import tune
 
 from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
-from zfscale.records import Outcome
+from zfscale.records import Outcome, Status
 from zfscale.results.attempts import attempts_of, open_ledger, start_attempt
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses
@@ -91,7 +91,7 @@ class Worker(tune.Trainable):
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
         if status := statuses(root, [spec.trial_id]).get(spec.trial_id):
-            return {"done": True, "status": status}  # by a worker that died right after; and see below
+            return {"done": True, "status": status.value}  # by a worker that died right after; and see below
         attempt = start_attempt(root, spec.trial_id)
         sink = open_sinks(root, self.name, spec, self.output)
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
@@ -103,13 +103,14 @@ class Worker(tune.Trainable):
         except (RankLost, StorageError):
             raise
         except Exception:
-            outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
+            error, versions = traceback.format_exc(), trial.versions()
+            outcome = Outcome(Status.FAILED, attempts=attempt, error=error, versions=versions)
         # Outside: a disk that refuses the rows does not make the trial a failed one.
         sink.close(replace(outcome, node=node_name()))
         ledger.remove()
-        if spec.optimizer.first_order is None or outcome.status == "failed":  # a hybrid's are needed for replay
+        if spec.optimizer.first_order is None or outcome.status is Status.FAILED:  # a hybrid's are needed for replay
             snapshots.remove()
-        if self.team and outcome.status == "failed":
+        if self.team and outcome.status is Status.FAILED:
             # The ranks may be out of step: Tune shall make new ones. It will start this trial again, too, in vain.
             raise RankLost(f"trial {spec.trial_id} failed, and with it this worker's process group")
         return {"done": True, **summary(outcome)}
@@ -129,7 +130,7 @@ class Worker(tune.Trainable):
 
 def summary(outcome: Outcome) -> dict[str, Any]:
     """What the driver's display needs of an outcome."""
-    return {key: getattr(outcome, key) for key in ("status", *METRICS)}
+    return {"status": outcome.status.value, **{name: outcome.measures.get(name) for name in METRICS}}
 
 
 def open_sinks(root: Place, name: str, spec: TrialSpec, output: OutputSpec) -> Any:
@@ -144,7 +145,7 @@ def open_sinks(root: Place, name: str, spec: TrialSpec, output: OutputSpec) -> A
 def record_failure(root: Place, name: str, spec: TrialSpec, output: OutputSpec, error: str) -> None:
     """Write the row of a trial whose own worker cannot."""
     sink = open_sinks(root, name, spec, output)
-    sink.close(Outcome("failed", attempts=attempts_of(root, spec.trial_id), error=error))
+    sink.close(Outcome(Status.FAILED, attempts=attempts_of(root, spec.trial_id), error=error))
 
 
 def node_name() -> str:

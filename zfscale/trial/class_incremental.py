@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def learn(spec: TrialSpec, base: BaseModel, data: ImageData, journal: Journal, cache: FeatureCache) -> dict[str, Any]:
-    """Run the trial; its accuracies by their names in `Outcome`.
+    """Run the trial; its accuracies by their names in the catalogue of measures.
 
     fwt stays empty: it needs each task learned alone by a randomly initialised model.
     """

@@ -47,7 +47,7 @@ class Row:
 def learn(
     spec: TrialSpec, base: LanguageBase | MaskedImageBase, data: Domains, journal: Journal, cache: dict[Any, Any]
 ) -> dict[str, Any]:
-    """Run the trial; its metrics by their names in `Outcome`."""
+    """Run the trial; its metrics by their names in the catalogue of measures."""
     stream = domain_incremental(spec.stream, data)
     method: DomainMethod = methods.method(spec.method.name).load()(spec, base)
     rows, tokens = [_base_row(method, stream, cache)], 0
