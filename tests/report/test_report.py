@@ -15,6 +15,7 @@ from zfscale.report.kinds import CLASSES
 from zfscale.report.load import contents
 from zfscale.report.plot import _style
 from zfscale.report.rows import OPTIMIZERS, rows, varying
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 
 AVERAGES = {0: 0.50, 1: 0.56, 2: 0.62}  # by seed: mean 0.56, sample std 0.06
@@ -26,7 +27,7 @@ def spec(method, optimizer, seed, lr=0.1, **more):
 
 def add(root, given, outcome, stages=()):
     trial_id = id_of(json.dumps(given))
-    sink = ParquetSink(root, trial_id, json.dumps(given), {"seed": given["seed"]})
+    sink = ParquetSink(About(root, trial_id, json.dumps(given), {"seed": given["seed"]}))
     for k, value in enumerate(stages, start=1):
         sink.eval(Eval(k, 0, "stage_accuracy", value))
         sink.eval(Eval(k, k, "accuracy", 0.0))

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import id_of
 from zfscale import report
 from zfscale.records import Outcome, Status
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 
 ODD = ["q_proj|v_proj", "`a`|b", "<script>x</script>", "a\nb", "\\|", "**b**", "[x](y)", "\x1b[31m", "&lt;"]
@@ -26,7 +27,7 @@ def add(root, name, seed, outcome):
         "model": {"train": name},
         "seed": seed,
     }
-    ParquetSink(root, id_of(f"{name}{seed}"), json.dumps(spec), {"seed": seed}).close(outcome)
+    ParquetSink(About(root, id_of(f"{name}{seed}"), json.dumps(spec), {"seed": seed})).close(outcome)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from zfscale import spec
 from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.layout import TABLES
 from zfscale.results.storage import Place
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import Sweep, TrialSpec
 
@@ -38,7 +39,7 @@ def sweep(folder: Path) -> Sweep:
 
 def run(root: Place, trial: TrialSpec, status: str = "finished") -> None:
     """What a trial would write: two tasks of 40 steps, two queries a step."""
-    sink = ParquetSink(root, trial.trial_id, trial.to_json(), trial.leaves(), trial.NULLABLE)
+    sink = ParquetSink(About(root, trial.trial_id, trial.to_json(), trial.leaves(), trial.NULLABLE))
     forwards = 0
     for task in (1, 2):
         for step in range(40):

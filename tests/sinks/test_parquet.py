@@ -22,6 +22,7 @@ from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results import tables as read
 from zfscale.results.layout import TABLES
 from zfscale.results.schema import RECORDS
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 
 T1, T2 = id_of("t1"), id_of("t2")
@@ -42,7 +43,7 @@ FINISHED = Outcome(
 
 
 def write(root, trial_id=T1, outcome=FINISHED, leaves=LEAVES, steps=3, types=None):
-    sink = ParquetSink(root, trial_id, json.dumps(leaves), leaves, types)
+    sink = ParquetSink(About(root, trial_id, json.dumps(leaves), leaves, types or {}))
     for i in range(steps):
         sink.step(Step(1, i, 0.5, 0.1, 2 * i, 0.1))
         sink.query(Query(1, i, 0, (-1) ** i * (2**62 + i), 0.25, -1))
@@ -134,12 +135,12 @@ def test_aside_files_of_a_killed_attempt_are_removed(tmp_path):
 
 
 def test_nothing_is_written_before_close(tmp_path):
-    ParquetSink(tmp_path / "r", T1, "{}", {}).step(Step(1, 0, 0.5, 0.1, 2, 0.1))
+    ParquetSink(About(tmp_path / "r", T1, "{}", {})).step(Step(1, 0, 0.5, 0.1, 2, 0.1))
     assert not (tmp_path / "r").exists()
 
 
 def test_unsigned_seeds_keep_their_bits(tmp_path):
-    sink = ParquetSink(tmp_path, T1, "{}", {})
+    sink = ParquetSink(About(tmp_path, T1, "{}", {}))
     for seed in (0, 2**63 - 1, 2**63, 2**64 - 1):
         sink.query(Query(1, 0, 0, seed, 1.0, 1))
     sink.close(FINISHED)
@@ -151,7 +152,7 @@ def test_unsigned_seeds_keep_their_bits(tmp_path):
 def test_a_ledger_takes_few_bytes_a_query(queries, tmp_path):
     """Seeds are 63 random bits; coefficients, differences of float32 losses, hold some 3 bytes."""
     chance = random.Random(0)
-    sink = ParquetSink(tmp_path, T1, "{}", {})
+    sink = ParquetSink(About(tmp_path, T1, "{}", {}))
     for i in range(queries):
         plus, minus = (struct.unpack("f", struct.pack("f", chance.gauss(2.3, 0.1)))[0] for _ in "ab")
         sink.query(Query(1 + i // 200, i % 200, 0, chance.getrandbits(63), (plus - minus) / 2e-3, 1))
@@ -165,7 +166,7 @@ def test_a_ledger_takes_few_bytes_a_query(queries, tmp_path):
 )
 def test_leaves_that_make_no_column_are_refused(tmp_path, leaves, message):
     with pytest.raises(ValueError, match=message):
-        ParquetSink(tmp_path, T1, "{}", leaves)
+        ParquetSink(About(tmp_path, T1, "{}", leaves))
 
 
 def test_reading_an_absent_directory_finds_nothing(tmp_path):

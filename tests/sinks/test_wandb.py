@@ -13,8 +13,13 @@ import wandb
 from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.records import Eval, Outcome, Status, Step
+from zfscale.results.layout import note_of
 from zfscale.results.storage import storage
-from zfscale.sinks.wandb import NOTE, WandbSink, run_name
+from zfscale.sinks.about import About
+from zfscale.sinks.catalogue import SINKS, Chosen
+from zfscale.sinks.guard import View
+from zfscale.sinks.wandb import run_name
+from zfscale.spec import WandbSpec
 from zfscale.sweep.progress import Progress
 
 CONFIG = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
@@ -33,8 +38,16 @@ OUTCOME = Outcome(
 SECRET = "5ec2e7" * 7
 
 
+NOTE = note_of("wandb")
+
+
+def opened(root, trial_id="t1", mode="offline"):
+    options = WandbSpec(mode=mode, project="proj")
+    return View(Chosen("wandb", SINKS["wandb"], options), About(root, trial_id, json.dumps(CONFIG), sweep="demo"))
+
+
 def trial(root, outcome=OUTCOME, trial_id="t1", mode="offline"):
-    sink = WandbSink(root, "demo", trial_id, CONFIG, mode, "proj")
+    sink = opened(root, trial_id, mode)
     for task in (1, 2):
         for step in range(3):
             sink.step(Step(task, step, 1.0 / task, 0.1, 3 * (task - 1) + step, 0.1))
@@ -63,7 +76,7 @@ def warnings(caplog):
 
 
 def test_losses_of_domains_are_a_curve_and_a_matrix(tmp_path):
-    sink = WandbSink(tmp_path, "demo", "t1", CONFIG, "offline", "proj")
+    sink = opened(tmp_path)
     for stage in range(3):
         for task in (1, 2):
             sink.eval(Eval(stage, task, "loss", stage + task / 10))
@@ -121,7 +134,7 @@ def test_a_failed_trial_is_a_failed_run(tmp_path):
 
 
 def test_a_retried_trial_shows_once(tmp_path):
-    WandbSink(tmp_path, "demo", "t10", CONFIG, "offline", "proj").close(OUTCOME)
+    opened(tmp_path, "t10").close(OUTCOME)
     for _ in range(3):
         trial(tmp_path)
     assert len(runs(tmp_path, "t1")) == 2  # t1 and the other trial, t10
@@ -184,7 +197,7 @@ def test_the_driver_shows_once_what_is_wrong_with_wandb(tmp_path, tiny_vit, imag
 
 
 def test_importing_the_sinks_does_not_import_wandb():
-    code = "import sys, zfscale.sinks; print('wandb' in sys.modules)"
+    code = "import sys, zfscale.sinks.fanout; print('wandb' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"
 

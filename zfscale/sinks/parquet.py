@@ -14,48 +14,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 
 from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.layout import EVALS, LEDGER, STEPS, TRIALS, file_of
 from zfscale.results.patience import patiently
-from zfscale.results.redact import redact
 from zfscale.results.schema import ARROW, HEAD, RECORDS, TAIL
 from zfscale.results.seal import digest, parquet
-from zfscale.results.storage import Place, storage
-
-Scalar: TypeAlias = "bool | int | float | str | None"
+from zfscale.results.storage import storage
+from zfscale.sinks.about import About, Scalar
 
 
 class ParquetSink:
     """Collects a trial's records and writes them when it closes; until then nothing is written.
 
     Args:
-        root: The sweep's results, made when absent.
-        trial_id: Names the files.
-        spec_json: The resolved spec, kept verbatim in `trials.spec`.
-        leaves: The spec flattened: dotted path -> scalar, one column each.
-        types: Leaf -> Python type for leaves that may be None; a None leaf not named here is a text column.
+        about: The trial. A leaf that is None, and whose type is not named, is a text column.
+        options: There are none.
 
     Raises:
         ValueError: A leaf has the name of another column, or a type outside bool, int, float, str.
     """
 
-    def __init__(
-        self,
-        root: Place,
-        trial_id: str,
-        spec_json: str,
-        leaves: Mapping[str, Scalar],
-        types: Mapping[str, type] | None = None,
-    ) -> None:
-        self.storage, self.trial_id, self.spec_json = storage(root), trial_id, spec_json
-        self.leaves = dict(leaves)
-        self.schema = _trials_schema(self.leaves, types or {})
+    def __init__(self, about: About, options: None = None) -> None:
+        self.storage, self.trial_id, self.spec_json = storage(about.root), about.trial_id, about.spec_json
+        self.leaves = dict(about.leaves)
+        self.schema = _trials_schema(self.leaves, about.types)
         self._rows: dict[str, list[Any]] = {EVALS: [], STEPS: [], LEDGER: []}
 
     def step(self, record: Step) -> None:
@@ -76,8 +63,6 @@ class ParquetSink:
         Raises:
             StorageError: The disk refused for about a minute; no file is then half written.
         """
-        if outcome.error is not None:
-            outcome = replace(outcome, error=redact(outcome.error))
         files: dict[str, dict[str, Any]] = {}
         if outcome.status is not Status.FAILED:
             for table, rows in self._rows.items():

@@ -19,6 +19,7 @@ from zfscale.spec.document import Document
 from zfscale.spec.overrides import override
 from zfscale.spec.problems import explain
 from zfscale.spec.schema import METRICS, OutputSpec, ResourcesSpec, SearchSpec, SweepSpec, WandbSpec, json_schema
+from zfscale.spec.sinks import sink_problems
 from zfscale.spec.sources import DatasetPath, DomainPath, HubDataset
 from zfscale.spec.space import Problem, expand, located, misspelt
 from zfscale.spec.stream import DomainSpec, StreamSpec
@@ -82,6 +83,7 @@ def _validate(document: Document) -> tuple[SweepSpec, dict[Place, str]]:
     template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
     spec, problems = _check(SweepSpec, document.data)
     problems |= misspelt(document.data.get("space"))
+    problems |= {} if spec is None else sink_problems(spec.output.sinks)
     whole = spec is not None and not problems
     problems |= _check(TrialSpec, template, partial=True)[1]
     if spec is None or not whole:

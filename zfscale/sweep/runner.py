@@ -18,6 +18,7 @@ from zfscale.results.missing import check, left_of, missing
 from zfscale.results.missing import root as results
 from zfscale.results.storage import Storage
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec.own import own_code
 from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
 from zfscale.sweep.launch import LOCAL, as_ctrl_c
@@ -41,7 +42,8 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> lis
         if not todo:  # another run has just finished them
             return []
         inputs = read(sweep, todo)
-        with connected(address, todo) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
+        code = own_code(todo, sweep.spec.output)
+        with connected(address, code) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
             return drive(sweep, todo, inputs.put(ray.put), me, place, own=address == LOCAL)
 
 
@@ -72,7 +74,7 @@ def drive(
     """
     there = results(sweep)
     check_resources(sweep, own)
-    check_nodes(there, me, sweep, todo)
+    check_nodes(there, me, sweep, own_code(todo, sweep.spec.output))
     forget(there, todo)
     try:
         callbacks = [RecordDeaths(sweep), Unfinished()]
@@ -110,7 +112,7 @@ def _tuner(
     r = sweep.spec.resources
     place, name = where(sweep)
     output = sweep.spec.output.model_copy(update={"dir": place})
-    fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path(todo)}
+    fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path(own_code(todo, output))}
     worker = tune.with_parameters(Worker, shared=shared, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, bundles(r)),
