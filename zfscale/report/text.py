@@ -49,7 +49,7 @@ def counts(found: Contents) -> str:
     ended = Counter(trial.status for trial in found.trials)
     done, damaged = ended[Status.FINISHED], len({fault.trial_id for fault in found.faults})
     parts = [f"{done} trial{'s' * (done != 1)} finished", f"{ended[Status.FAILED]} failed"]
-    parts += [f"{n} {what}" for n, what in ((ended[Status.STOPPED], "stopped"), (damaged, "damaged")) if n]
+    parts += [f"{n} {what}" for n, what in ((ended[Status.STOPPED], Status.STOPPED), (damaged, "damaged")) if n]
     return f"{', '.join(parts)}."
 
 

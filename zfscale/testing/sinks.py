@@ -17,10 +17,10 @@ from typing import Any
 
 from zfscale.metrics.catalogue import MEASURES
 from zfscale.records import Eval, Outcome, Query, Sink, Status, Step
-from zfscale.sinks.about import About
+from zfscale.sinks.about import About, Scalar
 
 SPEC = '{"method": {"name": "finetune"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}'
-LEAVES = {"method.name": "finetune", "optimizer.name": "zo-sgd", "optimizer.lr": 0.1, "seed": 0}
+LEAVES: dict[str, Scalar] = {"method.name": "finetune", "optimizer.name": "zo-sgd", "optimizer.lr": 0.1, "seed": 0}
 
 BEFORE = dict(os.environ)  # a sink may leave in it what only its own process knows
 # An attempt that is killed: the module path, then the contract and the directory, come on standard input.
