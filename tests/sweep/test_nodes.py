@@ -180,7 +180,7 @@ def test_nodes_are_sent_the_package_and_the_user_s_own_modules(sweep_of, tmp_pat
     assert own == {"own_sink:Mine": "output.sinks", **dict.fromkeys(names[1:], "train.objective")}
     assert code(own) == [package, *(str(tmp_path / name) for name in ("own_module.py", "own_package", "own_sink.py"))]
     assert code(own_code(sweep.trials[:1], OutputSpec())) == [package]
-    assert {"method.name", "optimizer.name", "train.objective"} <= PLACES.keys()
+    assert {"model.name", "stream.kind", "method.name", "optimizer.name", "train.objective"} == set(PLACES)
 
 
 def test_a_node_that_sees_the_results_and_the_objectives_has_no_complaint(tmp_path):

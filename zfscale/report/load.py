@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from zfscale.errors import DataError
 from zfscale.records import Status
-from zfscale.report.kinds import MEASURES
+from zfscale.report.kinds import CLASSES, KINDS, MEASURES
 from zfscale.results import tables as read
 from zfscale.results.check import Fault, look
 from zfscale.results.layout import EVALS, TRIALS
@@ -41,8 +41,11 @@ class Trial:
 
     @property
     def kind(self) -> str:
-        """The kind of its stream."""
-        return str(self.spec.get("stream.kind", "class_incremental"))
+        """The kind of its stream; of a stream of the user's own, that which has the same measures."""
+        kind = str(self.spec.get("stream.kind", CLASSES.name))
+        if kind in KINDS:
+            return kind
+        return next((known.name for known in KINDS.values() if self.measures[known.first] is not None), CLASSES.name)
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -59,7 +59,8 @@ class Chosen:
         made_by = registry.load_user(self.facts.path)
         options = self.options
         if isinstance(options, Mapping):
-            options = made_by.Options.model_validate(options) if hasattr(made_by, "Options") else None
+            block = getattr(made_by, "Options", None)
+            options = block and block.model_validate(options)
         return made_by(about, options)
 
 

@@ -33,4 +33,5 @@ def _places(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from _places(blocks_of(field.annotation)[0], f"{prefix}{name}.")
 
 
-PLACES = {key: attrgetter(key) for key in _places(TrialSpec)}
+# A model's name is free: of a hub, a directory, or a family of the user's own.
+PLACES = {key: attrgetter(key) for key in ("model.name", *_places(TrialSpec))}
