@@ -21,6 +21,7 @@ from zfscale.spec.outside import opened
 from zfscale.spec.overrides import in_order, override
 from zfscale.spec.problems import explain
 from zfscale.spec.schema import METRICS, OutputSpec, ResourcesSpec, SearchSpec, SweepSpec, WandbSpec, json_schema
+from zfscale.spec.sinks import sink_problems
 from zfscale.spec.sources import DatasetPath, DomainPath, HubDataset
 from zfscale.spec.space import Problem, expand, located, misspelt
 from zfscale.spec.stream import DomainSpec, StreamSpec
@@ -86,6 +87,7 @@ def _validate(document: Document) -> tuple[SweepSpec, dict[Place, str]]:
     template = {key: _ours(document, key) for key in TrialSpec.model_fields if key in document.data}
     spec, problems = _check(SweepSpec, document.data)
     problems |= misspelt(document)
+    problems |= {} if spec is None else sink_problems(spec.output.sinks)
     whole = spec is not None and not problems
     problems |= _check(TrialSpec, template, partial=True)[1]
     if spec is None or not whole:

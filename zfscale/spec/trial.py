@@ -6,11 +6,9 @@ import hashlib
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from zfscale.errors import nearest
 from zfscale.methods.catalogue import METHODS, method
-from zfscale.registry import is_path
 from zfscale.spec.block import MAX_SEED, Block
 from zfscale.spec.names import OneOf
 from zfscale.spec.outside import OpenBlock
@@ -21,12 +19,6 @@ from zfscale.zo.catalogue import DIRECTIONS, FIRST_ORDER, OPTIMIZERS, Optimizer,
 
 # Those with a name; any other is the path of a user's function.
 OBJECTIVES = ("accuracy", "cross_entropy", "reconstruction")
-
-
-def _objective(name: str) -> str:
-    if name not in OBJECTIVES and not is_path(name):
-        raise ValueError(f"unknown objective {name!r}; {nearest(name, OBJECTIVES)}, or package.module:function")
-    return name
 
 
 class ModelSpec(Block):
@@ -124,7 +116,7 @@ class TrainSpec(Block):
         default="data",
         description="what workers share: data, the examples of a batch; query, the forwards of a forward-only step",
     )
-    objective: Annotated[str, AfterValidator(_objective)] = Field(
+    objective: Annotated[str, OneOf(OBJECTIVES, "package.module:function", "objective")] = Field(
         default="cross_entropy",
         description="what is minimised: cross_entropy, accuracy (0-1 loss), reconstruction (squared error of hidden "
         "pixels, for image domains), or your own package.module:function",

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.errors import ZfscaleError
+from zfscale.results.layout import TRIALS, file_of, snapshots_of
 from zfscale.results.patience import patiently
 from zfscale.results.storage import Place, storage
 
@@ -30,7 +31,7 @@ class Snapshots:
     """Trained weights at the end of first-order phases, which no ledger can rebuild: one safetensors file a task."""
 
     def __init__(self, results: Place, trial_id: str) -> None:
-        self.storage, self.trial_id, self.folder = storage(results), trial_id, f"snapshots/{trial_id}"
+        self.storage, self.trial_id, self.folder = storage(results), trial_id, snapshots_of(trial_id)
 
     def has(self, task: int) -> bool:
         """Whether those of a task are there, and whole."""
@@ -54,7 +55,7 @@ class Snapshots:
             if odd := [n.name for n in leaves if n.name not in kept or kept[n.name].shape != n.parameter.shape]:
                 raise Torn(f"{odd[0]!r} is missing or has another shape")
         except Torn as torn:
-            again = f"to make it again, remove {self.storage}/trials/{self.trial_id}.parquet and run the sweep again"
+            again = f"to make it again, remove {self.storage}/{file_of(TRIALS, self.trial_id)} and run the sweep again"
             raise ZfscaleError(f"{self._file(task)}: {torn}; {again}") from torn
         for leaf in leaves:
             leaf.parameter.data.copy_(kept[leaf.name])
