@@ -14,7 +14,7 @@ from typing import Protocol
 
 import torch
 
-from zfscale.zo.exact import sqrt
+from zfscale.zo.exact import divide, sqrt
 
 State = dict[str, torch.Tensor]  # flat, like theta; float32 for theta of 32 bits or fewer
 
@@ -81,7 +81,7 @@ class Adam:
         if self.amsgrad:
             new["v_max"] = v = torch.maximum(state["v_max"], v)
         scale = lr / (1 - self.beta1**t)
-        return m * scale / (sqrt(v / (1 - self.beta2**t)) + self.eps), new
+        return m * scale / (sqrt(divide(v, 1 - self.beta2**t)) + self.eps), new
 
 
 def _zeros(theta: torch.Tensor) -> torch.Tensor:
