@@ -25,13 +25,7 @@ ROOT = Path(__file__).parents[2]
 DEVICES = ("cpu", "cuda")
 PRECISIONS = {"fp32": torch.float32, "bf16-mixed": torch.float32, "bf16": torch.bfloat16}
 COARSE = ("bf16", "bf16-mixed")
-FIRST = [
-    ("fo-sgd", {}),
-    ("fo-adamw", {"stage": 1}),
-    ("fo-adamw", {"stage": 2, "dtype": "bf16"}),
-    ("fo-sgd", {"stage": 1, "dtype": "fp16"}),
-    ("fo-adamw", {"stage": 2, "offload": "cpu"}),
-]
+FIRST = ("fo-sgd", "fo-adam", "fo-adamw")
 
 
 def child(device: str, *words: str) -> None:
@@ -111,17 +105,11 @@ def test_a_forward_only_trial_repeats_bit_for_bit(optimizer, precision, small):
     assert small.run(spec).told == told.told
 
 
-@pytest.mark.parametrize(("optimizer", "engine"), FIRST)
-def test_backpropagation_behind_deepspeed(optimizer, engine, small):
-    told = small.run(small.spec("finetune", optimizer, engine=engine, resources={"gpus": 1}))
+@pytest.mark.parametrize("optimizer", FIRST)
+def test_backpropagation(optimizer, small):
+    told = small.run(small.spec("finetune", optimizer))
     assert told.outcome.status == "finished"
     assert all(math.isfinite(step.loss) for step in told.steps)
-
-
-def test_weights_divided_by_zero_3_take_the_same_steps(small):
-    """On one rank, which holds all of them."""
-    whole, divided = (small.run(small.spec("finetune", "zo-sgd", engine={"stage": stage})) for stage in (0, 3))
-    assert [s.loss for s in divided.steps] == pytest.approx([s.loss for s in whole.steps], rel=2e-5)
 
 
 def test_float32_is_float32(small):
