@@ -104,3 +104,20 @@ def test_a_kernel_is_known_by_all_it_depends_on(monkeypatch, tmp_path):
         assert compiled.fingerprint() != before
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert compiled.cache() == tmp_path / "zfscale"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kernel_of_other_bits_is_not_kept(kind):
+    """As a compiler makes one that fuses a product and a sum, or divides approximately: an element in a chunk."""
+
+    def eager(seed: int, first: int) -> torch.Tensor:
+        return NOISES[kind](words_of(seed), first, GROUP)
+
+    def last_bit(seed: int, first: int) -> torch.Tensor:
+        z = eager(seed, first)
+        z.view(torch.int32)[7] ^= 1
+        return z
+
+    compiled.check(eager, kind, GROUP, torch.device("cpu"))
+    with pytest.raises(SystemExit, match=rf"^1 of 4096 elements of compiled {kind} noise on cpu are not"):
+        compiled.check(last_bit, kind, GROUP, torch.device("cpu"))

@@ -90,6 +90,7 @@ def contestants(s: Settings, names: Iterable[str]) -> dict[str, Run]:
     def mezo() -> Run:
         return peers.mezo(bare("fp32"), batch_for(bare("fp32"), s).loss(bare("fp32")), LR, EPS)
 
+    torch.backends.cudnn.allow_tf32 = False  # as the engine has it: float32 is float32 on either side
     makers: dict[str, Callable[[], Run]] = {
         "forwards": lambda: forwards(s.precision),
         "forwards_fp32": lambda: forwards("fp32"),

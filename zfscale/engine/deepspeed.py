@@ -116,6 +116,8 @@ def start_process_group(store: dist.Store | None = None, rank: int = 0, world: i
 
     DeepSpeed would compile its shared-memory collectives at this point, a minute on CPU, for an all-reduce that a
     lone process never runs and that gloo does across several: it is told that the operator is not to be had.
+
+    float32 is to mean float32: cuDNN would compute its convolutions in TF32, whose 10 bits lose a small perturbation.
     """
     import deepspeed
     import torch.distributed as dist
@@ -124,6 +126,7 @@ def start_process_group(store: dist.Store | None = None, rank: int = 0, world: i
     if dist.is_initialized():
         return
     logger.setLevel(logging.ERROR)
+    torch.backends.cudnn.allow_tf32 = False
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists on the launcher's variable
     backend = "nccl" if torch.cuda.is_available() else "gloo"

@@ -16,6 +16,14 @@ def sqrt(x: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(x.to(torch.float64)).to(x.dtype)
 
 
+def divide(x: torch.Tensor, by: float) -> torch.Tensor:
+    """The correctly rounded quotient of a tensor and a number, which is first rounded to the tensor's dtype.
+
+    Of a Python number, CUDA would take the reciprocal and multiply by it, which rounds twice; of a tensor it does not.
+    """
+    return x / x.new_full((), by)
+
+
 def stochastic_round(x: torch.Tensor, dtype: torch.dtype, u: torch.Tensor) -> torch.Tensor:
     """float32 `x` in a 16-bit `dtype`: of its two neighbours the one further from 0 with the probability of its share.
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 
-from zfscale.zo.exact import sqrt
+from zfscale.zo.exact import divide, sqrt
 
 State = Any  # of unit "element": dict[str, tensor like theta]; of unit "leaf": whatever the update wants
 Unit = Literal["element", "leaf"]
@@ -103,7 +103,7 @@ class Adam:
         if self.amsgrad:
             new["v_max"] = v = torch.maximum(state["v_max"], v)
         scale = lr / (1 - self.beta1**t)
-        return m * scale / (sqrt(v / (1 - self.beta2**t)) + self.eps), new
+        return m * scale / (sqrt(divide(v, 1 - self.beta2**t)) + self.eps), new
 
     def reverse(self, state: State) -> State:
         """The first moment turned round; the second is even in h."""

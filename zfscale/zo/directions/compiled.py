@@ -2,7 +2,8 @@
 
 A kernel generates one chunk of fixed size: C++ on CPU, Triton on GPU (not run yet), from the one source in `dense`. It
 is compiled by `compile`, in a process of its own, so that the compiler's memory is not ours, and kept on disk, so that
-this is paid once a machine. Loading one takes milliseconds.
+this is paid once a machine. Before it is kept, chunks of it are compared with eager noise: one of other bits is
+thrown away. Loading one takes milliseconds.
 """
 
 from __future__ import annotations
@@ -37,17 +38,11 @@ def load(kind: str, size: int, device: torch.device) -> Kernel | None:
         path = cache() / f"{kind}-{size}-{device.type}-{fingerprint()}.pt2"
         if not path.exists():
             _compile(kind, size, device, path)
-        runner = _runner(path, device)
+        return kernel(path, device)
     except (subprocess.SubprocessError, OSError, RuntimeError) as error:
         told = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         log.warning("noise is not compiled, so large steps are slower: %s", told[-1] if told else error)
         return None
-
-    def generate(seed: int, first: int) -> torch.Tensor:
-        key = torch.tensor([*words_of(seed), first], device=device)
-        return runner.run([key])[0]
-
-    return generate
 
 
 def _compile(kind: str, size: int, device: torch.device, path: Path) -> None:
@@ -61,9 +56,16 @@ def _compile(kind: str, size: int, device: torch.device, path: Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _runner(path: Path, device: torch.device) -> Any:
+def kernel(path: Path, device: torch.device) -> Kernel:
+    """The generator of a compiled package."""
     index = -1 if device.index is None else device.index
-    return torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
+    runner: Any = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
+
+    def generate(seed: int, first: int) -> torch.Tensor:
+        key = torch.tensor([*words_of(seed), first], device=device)
+        return runner.run([key])[0]
+
+    return generate
 
 
 def cache() -> Path:
