@@ -105,6 +105,8 @@ class Outside:
 
     def fit(self, whole: dict[str, Any]) -> Fitted:
         """Check and take in the own options of a trial's things; a default is left out, as in the hash of a spec."""
+        if not self.blocks:
+            return Fitted(whole)
         unknown: list[tuple[str, str, str, str]] = []
         problems: dict[Place, str] = {}
         for block, kind in self.blocks.items():

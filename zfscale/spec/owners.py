@@ -6,6 +6,7 @@ What a method or an optimizer reads stands in its catalogue. The options of `mod
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -29,6 +30,9 @@ LORA = ("lora_rank", "lora_alpha")
 GIVEN = {"warmup": ("schedule", "warmup-cosine")} | {
     argument: ("noise", name) for name, direction in DIRECTIONS.items() for argument in direction.arguments
 }
+# The options of the optimizer that can decide which others it reads: all but real numbers.
+CHOICES = tuple(key for key, field in OptimizerSpec.model_fields.items() if field.annotation is not float)
+DECIDING = operator.attrgetter(*CHOICES)
 GROUPS: tuple[tuple[str, Callable[[Optimizer], bool]], ...] = (
     ("the zo- optimizers", lambda facts: facts.derivative == "none"),
     ("the zo- and forward-grad optimizers", lambda facts: not facts.first_order),
@@ -65,10 +69,17 @@ class Setting(NamedTuple):
 def setting(blocks: Mapping[str, Any]) -> Setting:
     """What decides about the options of a trial, whose model, stream, method and optimizer are these blocks."""
     o, stream = blocks["optimizer"], blocks["stream"]
-    options = catalogue.optimizer(o.name).options(o.filled())
+    options = _read(*DECIDING(o)) if o.name in OPTIMIZERS else catalogue.optimizer(o.name).options(o.filled())
     what = modality(stream) if stream.protocol == "domain_incremental" and stream.domains is not None else ""
     name = blocks["method"].name
     return Setting(name, o.name, options, o.schedule, o.noise, blocks["model"].train, stream.protocol, what)
+
+
+@functools.cache
+def _read(*values: Any) -> frozenset[str]:
+    """The options that an optimizer of ours reads; by what can decide so, as trials by the thousand differ in numbers."""
+    o = OptimizerSpec(lr=0, **dict(zip(CHOICES, values, strict=True)))
+    return OPTIMIZERS[o.name].options(o)
 
 
 def unused(s: Setting) -> dict[str, Unused]:

@@ -2,7 +2,7 @@
 
 A value in a point's own block of a grid is an error where that point has no use for it. A value that trials share (of
 the template, a --set, or a scalar path of the space) is one where no trial of the file has a use for it, so that a grid
-may cross names. A shared value is none if a --set chose what decides: another name may be tried over a file.
+may cross names. A shared value of the file is none where a --set chose what decides: that tries a name over the file.
 """
 
 from __future__ import annotations
