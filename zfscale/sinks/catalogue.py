@@ -36,6 +36,7 @@ class Facts:
 
 SINKS: dict[str, Facts] = {
     "wandb": Facts("zfscale.sinks.wandb:WandbSink", block="wandb", label="W&B"),
+    "jsonl": Facts("zfscale.sinks.jsonl:JsonlSink"),
     "parquet": Facts("zfscale.sinks.parquet:ParquetSink", commits=True, always=True),
 }
 LISTED = tuple(name for name, facts in SINKS.items() if not facts.always and not facts.block)
