@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zfscale.block import Block
 from zfscale.errors import SpecError
-from zfscale.spec.block import Block
 from zfscale.spec.document import Document
 from zfscale.spec.outside import opened
 from zfscale.spec.overrides import in_order, override

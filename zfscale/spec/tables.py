@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from zfscale.spec.block import Block
+from zfscale.block import Block
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.owners import owners
 from zfscale.spec.schema import OutputSpec, ResourcesSpec, SearchSpec, WandbSpec
