@@ -77,7 +77,7 @@ def setting(blocks: Mapping[str, Any]) -> Setting:
 
 @functools.cache
 def _read(*values: Any) -> frozenset[str]:
-    """The options that an optimizer of ours reads; by what can decide so, as trials by the thousand differ in numbers."""
+    """The options that an optimizer of ours reads, by all that can decide so: thousands of trials differ in numbers."""
     o = OptimizerSpec(lr=0, **dict(zip(CHOICES, values, strict=True)))
     return OPTIMIZERS[o.name].options(o)
 
