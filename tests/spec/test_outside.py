@@ -21,7 +21,7 @@ from zfscale.spec import Block
 from zfscale.zo.catalogue import Optimizer
 
 class LowRank(Block):
-    rank: int = Field(default=4, ge=1, description="rank of a direction")
+    width: int = Field(default=4, ge=1, description="width of a direction")
     scales: tuple[float, ...] = (1.0, 2.0)
     device: str | None = None
 
@@ -32,7 +32,7 @@ class Hidden(Block):
     lr: float = 0.1
 
 class Wide(Block):
-    width: int = 2
+    height: int = 2
 
 Mine = Optimizer("spsa", "adam", own=LowRank)
 Other = Optimizer("spsa", "sgd", own=Wide)
@@ -68,14 +68,14 @@ def trials(tmp_path: Path, text: str, *overrides: str) -> tuple[TrialSpec, ...]:
 
 def test_own_options_are_kept_unless_they_are_the_default(tmp_path: Path) -> None:
     (plain,) = trials(tmp_path, with_optimizer("Mine"))
-    (default,) = trials(tmp_path, with_optimizer("Mine", "rank: 4", "scales: [1, 2]"))
-    (given,) = trials(tmp_path, with_optimizer("Mine", "rank: 8", "scales: [3]"))
+    (default,) = trials(tmp_path, with_optimizer("Mine", "width: 4", "scales: [1, 2]"))
+    (given,) = trials(tmp_path, with_optimizer("Mine", "width: 8", "scales: [3]"))
     assert plain == default
     assert plain.trial_id == default.trial_id != given.trial_id
-    assert "optimizer.rank" not in plain.leaves()
-    assert given.leaves()["optimizer.rank"] == 8
+    assert "optimizer.width" not in plain.leaves()
+    assert given.leaves()["optimizer.width"] == 8
     assert given.leaves()["optimizer.scales"] == "[3.0]"
-    assert '"rank": 8' in given.to_json()
+    assert '"width": 8' in given.to_json()
     again = TrialSpec.from_json(given.to_json())
     assert (again, again.trial_id) == (given, given.trial_id)
 
@@ -83,7 +83,7 @@ def test_own_options_are_kept_unless_they_are_the_default(tmp_path: Path) -> Non
 def test_own_options_are_attributes_defaults_included(tmp_path: Path) -> None:
     (trial,) = trials(tmp_path, with_optimizer("Mine", "scales: [3]"))
     o = trial.optimizer.filled()
-    assert (o.rank, o.scales, o.device, o.eps) == (4, (3.0,), None, 1e-3)  # type: ignore[attr-defined]
+    assert (o.width, o.scales, o.device, o.eps) == (4, (3.0,), None, 1e-3)  # type: ignore[attr-defined]
     ours = TrialSpec.model_validate(_data(GOOD)).optimizer
     assert ours.filled() is ours
 
@@ -93,22 +93,22 @@ def _data(text: str) -> dict:
 
 
 def test_a_spec_as_json_is_read_without_the_module(tmp_path: Path) -> None:
-    (trial,) = trials(tmp_path, with_optimizer("Mine", "rank: 8"))
+    (trial,) = trials(tmp_path, with_optimizer("Mine", "width: 8"))
     (tmp_path / "outside_things.py").unlink()
     code = (
         "import sys; from zfscale.spec import TrialSpec; t = TrialSpec.from_json(sys.argv[1]); "
-        "assert t.optimizer.rank == 8 and 'outside_things' not in sys.modules; print(t.trial_id)"
+        "assert t.optimizer.width == 8 and 'outside_things' not in sys.modules; print(t.trial_id)"
     )
     command = [sys.executable, "-c", code, trial.to_json()]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == trial.trial_id
 
 
 BROKEN = [  # name, more of the optimizer block, where, what it says
-    ("Mine", "rank: 0", "12: optimizer.rank:", "expected an integer >= 1, got 0"),
-    ("Mine", "rank: four", "12: optimizer.rank:", "expected an integer >= 1, got 'four'"),
+    ("Mine", "width: 0", "12: optimizer.width:", "expected an integer >= 1, got 0"),
+    ("Mine", "width: four", "12: optimizer.width:", "expected an integer >= 1, got 'four'"),
     ("Mine", "scales: [a]", "12: optimizer.scales[0]:", "expected a number, got 'a'"),
-    ("Mine", "rnak: 8", "12: optimizer.rnak:", "unknown key; did you mean 'rank'? allowed: beta1, "),
-    ("Backward", "rank: 8", "12: optimizer.rank:", "unknown key; "),
+    ("Mine", "wdith: 8", "12: optimizer.wdith:", "unknown key; did you mean 'width'? allowed: beta1, "),
+    ("Backward", "width: 8", "12: optimizer.width:", "unknown key; "),
     (
         "Mine",
         "momentum: 0.5",
@@ -158,44 +158,44 @@ def test_a_method_from_outside_has_its_facts_and_options(tmp_path: Path) -> None
 
 
 def test_the_space_varies_own_options(tmp_path: Path) -> None:
-    text = f"{with_optimizer('Mine')}space:\n  optimizer.rank: {{grid: [2, 4, 8]}}\n"
-    assert [trial.optimizer.filled().rank for trial in trials(tmp_path, text)] == [2, 4, 8]  # type: ignore[attr-defined]
-    assert len(trials(tmp_path, text, "optimizer.rank=3")) == 1
-    assert len(trials(tmp_path, text, "space.optimizer.rank.grid=[1, 2]")) == 2
+    text = f"{with_optimizer('Mine')}space:\n  optimizer.width: {{grid: [2, 4, 8]}}\n"
+    assert [trial.optimizer.filled().width for trial in trials(tmp_path, text)] == [2, 4, 8]  # type: ignore[attr-defined]
+    assert len(trials(tmp_path, text, "optimizer.width=3")) == 1
+    assert len(trials(tmp_path, text, "space.optimizer.width.grid=[1, 2]")) == 2
     error = message(tmp_path, text.replace("[2, 4, 8]", "[2, 0]"))
-    assert error.startswith("x.yaml:14: space.optimizer.rank.grid[1]: expected an integer >= 1, got 0")
-    error = message(tmp_path, text.replace("optimizer.rank", "optimizer.rnak"))
-    assert error.startswith("x.yaml:14: space.optimizer.rnak.grid[0]: unknown key; did you mean 'rank'?")
+    assert error.startswith("x.yaml:14: space.optimizer.width.grid[1]: expected an integer >= 1, got 0")
+    error = message(tmp_path, text.replace("optimizer.width", "optimizer.wdith"))
+    assert error.startswith("x.yaml:14: space.optimizer.wdith.grid[0]: unknown key; did you mean 'width'?")
 
 
 def test_a_grid_crosses_names_of_ours_and_of_the_users(tmp_path: Path) -> None:
     names = "space:\n  optimizer.name: {grid: [zo-sgd, 'outside_things:Mine', 'outside_things:Other']}\n"
-    text = GOOD.replace("lr: 1e-3\n", "lr: 1e-3\n  rank: 8\n  width: 3\n") + names
+    text = GOOD.replace("lr: 1e-3\n", "lr: 1e-3\n  width: 8\n  height: 3\n") + names
     ours, mine, other = trials(tmp_path, text)
-    assert [trial.optimizer.model_extra for trial in (ours, mine, other)] == [{}, {"rank": 8}, {"width": 3}]
+    assert [trial.optimizer.model_extra for trial in (ours, mine, other)] == [{}, {"width": 8}, {"height": 3}]
     (alone,) = trials(tmp_path, GOOD)
     assert ours.trial_id == alone.trial_id
-    error = message(tmp_path, text.replace("width: 3", "widht: 3"))
+    error = message(tmp_path, text.replace("height: 3", "widht: 3"))
     assert error.startswith("x.yaml:13: optimizer.widht: unknown key; ")
-    own = "space:\n  optimizer: {grid: [{name: zo-sgd, rank: 2}, {name: 'outside_things:Mine', rank: 3}]}\n"
+    own = "space:\n  optimizer: {grid: [{name: zo-sgd, width: 2}, {name: 'outside_things:Mine', width: 3}]}\n"
     error = message(tmp_path, GOOD + own)
-    assert error.startswith("x.yaml:14: space.optimizer.grid[0].rank: unknown key; ")
+    assert error.startswith("x.yaml:14: space.optimizer.grid[0].width: unknown key; ")
     assert len(error.splitlines()) == 1
 
 
 def test_a_name_of_ours_may_be_tried_over_the_users_file(tmp_path: Path) -> None:
-    (trial,) = trials(tmp_path, with_optimizer("Mine", "rank: 8"), "optimizer.name=zo-sgd")
+    (trial,) = trials(tmp_path, with_optimizer("Mine", "width: 8"), "optimizer.name=zo-sgd")
     assert trial.optimizer.model_extra == {}
-    (trial,) = trials(tmp_path, GOOD, "optimizer.rank=8", "optimizer.name=outside_things:Mine")
-    assert trial.optimizer.model_extra == {"rank": 8}
-    assert "--set optimizer.rank=8: optimizer.rank: unknown path" in message(tmp_path, GOOD, "optimizer.rank=8")
+    (trial,) = trials(tmp_path, GOOD, "optimizer.width=8", "optimizer.name=outside_things:Mine")
+    assert trial.optimizer.model_extra == {"width": 8}
+    assert "--set optimizer.width=8: optimizer.width: unknown path" in message(tmp_path, GOOD, "optimizer.width=8")
 
 
 def test_names_of_ours_have_no_other_keys(tmp_path: Path) -> None:
-    error = message(tmp_path, GOOD.replace("lr: 1e-3", "lr: -1\n  rank: 8"))
+    error = message(tmp_path, GOOD.replace("lr: 1e-3", "lr: -1\n  width: 8"))
     first, second = error.splitlines()
     assert first.startswith("x.yaml:11: optimizer.lr: expected a number >= 0")
-    assert second.startswith("x.yaml:12: optimizer.rank: unknown key; ")
+    assert second.startswith("x.yaml:12: optimizer.width: unknown key; ")
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         TrialSpec.model_validate({**_data(GOOD), "method": {"name": "ease", "size": 1}})
 
@@ -204,7 +204,7 @@ def test_editors_allow_other_keys_where_the_name_is_a_path() -> None:
     import jsonschema
 
     check = jsonschema.Draft202012Validator(json_schema()).is_valid
-    text = f"{with_optimizer('Mine', 'rank: 8')}space:\n  optimizer.rank: {{grid: [1]}}\n"
+    text = f"{with_optimizer('Mine', 'width: 8')}space:\n  optimizer.width: {{grid: [1]}}\n"
     assert check(parse(text, str)[0])
     assert not check(parse(text.replace("outside_things:Mine", "zo-sgd"), str)[0])
-    assert not check(parse(text.replace("outside_things:Mine", "zo-sgd").replace("  rank: 8\n", ""), str)[0])
+    assert not check(parse(text.replace("outside_things:Mine", "zo-sgd").replace("  width: 8\n", ""), str)[0])

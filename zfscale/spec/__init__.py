@@ -14,13 +14,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zfscale.block import Block
 from zfscale.errors import SpecError
-from zfscale.spec.block import Block
 from zfscale.spec.document import Document
 from zfscale.spec.outside import opened
 from zfscale.spec.overrides import in_order, override
 from zfscale.spec.problems import explain
 from zfscale.spec.schema import METRICS, OutputSpec, ResourcesSpec, SearchSpec, SweepSpec, WandbSpec, json_schema
+from zfscale.spec.sinks import sink_problems
 from zfscale.spec.sources import DatasetPath, DomainPath, HubDataset
 from zfscale.spec.space import Problem, expand, located, misspelt
 from zfscale.spec.stream import DomainSpec, StreamSpec
@@ -87,6 +88,7 @@ def _validate(document: Document) -> tuple[SweepSpec, dict[Place, str]]:
     spec, problems = _check(SweepSpec, document.data)
     problems |= misspelt(document)
     whole = spec is not None and not problems
+    problems |= {} if spec is None else sink_problems(spec.output.sinks)
     problems |= _check(TrialSpec, template, partial=True)[1]
     if spec is None or not whole:
         raise document.error(problems)

@@ -70,14 +70,14 @@ def setting(blocks: Mapping[str, Any]) -> Setting:
     """What decides about the options of a trial, whose model, stream, method and optimizer are these blocks."""
     o, stream = blocks["optimizer"], blocks["stream"]
     options = _read(*DECIDING(o)) if o.name in OPTIMIZERS else catalogue.optimizer(o.name).options(o.filled())
-    what = modality(stream) if stream.kind == "domain_incremental" and stream.domains is not None else ""
+    what = modality(stream) if stream.protocol == "domain_incremental" and stream.domains is not None else ""
     name = blocks["method"].name
-    return Setting(name, o.name, options, o.schedule, o.noise, blocks["model"].train, stream.kind, what)
+    return Setting(name, o.name, options, o.schedule, o.noise, blocks["model"].train, stream.protocol, what)
 
 
 @functools.cache
 def _read(*values: Any) -> frozenset[str]:
-    """The options that an optimizer of ours reads, by all that can decide so: thousands of trials differ in numbers."""
+    """The options that an optimizer of ours reads, by what decides: trials by the thousand differ in numbers alone."""
     o = OptimizerSpec(lr=0, **dict(zip(CHOICES, values, strict=True)))
     return OPTIMIZERS[o.name].options(o)
 

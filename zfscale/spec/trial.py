@@ -6,12 +6,10 @@ import hashlib
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from zfscale.errors import nearest
+from zfscale.block import MAX_SEED, Block
 from zfscale.methods.catalogue import METHODS, method
-from zfscale.registry import is_path
-from zfscale.spec.block import MAX_SEED, Block
 from zfscale.spec.names import OneOf
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.sources import DatasetPath, HubDataset
@@ -21,12 +19,6 @@ from zfscale.zo.catalogue import DIRECTIONS, FIRST_ORDER, OPTIMIZERS, Optimizer,
 
 # Those with a name; any other is the path of a user's function.
 OBJECTIVES = ("accuracy", "cross_entropy", "reconstruction")
-
-
-def _objective(name: str) -> str:
-    if name not in OBJECTIVES and not is_path(name):
-        raise ValueError(f"unknown objective {name!r}; {nearest(name, OBJECTIVES)}, or package.module:function")
-    return name
 
 
 class ModelSpec(Block):
@@ -83,6 +75,7 @@ class OptimizerSpec(OpenBlock):
     eps: float = Field(default=1e-3, gt=0, description="size of the perturbation")
     queries: int = Field(default=1, ge=1, le=32, description="directions per step")
     noise: Annotated[str, OneOf(DIRECTIONS)] = Field(default="rademacher", description="distribution of a direction")
+    rank: int = Field(default=4, ge=1, description="rank of a matrix's direction")
     sides: int = Field(default=2, ge=1, le=2, description="1 for a one-sided difference, 2 for a two-sided one")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="decay of the first moment")
@@ -104,7 +97,7 @@ class OptimizerSpec(OpenBlock):
     )
 
 
-OPEN: dict[str, type[OpenBlock]] = {"method": MethodSpec, "optimizer": OptimizerSpec}
+OPEN: dict[str, type[OpenBlock]] = {"stream": StreamSpec, "method": MethodSpec, "optimizer": OptimizerSpec}
 
 
 class TrainSpec(Block):
@@ -123,7 +116,7 @@ class TrainSpec(Block):
         default="data",
         description="what workers share: data, the examples of a batch; query, the forwards of a forward-only step",
     )
-    objective: Annotated[str, AfterValidator(_objective)] = Field(
+    objective: Annotated[str, OneOf(OBJECTIVES, "package.module:function", "objective")] = Field(
         default="cross_entropy",
         description="what is minimised: cross_entropy, accuracy (0-1 loss), reconstruction (squared error of hidden "
         "pixels, for image domains), or your own package.module:function",

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +21,11 @@ from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import zfscale
+from zfscale import registry
 from zfscale.errors import ZfscaleError, one_line
 from zfscale.results.lock import seen
 from zfscale.results.storage import Storage, storage
-from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec import Sweep
 from zfscale.spec.names import Finding
 from zfscale.sweep import grow
 from zfscale.sweep.launch import CLIENT, LOCAL, QUIET
@@ -35,21 +36,22 @@ TOKEN_HINT = "a cluster with token authentication needs RAY_AUTH_MODE=token and 
 
 
 @contextmanager
-def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[Path]:
+def connected(address: str, own: Iterable[str] = ()) -> Iterator[Path]:
     """Start a cluster here ("local") or join one that runs; gives a directory for what Tune writes on this machine.
 
-    The directory is private, and goes at the end; all files of a cluster of our own are in it.
+    The directory is private, and goes at the end; all files of a cluster of our own are in it. `own` are the paths of
+    what the user has written, which a cluster that runs is sent.
     Errors: ZfscaleError if there is no such cluster, or it cannot be joined.
     """
     with private_directory() as place:
         try:
-            _connect(address, specs, place)
+            _connect(address, own, place)
             yield place
         finally:
             ray.shutdown()
 
 
-def _connect(address: str, specs: Iterable[TrialSpec], place: Path) -> None:
+def _connect(address: str, own: Iterable[str], place: Path) -> None:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     first = place / "code"  # on the workers' module path
     first.mkdir()
@@ -57,7 +59,7 @@ def _connect(address: str, specs: Iterable[TrialSpec], place: Path) -> None:
         options |= {"include_dashboard": False, "_temp_dir": str(place / SESSIONS)}
         (first / "zfscale").symlink_to(Path(zfscale.__file__).parent)
     else:
-        options["runtime_env"] = runtime_env_beside_job({"py_modules": code(specs), "env_vars": QUIET})
+        options["runtime_env"] = runtime_env_beside_job({"py_modules": code(own), "env_vars": QUIET})
     answers(address)
     try:
         with _working_in(first):
@@ -105,15 +107,14 @@ def answers(address: str) -> None:
             raise ZfscaleError(f"--address {address}: no answer there: {error}") from error
 
 
-def code(specs: Iterable[TrialSpec]) -> list[str]:
-    """What every node is sent: this package, so that all run the same, and the modules of a user's own objectives.
+def code(own: Iterable[str]) -> list[str]:
+    """What every node is sent: this package, so that all run the same, and the modules of the user's own code.
 
-    Of an objective `package.module:function` it is the whole package (or the module, if there is no package), unless
+    Of `package.module:Name` it is the whole package (or the module, if there is no package), unless
     that is installed: then the nodes are to have it as they have torch.
     """
     found = [str(Path(zfscale.__file__).parent)]
-    modules = {module for module, colon, _ in (spec.train.objective.partition(":") for spec in specs) if colon}
-    for name in sorted({module.partition(".")[0] for module in modules}):
+    for name in sorted({path.partition(":")[0].partition(".")[0] for path in own}):
         module = importlib.util.find_spec(name)
         if module is not None and (place := _source(module)) is not None:
             found.append(os.path.abspath(place))
@@ -156,20 +157,18 @@ def _lacking(sweep: Sweep, nodes: list[dict[str, float]]) -> Finding | None:
     return None
 
 
-def check_nodes(results: Storage, run: str, sweep: Sweep, specs: Iterable[TrialSpec]) -> None:
-    """Ask every other node that can run a trial whether it sees the results and has the objectives.
+def check_nodes(results: Storage, run: str, sweep: Sweep, own: Mapping[str, str]) -> None:
+    """Ask every other node that can run a trial whether it sees the results and has the user's own code.
 
     Errors: ZfscaleError that names the node, before any trial starts.
     """
     here = ray.get_runtime_context().get_node_id()
     nodes = [node for node in _alive() if node["NodeID"] != here and _fits(node["Resources"], sweep)]
-    specs = list(specs)
-    objectives = sorted({spec.train.objective for spec in specs})
     look = ray.remote(num_cpus=0, max_retries=0)(look_around)
     asked = {}
     for node in nodes:
         there = look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        asked[there.remote(*where(sweep), run, module_path(specs), objectives)] = node
+        asked[there.remote(*where(sweep), run, module_path(own), own)] = node
     answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS) if asked else ([], [])
     if silent:
         raise ZfscaleError(f"node {asked[silent[0]]['NodeName']}: no answer in {PROBE_SECONDS:g} s")
@@ -182,15 +181,18 @@ def check_nodes(results: Storage, run: str, sweep: Sweep, specs: Iterable[TrialS
             raise ZfscaleError(f"node {asked[answer]['NodeName']}: {problem}")
 
 
-def look_around(place: str, name: str, run: str, path: ModulePath, objectives: list[str]) -> str | None:
-    """What keeps this node from running trials; None if nothing does."""
+def look_around(place: str, name: str, run: str, path: ModulePath, own: Mapping[str, str]) -> str | None:
+    """What keeps this node from running trials, which need the user's `own` code; None if nothing does."""
     extend_path(path.libraries)
-    from zfscale.training import objective
+    import zfscale.training.objective  # noqa: F401 (torch before the user's own)
 
     extend_path(path.own)
+    for one, key in own.items():
+        try:
+            registry.load_user(one)
+        except Exception as error:  # whatever a user's module raises
+            return f"{key}: {one!r} cannot be imported: {one_line(error)}"
     try:
-        for one in objectives:
-            objective.load(one)
         return unseen(place, name, run)
     except (ZfscaleError, OSError) as error:
         return str(error)
@@ -215,7 +217,7 @@ class ModulePath:
 
     Args:
         libraries: Directories of what is installed.
-        own: The working directory, if a trial has an objective of the user's own. Workers look there last, and only
+        own: The working directory, if a trial needs code of the user's own. Workers look there last, and only
             once they have imported everything else.
     """
 
@@ -223,11 +225,10 @@ class ModulePath:
     own: list[str]
 
 
-def module_path(specs: Iterable[TrialSpec]) -> ModulePath:
-    """The module path that workers of these trials are given."""
+def module_path(own: Collection[str]) -> ModulePath:
+    """The module path that workers are given, which need the user's `own` code."""
     here = os.getcwd()
-    own = [here] if any(":" in spec.train.objective for spec in specs) else []
-    return ModulePath([place for place in sys.path if place not in ("", here)], own)
+    return ModulePath([place for place in sys.path if place not in ("", here)], [here] if own else [])
 
 
 def extend_path(path: list[str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from zfscale.records import Status
 from zfscale.results.missing import missing, root
 from zfscale.results.tables import statuses
 from zfscale.spec import Sweep
@@ -70,7 +71,7 @@ def finish(sweep: Sweep) -> Ended:
 
     place = root(sweep)
     status = statuses(place)
-    failed = sum(status.get(trial.trial_id) == "failed" for trial in sweep.trials)
+    failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
     text, file = make(place)
     return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))
 

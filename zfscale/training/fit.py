@@ -12,10 +12,10 @@ import numpy as np
 from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
 from zfscale.models.trained import Trained
-from zfscale.streams.class_incremental import Task
-from zfscale.streams.domain_incremental import DomainTask
+from zfscale.streams.base import Stage
 from zfscale.training.journal import Journal
-from zfscale.training.trainers import ORDER, STEP, FirstOrder, ForwardOnly, Trainer, first_order, one
+from zfscale.training.seeds import ORDER, STEP
+from zfscale.training.trainers import FirstOrder, ForwardOnly, Trainer, first_order, one
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Fit:
     """
 
     def __init__(
-        self, network: Trained, engine: Engine, task: Task | DomainTask, offset: int, spec: TrialSpec, journal: Journal
+        self, network: Trained, engine: Engine, task: Stage, offset: int, spec: TrialSpec, journal: Journal
     ) -> None:
         self.network, self.engine, self.task, self.offset = network, engine, task, offset
         self.spec, self.journal = spec, journal
@@ -81,7 +81,7 @@ class Fit:
             if taken is None:
                 yield step, rows
             else:
-                trainer.replay(taken, lr)
+                trainer.replay(taken, lr, step)
                 self._skipped = 0 if taken.finite else self._skipped + 1
 
     def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> None:
@@ -90,7 +90,7 @@ class Fit:
         for step, rows in steps:
             trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset)
             rate = lr * self._factor(step)
-            result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate)
+            result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate, step)
             self.journal.record(self.task.index, step, rate, result)
             self._skipped = 0 if result.finite else self._skipped + 1
             if self._skipped:
