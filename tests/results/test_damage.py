@@ -18,7 +18,7 @@ from zfscale import report
 from zfscale.results.check import look
 from zfscale.results.missing import missing, root
 from zfscale.results.schema import TABLES, file_of
-from zfscale.sweep.runner import begin, forget
+from zfscale.sweep.driver import begin, forget
 
 
 def cut(share: float) -> Callable[[Path, Path], None]:

@@ -18,7 +18,7 @@ from zfscale.results.lock import held
 from zfscale.results.missing import root
 from zfscale.results.patience import patiently
 from zfscale.results.storage import storage
-from zfscale.sweep.runner import begin
+from zfscale.sweep.driver import begin
 from zfscale.sweep.unfinished import UNFINISHED, Unfinished
 from zfscale.training.snapshots import Snapshots
 from zfscale.zo.ledger import MAGIC, Entry, Ledger, entries
