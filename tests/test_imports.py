@@ -38,7 +38,8 @@ def imports(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            module = node.module or ""
+            found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
     return found
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def add(
             loss = base - (j == stage) + 0.1 * seed * (stage > 0)
             sink.eval(Eval(stage, j, "loss", odd.get((stage, j), loss)))
             sink.eval(Eval(stage, j, "perplexity", 9.0))
-    more = {} if method == "joint" else {"forgetting": 0.25, "bwt": -0.25, "fwt": 0.0}
+    more: dict[str, Any] = {} if method == "joint" else {"forgetting": 0.25, "bwt": -0.25, "fwt": 0.0}
     sink.close(Outcome("finished", final_loss=final, learning_gain=1.0, tokens=640, seconds=2.0, forwards=8, **more))
     return trial_id
 
@@ -100,6 +101,7 @@ def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
 def drawn(root: Path) -> dict[str, list[str]]:
     """Title of each panel -> the labels of its rows, then the texts of its cells."""
     figure = heat.draw(best(rows(contents(root).trials), DOMAINS), losses(root, contents(root).finished))
+    assert figure is not None
     panels = [axes for axes in figure.axes if axes.get_visible() and axes.get_title("left")]
     texts = [[*axes.get_yticklabels(), *axes.texts] for axes in panels]
     return {axes.get_title("left"): [t.get_text() for t in found] for axes, found in zip(panels, texts, strict=True)}

@@ -50,7 +50,7 @@ def run(root: Place, trial: TrialSpec, status: str = "finished") -> None:
         sink.eval(Eval(stage, 0, "stage_accuracy", 0.5 + 0.01 * trial.seed))
         for task in range(1, stage + 1):
             sink.eval(Eval(stage, task, "accuracy", 0.4 + 0.01 * trial.seed))
-    more = {"seconds": 1.0, "versions": '{"arithmetic": "2"}'}
+    more: dict[str, Any] = {"seconds": 1.0, "versions": '{"arithmetic": "2"}'}
     if status == "finished":
         more |= {"forwards": forwards, "avg_accuracy": 0.5 + 0.01 * trial.seed, "last_accuracy": 0.5}
     sink.close(Outcome(status, error=None if status == "finished" else "boom", **more))

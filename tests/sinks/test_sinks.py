@@ -1,5 +1,7 @@
 """The contract every sink keeps, and the fan-out over them."""
 
+from typing import Any
+
 import pytest
 
 from tests.conftest import id_of
@@ -35,7 +37,7 @@ def send(sink):
 
 
 def test_fanout_forwards_in_order():
-    log = []
+    log: list[Any] = []
     sink = Fanout([Recorder(log, "a"), Recorder(log, "b")])
     send(sink)
     sink.close(Outcome("finished"))
@@ -43,7 +45,7 @@ def test_fanout_forwards_in_order():
 
 
 def test_fanout_closes_all_and_then_raises():
-    log = []
+    log: list[Any] = []
     with pytest.raises(OSError, match="disk full"):
         Fanout([Recorder(log, "a", broken=True), Recorder(log, "b")]).close(Outcome("finished"))
     assert [name for name, _ in log] == ["a", "b"]

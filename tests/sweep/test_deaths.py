@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -133,7 +134,8 @@ NO_MEMORY = team_module.ray.exceptions.OutOfMemoryError("0.97 of the memory")
 
 @pytest.mark.parametrize(("answer", "told"), [("why", ["another rank failed:\nwhy"]), (DEATH, [])])
 def test_where_rank_0_cannot_notice_a_failure_is_recorded_and_the_process_ends(monkeypatch, team, answer, told):
-    recorded, ended = [], []
+    recorded: list[Any] = []
+    ended: list[Any] = []
     monkeypatch.setattr(team_module.os, "_exit", ended.append)
     team._watch([answer], threading.Event(), threading.Event(), recorded.append)
     assert (recorded, ended) == (told, [1])
@@ -143,7 +145,7 @@ def test_a_process_ends_even_if_the_record_cannot_be_written(monkeypatch, team):
     def full(_error):
         raise OSError("no space left")
 
-    ended = []
+    ended: list[Any] = []
     monkeypatch.setattr(team_module.os, "_exit", ended.append)
     with pytest.raises(OSError, match="no space"):
         team._watch(["why"], threading.Event(), threading.Event(), full)

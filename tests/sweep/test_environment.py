@@ -36,6 +36,7 @@ def plain(monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_scheduler_s_signal_is_ctrl_c(where, number):
     child = subprocess.Popen([sys.executable, "-c", LOOP, where], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
     assert child.stdout.readline() == "go\n"
     began = time.monotonic()
     child.send_signal(number)

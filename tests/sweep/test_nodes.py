@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray.runtime_env.runtime_env import _merge_runtime_env
@@ -43,7 +44,8 @@ def nodes(monkeypatch):
 @pytest.fixture
 def waits(monkeypatch):
     """Let the cluster grow; what is waited for, and what comes of it."""
-    asked, answers = [], []
+    asked: list[Any] = []
+    answers: list[Any] = []
     monkeypatch.setattr(autoscale, "can_grow", lambda: True)
     monkeypatch.setattr(autoscale, "await_room", lambda resources: asked.append(resources) or answers.pop())
     return asked, answers
@@ -130,7 +132,8 @@ class Group:
     ],
 )
 def test_waiting_ends_and_takes_its_request_back(sweep_of, monkeypatch, capsys, refused, grows, minutes, told):
-    group, removed, asked = Group(), [], sweep_of(resources={"cpus": 4, "gpus": 0.5}).spec.resources
+    group, asked = Group(), sweep_of(resources={"cpus": 4, "gpus": 0.5}).spec.resources
+    removed: list[Any] = []
     monkeypatch.setattr(autoscale, "bundles", lambda _resources: SimpleNamespace(to_placement_group=lambda: group))
     monkeypatch.setattr(autoscale, "remove_placement_group", removed.append)
     monkeypatch.setattr(autoscale, "_refused", lambda _group: refused)
@@ -162,7 +165,7 @@ def test_a_submitted_job_is_sent_the_package_beside_what_it_brought(monkeypatch,
     monkeypatch.delenv(JOB, raising=False)
     if job is not None:
         monkeypatch.setenv(JOB, json.dumps({"runtime_env": job, "metadata": {}}))
-    mine = cluster.runtime_env_beside_job(WANTED)
+    mine: Any = cluster.runtime_env_beside_job(WANTED)
     assert mine == expected
     assert _merge_runtime_env(job, mine) is not None, "Ray refuses it"
 
@@ -187,13 +190,15 @@ def test_a_node_that_sees_the_results_and_the_objectives_has_no_complaint(tmp_pa
 def test_a_node_that_does_not_see_the_results_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(node, "seen", lambda there, run: bool(there.read(".lock")))
     (tmp_path / "s").mkdir()
-    assert "is not shared: it must be a directory that all nodes see" in look_around(
-        str(tmp_path), "s", "run", NOWHERE, []
-    )
+    problem = look_around(str(tmp_path), "s", "run", NOWHERE, [])
+    assert problem is not None
+    assert "is not shared: it must be a directory that all nodes see" in problem
 
 
 def test_a_node_that_cannot_import_an_objective_says_so(tmp_path):
-    assert "No module named 'nowhere'" in look_around(str(tmp_path), "s", "run", NOWHERE, ["nowhere:loss"])
+    problem = look_around(str(tmp_path), "s", "run", NOWHERE, ["nowhere:loss"])
+    assert problem is not None
+    assert "No module named 'nowhere'" in problem
 
 
 def test_a_relative_place_of_results_is_made_absolute(sweep_of, tmp_path, monkeypatch):

@@ -127,7 +127,11 @@ def test_every_leaf_reaches_the_forward(name):
     shift = torch.zeros(problem.leaves.total)
     (leaf,) = [leaf for leaf in problem.leaves if leaf.name == name]
     shift[leaf.start : leaf.stop] = torch.randn(leaf.parameter.numel(), generator=torch.Generator().manual_seed(1))
-    got = problem.loss_at(lambda a, b, out: torch.add(problem.leaves.flat[a:b], shift[a:b], out=out))
+
+    def point(a, b, out):
+        torch.add(problem.leaves.flat[a:b], shift[a:b], out=out)
+
+    got = problem.loss_at(point)
     here = problem.loss_here()
     problem.leaves.flat.add_(shift)
     expected = problem.loss_here()
@@ -190,9 +194,9 @@ def test_leaves_are_seen_in_the_dtype_asked_for():
     x = torch.ones(1, 3)
 
     def loss() -> torch.Tensor:
-        return sum((net.weight.float() @ x[0] + net.bias).square())
+        return (net.weight.float() @ x[0] + net.bias).square().sum()
 
-    net.forward = lambda _: loss()  # type: ignore[method-assign]
+    net.forward = lambda _: loss()  # type: ignore[method-assign, assignment]
     problem = Problem(lambda: net(x), leaves, perturbation, Noise("gaussian", leaves.total))
     z = problem.noise.slice(1, 0, 8)
     w, b = net.weight.detach().clone(), net.bias.detach().clone()

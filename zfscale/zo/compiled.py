@@ -44,7 +44,8 @@ def load(kind: str, size: int, device: torch.device) -> Kernel | None:
 
     def generate(seed: int, first: int) -> torch.Tensor:
         key = torch.tensor([*words_of(seed), first], device=device)
-        return runner.run([key])[0]
+        z: torch.Tensor = runner.run([key])[0]
+        return z
 
     return generate
 

@@ -88,7 +88,7 @@ def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
 def _loss_and_tangent(problem: Problem, seed: int, loss: Loss) -> tuple[float, float]:
     with torch.no_grad(), forward_ad.dual_level(), problem.perturbation.at(_dual_value(problem, seed)):
         try:
-            value, tangent = forward_ad.unpack_dual(loss())
+            value, tangent = forward_ad.unpack_dual(loss())  # type: ignore[no-untyped-call]
         except NotImplementedError as error:  # of an operator
             reason = str(error).strip().partition("\n")[0]
             raise ZfscaleError(f"optimizer: forward-grad needs forward-mode derivatives: {reason}") from error
@@ -100,6 +100,7 @@ def _loss_and_tangent(problem: Problem, seed: int, loss: Loss) -> tuple[float, f
 def _dual_value(problem: Problem, seed: int) -> Value:
     def value(leaf: Leaf) -> torch.Tensor:
         z = problem.noise.slice(seed, leaf.start, leaf.stop).view(leaf.parameter.shape)
-        return forward_ad.make_dual(leaf.cast().detach(), z.to(leaf.seen))
+        dual: torch.Tensor = forward_ad.make_dual(leaf.cast().detach(), z.to(leaf.seen))  # type: ignore[no-untyped-call]
+        return dual
 
     return value
