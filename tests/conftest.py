@@ -146,9 +146,9 @@ class Small:
 
     def tasks(self, spec: Any) -> Any:
         """Its stream."""
-        from zfscale.streams import STREAMS
+        from zfscale.streams.catalogue import stream
 
-        return STREAMS[spec.stream.kind](spec.stream, self.data)
+        return stream(spec.stream.kind).load().of(spec.stream, self.data)
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch.autograd import forward_ad
 
 from tests.models.small_mims import FAMILIES, SHAPE, make, saved
+from zfscale.data.masked_images import HELD_OUT, Patches, cut, hide
 from zfscale.errors import ModelError
 from zfscale.models.masked_image import MaskedImageNetwork, patches
 from zfscale.models.mim import build_mim, load_mim
 from zfscale.models.precision import PRECISIONS
 from zfscale.spec import OptimizerSpec
-from zfscale.streams.masked_images import HELD_OUT, Patches, cut, hide
 from zfscale.zo.noise import Noise
 from zfscale.zo.problem import Problem
 from zfscale.zo.step import Stepper, make_algorithm

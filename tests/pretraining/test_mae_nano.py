@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from zfscale.data.images import DATASETS, ImageData, load
+from zfscale.data.masked_images import Patches, image_domain
 from zfscale.models.load import EMBEDDED
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.mim import build_mim, load_mim
 from zfscale.models.precision import PRECISIONS
 from zfscale.pretraining import mae_nano as mae_base
 from zfscale.pretraining.mae_nano import build_mae_nano
-from zfscale.streams.masked_images import Patches, image_domain
 
 
 def test_mae_nano():

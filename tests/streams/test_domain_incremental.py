@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from zfscale.data.examples import Examples
 from zfscale.data.text import TextDomain
+from zfscale.models.families.language import causal
 from zfscale.spec.domains import domain_order
-from zfscale.streams.domain_incremental import DomainIncremental, Domains, DomainTask, causal
+from zfscale.streams.domain_incremental import DomainIncremental, Domains
 
 
-def domain(name: str, start: int) -> DomainTask:
+def domain(name: str, start: int) -> Examples:
     blocks = np.arange(start, start + 12, dtype=np.int32).reshape(3, 4)
     return causal(TextDomain(name, blocks, blocks[:1], 1.0))
 

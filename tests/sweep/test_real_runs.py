@@ -54,7 +54,7 @@ def tables(results: Path) -> dict[str, list[dict]]:
 
 def wait_for_attempts(results: Path, count: int, process: subprocess.Popen[str]) -> None:
     """Until `count` trials have been started."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list((results / ".attempts").glob("*"))) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -125,7 +125,8 @@ def done(tmp_path_factory, tiny_vit, image_folder) -> Iterator[Done]:
         deep = Path(short, "d" * 90)
         deep.mkdir()
         plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        path = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+        given = os.environ.get("PYTHONPATH")  # an empty part of it would be the working directory
+        path = os.pathsep.join([os.getcwd(), *([given] if given else [])])
         where = {"cwd": home, "env": {**plain, **SECRETS, "TMPDIR": str(deep), "PYTHONPATH": path}}
         where |= {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         command = [sys.executable, "-m", "zfscale", "run", str(file)]

@@ -62,7 +62,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
     "nothing": {
         "optimizer": {"name": "zo-sgd", "lr": 1e-4},
-        "train": {"objective": "tests.methods.ranked:sometimes"},
+        "train": {"objective": "tests.training.ranked:sometimes"},
         "model": SOME,
     },
 }
@@ -122,7 +122,7 @@ def tasks() -> list[DomainTask]:
             y[1, :10] = y[3, 3:] = -100
         else:
             y[1, 0] = 255
-        found.append(DomainTask(index, "ab"[index - 1], x[:blocks], y[:blocks], x[blocks:], x[blocks:, 1:], 4.0))
+        found.append(DomainTask("ab"[index - 1], x[:blocks], y[:blocks], x[blocks:], x[blocks:, 1:], 4.0, index=index))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.methods import toy
+from tests.training import toy
 from zfscale.engine.deepspeed import Engine
 
 

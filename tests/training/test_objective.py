@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.methods import toy
+from tests.training import toy
 from zfscale.errors import ZfscaleError
 from zfscale.training import objective
 from zfscale.trial.inputs import Inputs

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.methods.ranked import CASES, FIRST, OTHERS, STAGE_0, STAGE_3, Found
 
-from tests.methods import ranked
+from tests.training import ranked
+from tests.training.ranked import CASES, FIRST, OTHERS, STAGE_0, STAGE_3, Found
 from zfscale.models.lm import load_lm
 
 pytestmark = pytest.mark.timeout(900)
@@ -59,7 +59,7 @@ def launch(directory: Path) -> range:
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     ranks = []
     for rank in range(2):
-        program = f"from tests.methods.ranked import *; main({rank}, 2, {port}, Path({str(directory)!r}))"
+        program = f"from tests.training.ranked import *; main({rank}, 2, {port}, Path({str(directory)!r}))"
         ranks.append(subprocess.Popen([sys.executable, "-c", program], env=env, stderr=subprocess.PIPE, text=True))
     for process in ranks:
         _, error = process.communicate(timeout=800)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.methods import toy
+from tests.training import toy
 from zfscale.errors import ZfscaleError
 from zfscale.methods.ease import Ease
 from zfscale.methods.finetune import Finetune

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.conftest import OPTIMIZERS, Memory
 from tests.models import small_lms
 from zfscale.methods.catalogue import of_stream
-from zfscale.methods.domains import DomainMethod, ZeroShot
+from zfscale.methods.domains import DomainLearner, ZeroShot
 from zfscale.models.lm import build_lm
 from zfscale.pretraining.lm_nano import byte_tokenizer
 from zfscale.sinks import make_sinks
@@ -145,7 +145,7 @@ def test_the_pretrained_models_losses_are_computed_once_a_worker(text: Text, mon
     calls: list[str] = []
     losses = ZeroShot.losses
     monkeypatch.setattr(
-        "zfscale.methods.domains.DomainMethod.losses", lambda s, t: calls.append(t.name) or losses(s, t)
+        "zfscale.methods.domains.DomainLearner.losses", lambda s, t: calls.append(t.name) or losses(s, t)
     )
     cache: dict[Any, Any] = {}
     first = text.run(text.spec("zero-shot"), cache=cache)
@@ -200,9 +200,9 @@ def test_standard_error_by_hand() -> None:
 @pytest.mark.parametrize("train", ["full", "lora", "adapter", r"layers\.0\..*norm"])
 def test_replay_rebuilds_what_was_trained(train: str, text: Text, tmp_path: Path, monkeypatch: Any) -> None:
     """Base weights + ledger, in a directory that transformers reads."""
-    built: list[DomainMethod] = []
-    begin = DomainMethod.__init__
-    monkeypatch.setattr(DomainMethod, "__init__", lambda self, *given: built.append(self) or begin(self, *given))
+    built: list[DomainLearner] = []
+    begin = DomainLearner.__init__
+    monkeypatch.setattr(DomainLearner, "__init__", lambda self, *given: built.append(self) or begin(self, *given))
     spec = text.spec("replay", "zo-adam", model__train=train)
     base, data = Inputs([spec]).of(spec)
     sink = make_sinks(tmp_path, "x", spec.trial_id, spec.to_json(), spec.leaves(), wandb_mode="disabled")
@@ -210,7 +210,7 @@ def test_replay_rebuilds_what_was_trained(train: str, text: Text, tmp_path: Path
     assert replay(tmp_path, spec.trial_id, tmp_path / "out") == 9
     trained, again = (method.network.state_dict() for method in built[:2])
     assert all(torch.equal(trained[name], again[name]) for name in trained)
-    assert any(not torch.equal(trained[k], v) for k, v in DomainMethod(spec, base).network.state_dict().items())
+    assert any(not torch.equal(trained[k], v) for k, v in DomainLearner(spec, base).network.state_dict().items())
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert AutoTokenizer.from_pretrained(tmp_path / "out")("é")["input_ids"] == list("é".encode())
     ids = torch.tensor(data.tasks[0].held_out_x[:2]).long()

@@ -19,7 +19,7 @@ from zfscale.data.images import ImageData
 from zfscale.methods import domains as methods
 from zfscale.methods.base import embed
 from zfscale.methods.catalogue import of_stream
-from zfscale.methods.domains import DomainMethod
+from zfscale.methods.domains import DomainLearner
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.mim import build_mim, load_mim
 from zfscale.models.precision import PRECISIONS
@@ -132,7 +132,7 @@ def test_class_means_are_of_the_first_images(spec: Spec, monkeypatch: pytest.Mon
     monkeypatch.setattr(methods, "MEAN_OF", 3)
     given = spec("zero-shot")
     base, data = Inputs([given]).of(given)
-    method, task = DomainMethod(given, base), data.tasks[0]
+    method, task = DomainLearner(given, base), data.tasks[0]
     assert sorted(task.train_labels[:6]) == [0] * 3 + [1] * 3
     few = replace(task, train_x=task.train_x[:6], train_labels=task.train_labels[:6])
     embedded: list[int] = []
@@ -182,9 +182,9 @@ def test_micro_batches_give_the_same_loss(spec: Spec) -> None:
 
 @pytest.mark.parametrize("train", ["full", "lora", "adapter", r"decoder\..*norm"])
 def test_replay_rebuilds_what_was_trained(train: str, spec: Spec, tmp_path: Path, monkeypatch: Any) -> None:
-    built: list[DomainMethod] = []
-    begin = DomainMethod.__init__
-    monkeypatch.setattr(DomainMethod, "__init__", lambda self, *given: built.append(self) or begin(self, *given))
+    built: list[DomainLearner] = []
+    begin = DomainLearner.__init__
+    monkeypatch.setattr(DomainLearner, "__init__", lambda self, *given: built.append(self) or begin(self, *given))
     given = spec("replay", "zo-adam", model__train=train)
     base, data = Inputs([given]).of(given)
     sink = make_sinks(tmp_path, "x", given.trial_id, given.to_json(), given.leaves(), wandb_mode="disabled")
@@ -192,7 +192,7 @@ def test_replay_rebuilds_what_was_trained(train: str, spec: Spec, tmp_path: Path
     assert replay(tmp_path, given.trial_id, tmp_path / "out") == 9
     trained, again = (method.network.state_dict() for method in built[:2])
     assert all(torch.equal(trained[name], again[name]) for name in trained)
-    assert any(not torch.equal(trained[k], v) for k, v in DomainMethod(given, base).network.state_dict().items())
+    assert any(not torch.equal(trained[k], v) for k, v in DomainLearner(given, base).network.state_dict().items())
     same = all(np.array_equal(v, base.weights[k]) for k, v in load_mim(str(tmp_path / "out")).weights.items())
     assert same == (train in ("lora", "adapter"))  # these lie beside the base
 

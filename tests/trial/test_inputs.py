@@ -12,17 +12,19 @@ from tests.models import small_lms, small_mims
 from zfscale.errors import SpecError
 from zfscale.models.lm import build_lm
 from zfscale.pretraining.lm_nano import byte_tokenizer
-from zfscale.spec import TrialSpec, load
+from zfscale.spec import StreamSpec, TrialSpec, load
+from zfscale.streams.class_incremental import ClassIncremental
+from zfscale.streams.domain_incremental import DomainIncremental
 from zfscale.trial import inputs
 from zfscale.trial.inputs import Inputs
 
 
 @pytest.fixture(autouse=True)
-def data(monkeypatch: pytest.MonkeyPatch) -> list[TrialSpec]:
-    """The trials that data was read for; none is."""
-    read: list[TrialSpec] = []
-    monkeypatch.setattr(inputs, "_load_data", lambda spec, _: read.append(spec))
-    monkeypatch.setattr(inputs, "STREAMS", {"domain_incremental": lambda *_: None})
+def data(monkeypatch: pytest.MonkeyPatch) -> list[StreamSpec]:
+    """The streams that data was read for; none is."""
+    read: list[StreamSpec] = []
+    monkeypatch.setattr(DomainIncremental, "read", lambda stream, family, base: read.append(stream))
+    monkeypatch.setattr(DomainIncremental, "of", lambda stream, data: None)
     return read
 
 
@@ -45,11 +47,11 @@ def spec(model: str, block_size: int | None = 32, train: str = "full", **more: A
     )
 
 
-def test_a_block_that_is_too_long_for_its_model_in_any_trial(tmp_path: Path, data: list[TrialSpec]) -> None:
+def test_a_block_that_is_too_long_for_its_model_in_any_trial(tmp_path: Path, data: list[StreamSpec]) -> None:
     gpt2, bloom = saved("gpt2", tmp_path), saved("bloom", tmp_path)
     good = [spec(bloom, 41), spec(gpt2, 40), spec(bloom, 4000)]
     Inputs(good)
-    assert data == good
+    assert data == [trial.stream for trial in good]
     data.clear()
     with pytest.raises(SpecError, match=r"^stream\.block_size: 41 tokens, but .*gpt2 has positions for 40$"):
         Inputs([*good, spec(gpt2, 41)])
@@ -65,7 +67,7 @@ def test_a_block_that_is_too_long_for_its_model_in_any_trial(tmp_path: Path, dat
     ],
 )
 def test_what_trains_nothing_in_any_trial(
-    family: str, train: str, says: str, tmp_path: Path, data: list[TrialSpec]
+    family: str, train: str, says: str, tmp_path: Path, data: list[StreamSpec]
 ) -> None:
     image = family == "vit_mae"
     model = small_mims.saved(family, tmp_path, channels=1) if image else saved(family, tmp_path)
@@ -118,7 +120,7 @@ space:
 """
 
 
-def test_every_problem_comes_with_its_line(tmp_path: Path, data: list[TrialSpec]) -> None:
+def test_every_problem_comes_with_its_line(tmp_path: Path, data: list[StreamSpec]) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(SWEEP.format(gpt2=saved("gpt2", tmp_path)))
     sweep = load(file)
@@ -158,7 +160,7 @@ def test_classes_that_the_tasks_do_not_share_are_noticed_once_they_are_read(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # real streams
-    monkeypatch.setattr(inputs, "_load_data", lambda *_: small.data)
+    monkeypatch.setattr(ClassIncremental, "read", lambda *_: small.data)
     trials = [small.spec(stream={"dataset": "owner/name", "tasks": n}) for n in (3, 4, 5)]
     with pytest.raises(SpecError) as caught:
         Inputs(trials)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tests.test_replay import HYBRID, optimized, run_into
 
 from tests.results.small_results import as_of_earlier_versions
+from tests.trial.test_replay import HYBRID, optimized, run_into
 from zfscale.errors import ZfscaleError
 from zfscale.results.check import look
 from zfscale.results.schema import file_of

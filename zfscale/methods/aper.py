@@ -10,7 +10,7 @@ import torch
 from zfscale.methods.simplecil import SimpleCil
 from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
-from zfscale.training.trainers import ADAPTER, HEAD
+from zfscale.training.seeds import ADAPTER, HEAD
 
 
 class Aper(SimpleCil):
@@ -19,8 +19,8 @@ class Aper(SimpleCil):
     has_adapters = True
 
     @staticmethod
-    def trains(task_index: int) -> bool:
-        return task_index == 1
+    def trains(stage: int) -> bool:
+        return stage == 1
 
     def begin(self, task: Task) -> None:
         if self.trains(task.index):

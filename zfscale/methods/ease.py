@@ -5,29 +5,29 @@ Shapes: T tasks and subspaces, K classes so far, D features of one subspace, N i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from zfscale.methods.base import FeatureCache, Method
+from zfscale.methods.base import FeatureCache
+from zfscale.methods.classes import ClassLearner
 from zfscale.methods.prototypes import class_means, cosine
 from zfscale.models.heads import CosineHead
-from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task
-from zfscale.training.trainers import ADAPTER, HEAD
+from zfscale.training.seeds import ADAPTER, HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
 
-class Ease(Method):
+class Ease(ClassLearner):
     """Old classes get the prototypes they lack in newer subspaces by semantic similarity (eq. 6-8 of the paper)."""
 
     has_adapters = True
 
-    def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
+    def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
         self.freeze()
         self._labels: list[range] = []

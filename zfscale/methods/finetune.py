@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from zfscale.methods.base import FeatureCache, Method
+from zfscale.methods.base import FeatureCache
+from zfscale.methods.classes import ClassLearner
 from zfscale.models.heads import LinearHead
-from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task
-from zfscale.training.trainers import HEAD
+from zfscale.training.seeds import HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
 
-class Finetune(Method):
+class Finetune(ClassLearner):
     """Cross-entropy over all classes seen so far, on the new task's images only."""
 
-    def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
+    def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
         self._head = LinearHead(self.width)
         self.network.head = self._head

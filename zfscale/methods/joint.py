@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zfscale.methods.domains import DomainMethod
-from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
+from zfscale.methods.domains import DomainLearner
+from zfscale.streams.base import Stream
+from zfscale.streams.domain_incremental import DomainTask
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
 
-class Joint(DomainMethod):
+class Joint(DomainLearner):
     """One stage over the examples of every domain, mixed."""
 
     one_by_one = False
 
-    def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
+    def stages(self, stream: Stream[DomainTask]) -> Iterator[DomainTask]:
         x = np.concatenate([task.train_x for task in stream])
         y = np.concatenate([task.train_y for task in stream])
         yield replace(stream[0], name="all", train_x=x, train_y=y)
 
     @classmethod
-    def examples(cls, spec: TrialSpec, stream: DomainIncremental) -> list[int]:
+    def examples(cls, spec: TrialSpec, stream: Stream[DomainTask]) -> list[int]:
         return [sum(len(task.train_x) for task in stream)]

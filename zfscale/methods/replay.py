@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zfscale.methods.domains import DomainMethod
-from zfscale.streams.domain_incremental import DomainIncremental, DomainTask
-from zfscale.training.trainers import REPLAY
+from zfscale.methods.domains import DomainLearner
+from zfscale.streams.base import Stream
+from zfscale.streams.domain_incremental import DomainTask
+from zfscale.training.seeds import REPLAY
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:
     from zfscale.spec import MethodSpec, TrialSpec
 
 
-class Replay(DomainMethod):
+class Replay(DomainLearner):
     """`replay_fraction` of each earlier domain, chosen by seed, anew for every stage; the batches mix all of it.
 
     The first-order and the forward-only optimizers see the same examples in the same order.
     """
 
-    def stages(self, stream: DomainIncremental) -> Iterator[DomainTask]:
+    def stages(self, stream: Stream[DomainTask]) -> Iterator[DomainTask]:
         earlier: list[DomainTask] = []
         for task in stream:
             kept = [self._rows(old, task) for old in earlier]
@@ -33,7 +34,7 @@ class Replay(DomainMethod):
             earlier.append(task)
 
     @classmethod
-    def examples(cls, spec: TrialSpec, stream: DomainIncremental) -> list[int]:
+    def examples(cls, spec: TrialSpec, stream: Stream[DomainTask]) -> list[int]:
         sizes = [len(task.train_x) for task in stream]
         again = [replayed(spec.method, size) for size in sizes]
         return [size + sum(again[:k]) for k, size in enumerate(sizes)]

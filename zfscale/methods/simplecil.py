@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from zfscale.methods.base import FeatureCache, Method
+from zfscale.methods.base import FeatureCache
+from zfscale.methods.classes import ClassLearner
 from zfscale.methods.prototypes import class_means, cosine
-from zfscale.models.vit import BaseModel
 from zfscale.streams.class_incremental import Task
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
 
-class SimpleCil(Method):
+class SimpleCil(ClassLearner):
     """argmax_c cos(f, p_c), p_c the mean feature of class c's training images under the test transform."""
 
-    def __init__(self, spec: TrialSpec, base: BaseModel, cache: FeatureCache | None = None) -> None:
+    def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
         self.freeze()
         self._prototypes: list[torch.Tensor] = []  # one [classes of the task, D] a task
 
     @staticmethod
-    def trains(task_index: int) -> bool:
+    def trains(stage: int) -> bool:
         return False
 
     def remember(self, task: Task) -> None:

@@ -18,12 +18,12 @@ def final_loss(loss: Matrix) -> float:
     return _mean(loss[-1])
 
 
-def learning_gain(loss: Matrix) -> float:
+def learning_gain(loss: Matrix, one_by_one: bool = True) -> float:
     """Mean over domains of how far the loss on a domain fell while it was learned: L[j][j] - L[j + 1][j].
 
-    Of joint training, whose one stage learns all domains, L[0][j] - L[1][j].
+    Of joint training, whose one stage learns all domains (not `one_by_one`), L[0][j] - L[1][j].
     """
-    if _learned(loss) == 1:
+    if not one_by_one:
         return _mean([before - after for before, after in zip(*loss, strict=True)])
     return _mean([loss[j][j] - loss[j + 1][j] for j in range(_learned(loss))])
 

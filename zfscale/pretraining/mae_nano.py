@@ -16,12 +16,12 @@ import torch
 from torch import nn
 
 from zfscale.data.images import DATASETS, ImageData, load
+from zfscale.data.masked_images import Patches, fit, hide, image_domain
 from zfscale.models.load import EMBEDDED
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
 from zfscale.pretraining.vit_nano import prototype_accuracy
-from zfscale.streams.masked_images import Patches, fit, hide, image_domain
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))
 PATCHES = Patches(size=28, channels=1, side=4, hidden=37)  # 12 of 49 are seen

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zfscale.errors import DataError, nearest
 from zfscale.methods import catalogue as methods
+from zfscale.registry import is_path
 from zfscale.spec.directories import layout
 from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_model, hub_dataset, modality
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
@@ -22,7 +23,7 @@ from zfscale.zo import catalogue
 
 def findings(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
     """Everything wrong with the model and the stream of one trial."""
-    if stream.kind == "domain_incremental":
+    if stream.protocol == "domain_incremental":
         found = domain_findings(stream)
         return found if any("domains" in place for place, _ in found) else [*found, *domain_model(model, stream)]
     return [*_model(model), *_stream(stream)]
@@ -30,16 +31,16 @@ def findings(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
 
 def learning(method: MethodSpec, stream: StreamSpec) -> list[Finding]:
     """What of a method does not go with the stream."""
-    if methods.method(method.name).stream == stream.kind:
+    if methods.method(method.name).stream == stream.protocol:
         return []
-    allowed = ", ".join(methods.of_stream(stream.kind))
+    allowed = ", ".join(methods.of_stream(stream.protocol))
     message = f"{method.name!r} does not learn a {stream.kind} stream; allowed: {allowed}"
     return [(("method", "name"), message)]
 
 
 def aim(train: TrainSpec, stream: StreamSpec) -> list[Finding]:
     """What of an objective does not go with the stream; a user's own function goes with any."""
-    domains = stream.kind == "domain_incremental"
+    domains = stream.protocol == "domain_incremental"
     images = domains and modality(stream) == "images"
     if ":" in train.objective or (domains and stream.domains is None):
         return []
@@ -85,7 +86,7 @@ def _model(model: ModelSpec) -> list[Finding]:
         found.append((("model", "train"), message))
     if name.startswith(PATH_LIKE) or name in (".", ".."):
         return found if Path(name).is_dir() else [*found, (place, f"{name!r} is not an existing directory")]
-    if name in MODELS:
+    if name in MODELS or is_path(name):
         return found
     if name.startswith("embedded/"):
         return [*found, (place, f"unknown model {name!r}; {nearest(name, MODELS)}")]

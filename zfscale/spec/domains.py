@@ -11,6 +11,7 @@ from typing import Literal
 
 from zfscale import installed
 from zfscale.errors import DataError, ModelError, nearest
+from zfscale.registry import is_path
 from zfscale.spec.directories import layout
 from zfscale.spec.formats import contradiction, table_format
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
@@ -218,7 +219,7 @@ def _named(name: str, stream: StreamSpec) -> list[Finding]:
         return [] if Path(name).is_file() else [(place, f"{name!r} is not an existing file")]
     if name.startswith(PATH_LIKE) or name in (".", ".."):
         return [] if Path(name).is_dir() else [(place, f"{name!r} is not an existing directory")]
-    if name in known:
+    if name in known or is_path(name):
         return []
     if name.startswith("embedded/"):
         return [(place, f"unknown model {name!r}; {nearest(name, known)}")]

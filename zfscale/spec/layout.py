@@ -22,7 +22,7 @@ def _stage(trial: TrialSpec) -> Iterator[Finding]:
     if stage not in (stages := trial.optimizing.stages(o)):
         who = f"{o.name} with a first-order phase" if o.first_order else o.name
         yield STAGE, f"{stage} cannot be used by {who}; allowed: {', '.join(map(str, stages))}"
-    elif stage == 3 and trial.stream.kind != "domain_incremental":
+    elif stage == 3 and trial.stream.protocol != "domain_incremental":
         yield STAGE, f"3 divides the weights once, but the methods of {trial.stream.kind} add to them; allowed: 0"
     if trial.engine.offload == "cpu" and stage == 0:
         yield OFFLOAD, "stage 0 divides nothing that could be offloaded; allowed: none, or engine.stage 1 to 3"
@@ -34,7 +34,7 @@ def _dtype(trial: TrialSpec, resources: ResourcesSpec) -> Iterator[Finding]:
         return
     if not trial.optimizing.first_order or trial.engine.stage not in (1, 2):
         yield DTYPE, f"{dtype!r} is for fo- optimizers at engine.stage 1 or 2; allowed: fp32, with train.precision"
-    elif trial.stream.kind != "domain_incremental":
+    elif trial.stream.protocol != "domain_incremental":
         yield DTYPE, f"{trial.stream.kind} has heads that compute in fp32; allowed: fp32, with train.precision"
     elif precision != "fp32":
         yield DTYPE, f"{dtype!r} and train.precision {precision!r} both say what to compute in; allowed: one of them"

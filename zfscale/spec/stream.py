@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from zfscale.spec.block import MAX_SEED, Block
+from zfscale.spec.names import OneOf
 from zfscale.spec.sources import Dataset, DomainData, DomainPath, HubDataset
 from zfscale.spec.text import Text
+from zfscale.streams.catalogue import STREAMS, Protocol, stream
 
 
 class DomainSpec(Block):
@@ -30,7 +32,7 @@ class DomainSpec(Block):
 class StreamSpec(Block):
     """The tasks, in the order they are learnt; which keys are needed depends on `kind`."""
 
-    kind: Literal["class_incremental", "domain_incremental"] = Field(
+    kind: Annotated[str, OneOf(STREAMS, "module:Class of your own")] = Field(
         default="class_incremental",
         description="class_incremental: every task brings new classes; domain_incremental: new text, or other images",
     )
@@ -69,3 +71,8 @@ class StreamSpec(Block):
     held_out_images: int = Field(
         default=512, ge=1, description="image domains: how many of a domain's test images are evaluated on, at most"
     )
+
+    @property
+    def protocol(self) -> Protocol:
+        """How a trial of the stream is measured."""
+        return stream(self.kind).protocol

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zfscale.data.images import ImageData
+from zfscale.data.image_data import ImageData
+from zfscale.spec.tasks import misfit, task_sizes
+from zfscale.streams.base import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from zfscale.models.families.base import Family
+    from zfscale.spec import StreamSpec
+    from zfscale.spec.names import Finding
 
 
 @dataclass(frozen=True)
@@ -26,27 +36,33 @@ class Task:
     test_y: np.ndarray
 
 
-class ClassIncremental:
-    """The tasks of `data` in the order that `class_order_seed` gives; iterate, or index by task number - 1.
+class ClassIncremental(Stream[Task]):
+    """The tasks of `data` in the order that `class_order_seed` gives.
 
     `sizes` are the classes of each task; they add up to those of the data.
     """
+
+    @staticmethod
+    def read(spec: StreamSpec, family: Family, base: Any) -> ImageData:
+        """The labelled images at the size of the model."""
+        return family.images(spec.dataset, base)
+
+    @classmethod
+    def of(cls, spec: StreamSpec, data: ImageData) -> Self:
+        """The stream of images whose classes can be cut into the tasks of the spec."""
+        return cls(data, task_sizes(spec, len(data.classes)), spec.class_order_seed)
+
+    @staticmethod
+    def misfit(spec: StreamSpec, data: ImageData) -> Finding | None:
+        """Why the classes cannot be cut into the tasks."""
+        return misfit(spec, len(data.classes), "the dataset")
 
     def __init__(self, data: ImageData, sizes: Sequence[int], class_order_seed: int) -> None:
         assert sum(sizes) == len(data.classes), "every class arrives once"
         self.order = class_order(len(data.classes), class_order_seed)
         ends = itertools.accumulate(sizes)
         groups = [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-        self._tasks = [self._cut(data, k, labels) for k, labels in enumerate(groups, start=1)]
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    def __iter__(self) -> Iterator[Task]:
-        return iter(self._tasks)
-
-    def __getitem__(self, i: int) -> Task:
-        return self._tasks[i]
+        super().__init__([self._cut(data, k, labels) for k, labels in enumerate(groups, start=1)])
 
     def _cut(self, data: ImageData, k: int, labels: range) -> Task:
         train_x, train_y = self._select(data.train_x, data.train_y, labels)

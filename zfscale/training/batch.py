@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from zfscale.data.masking import IGNORED
 from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
-from zfscale.streams.masking import IGNORED
 from zfscale.training.objective import Objective
 
 

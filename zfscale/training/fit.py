@@ -12,10 +12,10 @@ import numpy as np
 from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
 from zfscale.models.trained import Trained
-from zfscale.streams.class_incremental import Task
-from zfscale.streams.domain_incremental import DomainTask
+from zfscale.streams.base import Stage
 from zfscale.training.journal import Journal
-from zfscale.training.trainers import ORDER, STEP, FirstOrder, ForwardOnly, Trainer, first_order, one
+from zfscale.training.seeds import ORDER, STEP
+from zfscale.training.trainers import FirstOrder, ForwardOnly, Trainer, first_order, one
 from zfscale.zo.philox import derive
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Fit:
     """
 
     def __init__(
-        self, network: Trained, engine: Engine, task: Task | DomainTask, offset: int, spec: TrialSpec, journal: Journal
+        self, network: Trained, engine: Engine, task: Stage, offset: int, spec: TrialSpec, journal: Journal
     ) -> None:
         self.network, self.engine, self.task, self.offset = network, engine, task, offset
         self.spec, self.journal = spec, journal

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from zfscale.data.masking import IGNORED
 from zfscale.errors import ZfscaleError
-from zfscale.streams.masking import IGNORED
 
 # float32 [B, C], int64 [B] -> the batch's mean; of hidden patches, float32 [B, M, P] both (`models.masked_image`)
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -13,10 +13,10 @@ from zfscale import registry
 from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
 from zfscale.models.trained import Trained
-from zfscale.streams.class_incremental import Task
-from zfscale.streams.domain_incremental import DomainTask
+from zfscale.streams.base import Stage
 from zfscale.training import objective
 from zfscale.training.batch import Batch
+from zfscale.training.seeds import DROPOUT, QUERY, SPARSE
 from zfscale.zo import catalogue
 from zfscale.zo.estimate import Estimate
 from zfscale.zo.leaves import Leaves
@@ -30,9 +30,6 @@ from zfscale.zo.step import Stepper, StepResult, make_algorithm
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
-
-# What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path.
-HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE, REPLAY = range(8)
 
 
 @dataclass(frozen=True)
@@ -75,9 +72,7 @@ class ForwardOnly:
     One for `replaying` alone computes no loss. Errors: ZfscaleError if `eps` is lost in the weights' number format.
     """
 
-    def __init__(
-        self, network: Trained, engine: Engine, spec: TrialSpec, task: Task | DomainTask, replaying: bool = False
-    ) -> None:
+    def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, replaying: bool = False) -> None:
         o, self._queries = spec.optimizer, spec.optimizer.queries
         engine.train(False)
         self.leaves, perturbation = network.prepare(one(task, engine))
@@ -112,7 +107,7 @@ class FirstOrder:
     `name` is that of a first-order optimizer; momentum, betas and decay are those of the file's `optimizer` block.
     """
 
-    def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Task | DomainTask, name: str) -> None:
+    def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, name: str) -> None:
         o, self._inference = spec.optimizer, engine
         self.leaves, _ = network.prepare(one(task, engine))
         parameters = [leaf.parameter for leaf in self.leaves]
@@ -178,7 +173,7 @@ def _batch(network: Trained, engine: Engine, spec: TrialSpec) -> Batch:
     return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size, network.targets)
 
 
-def one(task: Task | DomainTask, engine: Engine) -> torch.Tensor:
+def one(task: Stage, engine: Engine) -> torch.Tensor:
     """An example of the task's, to prepare a network with."""
     return torch.tensor(task.train_x[:1], device=engine.device)
 

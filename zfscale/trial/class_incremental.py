@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from zfscale.data.images import ImageData
 from zfscale.methods import catalogue as methods
 from zfscale.metrics import accuracy_matrix as metrics
 from zfscale.records import Eval
-from zfscale.streams import class_incremental
+from zfscale.streams import catalogue as streams
 from zfscale.training.journal import Journal
+from zfscale.trial.report import Report
 
 if TYPE_CHECKING:
-    from zfscale.methods.base import FeatureCache, Method
-    from zfscale.models.vit import BaseModel
+    from zfscale.methods.base import FeatureCache
+    from zfscale.methods.classes import ClassLearner
     from zfscale.spec import TrialSpec
     from zfscale.streams.class_incremental import Task
 
 
-def learn(spec: TrialSpec, base: BaseModel, data: ImageData, journal: Journal, cache: FeatureCache) -> dict[str, Any]:
-    """Run the trial; its accuracies by their names in `Outcome`.
+def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: FeatureCache) -> Iterator[Report]:
+    """Learn the tasks in order; after each, what the trial has measured so far.
 
     fwt stays empty: it needs each task learned alone by a randomly initialised model.
     """
-    stream = class_incremental(spec.stream, data)
-    method: Method = methods.method(spec.method.name).load()(spec, base, cache)
+    stream = streams.stream(spec.stream.kind).load().of(spec.stream, data)
+    method: ClassLearner = methods.method(spec.method.name).load()(spec, base, cache)
     accuracy: list[list[float]] = []
-    sizes = [len(task.test_y) for task in stream]
-    for task in stream:
+    seen: list[Task] = []
+    for task in method.stages(stream):
         method.learn(task, journal)
-        accuracy.append([task_accuracy(method, seen) for seen in list(stream)[: task.index]])
+        seen.append(task)
+        accuracy.append([task_accuracy(method, earlier) for earlier in seen])
         for j, value in enumerate(accuracy[-1], start=1):
             journal.sink.eval(Eval(task.index, j, "accuracy", value))
-        stage = metrics.stage_accuracy(accuracy, sizes, task.index - 1)
-        journal.sink.eval(Eval(task.index, 0, "stage_accuracy", stage))
+        sizes = [len(earlier.test_y) for earlier in seen]
+        journal.sink.eval(Eval(task.index, 0, "stage_accuracy", metrics.last(accuracy, sizes)))
+        yield Report(task.index, summary(accuracy, sizes))
+
+
+def summary(accuracy: list[list[float]], sizes: list[int]) -> dict[str, Any]:
+    """The measures of a trial from its accuracies up to a stage, by their names in `Outcome`."""
     return {
         "avg_accuracy": metrics.average(accuracy, sizes),
         "last_accuracy": metrics.last(accuracy, sizes),
@@ -42,6 +49,6 @@ def learn(spec: TrialSpec, base: BaseModel, data: ImageData, journal: Journal, c
     }
 
 
-def task_accuracy(method: Method, task: Task) -> float:
+def task_accuracy(method: ClassLearner, task: Task) -> float:
     """Share of the task's test images that are given their label, among all classes seen so far."""
     return float((method.predict(task) == task.test_y).mean())

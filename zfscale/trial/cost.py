@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from zfscale.methods import catalogue as methods
+from zfscale.models.catalogue import family
+from zfscale.models.precision import precision_of
 from zfscale.spec import TrialSpec
 from zfscale.training.fit import steps_per_epoch
 from zfscale.training.trainers import first_order
 from zfscale.trial.inputs import Inputs
+from zfscale.zo.catalogue import optimizer
 
 PROCESS_BYTES = 480 << 20  # a worker before it has a model: Python, torch, DeepSpeed, transformers
 FLOAT = 4  # bytes
@@ -43,30 +46,27 @@ def _examples(spec: TrialSpec, inputs: Inputs) -> list[int]:
 
 
 def _memory(spec: TrialSpec, base: Any, data: Any) -> int:
-    weights = sum(w.size for w in base.weights.values())
-    c = base.config
-    adapter = c.num_hidden_layers * 2 * c.hidden_size * spec.method.bottleneck
-    by_model = weights if spec.model.train == "full" else adapter
-    counts = {"all": weights, "adapter": adapter, "none": 0, "model": by_model}
+    """A forward keeps the activations of one block, a backward those of all blocks and the outputs twice.
+
+    Each weight takes what its number format does; optimizers keep their state in float32. A hybrid needs the larger of
+    its two phases.
+    """
+    price, phase, o = family(spec).price(spec, base), first_order(spec), spec.optimizer
+    by_model = price.weights if spec.model.train == "full" else price.adapter
+    counts = {"all": price.weights, "adapter": price.adapter, "none": 0, "model": by_model}
     trained = counts[methods.method(spec.method.name).trained]
-    state = trained * spec.optimizing.states(spec.optimizer)
-    values = weights + state + _activations(spec, base, first_order(spec).epochs > 0)
-    return PROCESS_BYTES + values * FLOAT + _bytes(data)
+    added = trained if trained < price.weights else 0
+    format = precision_of(spec.train.precision, spec.engine.dtype)
+    weights = (price.weights + added - trained) * format.frozen.itemsize + trained * format.trained.itemsize
+    states = spec.optimizing.states(o)
+    kept = price.block + price.outputs
+    if phase.epochs:
+        states = max(states, optimizer(phase.name).states(o))
+        kept = price.block * price.blocks + 2 * price.outputs
+    return PROCESS_BYTES + weights + trained * states * FLOAT + kept * format.compute.itemsize + _bytes(data)
 
 
 def _bytes(data: Any) -> int:
     """Of all arrays of the data."""
     arrays = [a for task in getattr(data, "tasks", [data]) for a in vars(task).values() if isinstance(a, np.ndarray)]
     return sum(a.nbytes for a in arrays)
-
-
-def _activations(spec: TrialSpec, base: Any, first_order: bool) -> int:
-    """Values kept: 17 D + 2.5 heads N a token and block for a backward (Korthikanti et al. 2022, eq. 2, in values);
-    a forward alone keeps one block's. A language model's logits come on top, twice for a backward.
-    """
-    c = base.config
-    tokens = spec.stream.block_size or (c.image_size // c.patch_size) ** 2 + 1
-    batch = spec.train.micro_batch_size or spec.train.batch_size
-    a_block = batch * tokens * (17 * c.hidden_size + 5 * c.num_attention_heads * tokens // 2)
-    logits = batch * tokens * getattr(c, "vocab_size", 0)
-    return a_block * (c.num_hidden_layers if first_order else 1) + logits * (2 if first_order else 1)

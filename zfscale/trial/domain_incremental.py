@@ -7,6 +7,7 @@ Where examples have classes, each of these comes with the accuracy of the neares
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,13 @@ import numpy as np
 from zfscale.methods import catalogue as methods
 from zfscale.metrics import loss_matrix as metrics
 from zfscale.records import Eval
-from zfscale.streams import domain_incremental
-from zfscale.streams.domain_incremental import DomainIncremental, Domains
+from zfscale.streams import catalogue as streams
+from zfscale.streams.domain_incremental import DomainIncremental
 from zfscale.training.journal import Journal
+from zfscale.trial.report import Report
 
 if TYPE_CHECKING:
-    from zfscale.methods.domains import DomainMethod
-    from zfscale.models.lm import LanguageBase
-    from zfscale.models.mim import MaskedImageBase
+    from zfscale.methods.domains import DomainLearner
     from zfscale.records import Sink
     from zfscale.spec import TrialSpec
 
@@ -44,22 +44,20 @@ class Row:
         return float(np.mean(known)) if known else None
 
 
-def learn(
-    spec: TrialSpec, base: LanguageBase | MaskedImageBase, data: Domains, journal: Journal, cache: dict[Any, Any]
-) -> dict[str, Any]:
-    """Run the trial; its metrics by their names in `Outcome`."""
-    stream = domain_incremental(spec.stream, data)
-    method: DomainMethod = methods.method(spec.method.name).load()(spec, base)
+def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: dict[Any, Any]) -> Iterator[Report]:
+    """Learn the domains in order; after each, what the trial has measured so far."""
+    stream = streams.stream(spec.stream.kind).load().of(spec.stream, data)
+    method: DomainLearner = methods.method(spec.method.name).load()(spec, base, cache)
     rows, tokens = [_base_row(method, stream, cache)], 0
     tell(journal.sink, 0, stream, rows)
+    is_text = stream[0].bytes_per_token is not None
     for stage, task in enumerate(method.stages(stream), start=1):
         method.learn(task, journal)
         trained = method.trains(task.index)
         tokens += trained * spec.train.epochs * task.train_x.size
         rows.append(_row(method, stream) if trained else rows[-1])
         tell(journal.sink, stage, stream, rows)
-    is_text = stream[0].bytes_per_token is not None
-    return summary(stream, rows, method.one_by_one) | ({"tokens": tokens} if is_text else {})
+        yield Report(stage, summary(stream, rows, method.one_by_one) | ({"tokens": tokens} if is_text else {}))
 
 
 def tell(sink: Sink, stage: int, stream: DomainIncremental, rows: list[Row]) -> None:
@@ -88,7 +86,7 @@ def summary(stream: DomainIncremental, rows: list[Row], one_by_one: bool) -> dic
     """The trial's row. Forgetting and transfer are defined only where domains are learned one by one."""
     loss = [[float(losses.mean()) for losses in row.losses[: len(stream)]] for row in rows]
     final = metrics.final_loss(loss)
-    found: dict[str, Any] = {"final_loss": final, "learning_gain": metrics.learning_gain(loss)}
+    found: dict[str, Any] = {"final_loss": final, "learning_gain": metrics.learning_gain(loss, one_by_one)}
     if one_by_one:
         found["forgetting"] = metrics.forgetting(loss)
         found |= {"bwt": metrics.backward_transfer(loss), "fwt": metrics.forward_transfer(loss)}
@@ -107,12 +105,12 @@ def stderr(change: np.ndarray) -> float:
     return float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else math.nan
 
 
-def _row(method: DomainMethod, stream: DomainIncremental) -> Row:
+def _row(method: DomainLearner, stream: DomainIncremental) -> Row:
     upstream = [stream.upstream] if stream.upstream else []
     return Row([method.losses(task) for task in [*stream, *upstream]], [method.accuracy(task) for task in stream])
 
 
-def _base_row(method: DomainMethod, stream: DomainIncremental, cache: dict[Any, Any]) -> Row:
+def _base_row(method: DomainLearner, stream: DomainIncremental, cache: dict[Any, Any]) -> Row:
     """Row 0, once for all trials of a worker that start from the same model and measure the same blocks.
 
     The key holds all that decides its bits: a matrix product's rounding depends on its batch, that of the losses or

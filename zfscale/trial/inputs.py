@@ -7,46 +7,25 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from zfscale.data.images import ImageData, load
-from zfscale.data.overlap import say_shared_domains
-from zfscale.data.text import load_domain
 from zfscale.errors import ModelError, SpecError, ZfscaleError
-from zfscale.models.lm import LanguageBase, load_lm, outline_lm, tokenizer_of
-from zfscale.models.mim import MaskedImageBase, load_mim, outline_mim
+from zfscale.models.catalogue import family, family_name
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.pretrained import Pretrained
-from zfscale.models.vit import BaseModel, load_base
-from zfscale.spec import DomainSpec, Problem, StreamSpec, Sweep, TrialSpec
-from zfscale.spec.domains import modality
-from zfscale.spec.names import Finding
-from zfscale.spec.tasks import misfit
-from zfscale.spec.yaml import Place, dotted
-from zfscale.streams import STREAMS, Stream
-from zfscale.streams.domain_incremental import Domains, DomainTask, causal, masked
-from zfscale.streams.masked_images import Patches, image_domain
+from zfscale.spec import Problem, StreamSpec, Sweep, TrialSpec
+from zfscale.spec.yaml import dotted
+from zfscale.streams.base import Stream, Unread
+from zfscale.streams.catalogue import stream
 from zfscale.training import objective
-
-Base = BaseModel | LanguageBase | MaskedImageBase
-Data = ImageData | Domains
-
-# What of a stream only arranges its data.
-ORDER = {
-    "order_seed",
-    "class_order_seed",
-    "tasks",
-    "first_task_classes",
-    "task_sizes",
-}
 
 
 def model_key(spec: TrialSpec) -> str:
     """Trials with equal keys start from the same weights."""
-    return f"{_kind(spec)} {spec.model.model_dump_json(include={'name', 'input_range'})}"
+    return f"{family_name(spec)} {spec.model.model_dump_json(include={'name', 'input_range'})}"
 
 
 def data_key(spec: TrialSpec) -> str:
     """Trials with equal keys read the same arrays: the dataset, at the size of the model, or in its tokens."""
-    return f"{spec.model.name} {spec.stream.model_dump_json(exclude=ORDER)}"
+    return f"{spec.model.name} {spec.stream.model_dump_json(exclude=set(stream(spec.stream.kind).order))}"
 
 
 class Unfit(SpecError):
@@ -65,9 +44,9 @@ class Inputs:
     """
 
     def __init__(self, specs: Iterable[TrialSpec], objectives: bool = True) -> None:
-        self._models: dict[str, Base] = {}
-        self._data: dict[str, Data] = {}
-        self._streams: dict[tuple[str, StreamSpec], Stream] = {}
+        self._models: dict[str, Any] = {}
+        self._data: dict[str, Any] = {}
+        self._streams: dict[tuple[str, StreamSpec], Stream[Any]] = {}
         specs = list(specs)
         for read in (partial(self._read_models, objectives=objectives), self._read_data):
             problems: list[Problem] = []
@@ -91,7 +70,7 @@ class Inputs:
                     objective.load(t)
             if first("model", key):
                 with noted(problems, spec, "model", "name"):
-                    self._models[key] = _load_model(spec)
+                    self._models[key] = family(spec).load(spec.model)
             if key not in self._models:
                 continue
             if first("block", key, spec.stream.block_size):
@@ -105,19 +84,20 @@ class Inputs:
         refused: set[Any] = set()
         for spec in specs:
             data, key = data_key(spec), (data_key(spec), spec.stream)
+            kind = stream(spec.stream.kind).load()
             if data not in self._data and data not in refused:
                 with noted(problems, spec, "stream", "dataset"):
-                    self._data[data] = _load_data(spec, self._models[model_key(spec)])
+                    self._data[data] = kind.read(spec.stream, family(spec), self._models[model_key(spec)])
             if data not in self._data or key in refused:
                 refused |= {data, key}
-            elif finding := _misfit(spec.stream, self._data[data]):
+            elif finding := kind.misfit(spec.stream, self._data[data]):
                 problems.append(Problem(spec, *finding))
                 refused.add(key)
             elif key not in self._streams:
-                self._streams[key] = STREAMS[spec.stream.kind](spec.stream, self._data[data])
+                self._streams[key] = kind.of(spec.stream, self._data[data])
 
     def of(self, spec: TrialSpec) -> tuple[Any, Any]:
-        """The trial's model and data: BaseModel and ImageData, or a language or masked image model and Domains."""
+        """The trial's model, as its family loads it, and the data of its stream."""
         return self._models[model_key(spec)], self._data[data_key(spec)]
 
     def stream(self, spec: TrialSpec) -> Any:
@@ -134,8 +114,8 @@ def noted(problems: list[Problem], spec: TrialSpec, *place: str | int) -> Iterat
     """Add an error that is raised inside to the problems, as one of the spec's at this place."""
     try:
         yield
-    except Unfit as error:
-        problems += error.problems
+    except Unread as error:
+        problems += [Problem(spec, *finding) for finding in error.findings]
     except ZfscaleError as error:
         problems.append(Problem(spec, place, str(error).removeprefix(f"{dotted(place)}: ")))
 
@@ -148,91 +128,19 @@ def read(sweep: Sweep, trials: Iterable[TrialSpec]) -> Inputs:
         raise sweep.error(error.problems) from error
 
 
-def _kind(spec: TrialSpec) -> str:
-    """What is loaded for a trial: "vit", "lm" or "mim"."""
-    if spec.stream.kind == "class_incremental":
-        return "vit"
-    return "lm" if modality(spec.stream) == "text" else "mim"
-
-
-def _load_model(spec: TrialSpec) -> Base:
-    if _kind(spec) == "mim":
-        return load_mim(spec.model.name, spec.model.input_range)
-    if _kind(spec) == "lm":
-        return load_lm(spec.model.name)
-    return load_base(spec.model.name, spec.model.input_range)
-
-
-def _check_block(spec: TrialSpec, base: Base) -> None:
-    limit, size = getattr(base, "max_block", None), spec.stream.block_size
+def _check_block(spec: TrialSpec, base: Any) -> None:
+    limit, size = family(spec).longest_block(base), spec.stream.block_size
     if limit is not None and size is not None and size > limit:
         raise SpecError(f"stream.block_size: {size} tokens, but {base.name} has positions for {limit}")
 
 
-def _misfit(stream: StreamSpec, data: Data) -> Finding | None:
-    return misfit(stream, len(data.classes), "the dataset") if isinstance(data, ImageData) else None
-
-
-def _check_train(spec: TrialSpec, base: Base) -> None:
+def _check_train(spec: TrialSpec, base: Any) -> None:
     """Whether `model.train` finds something to train in the model, without its weights."""
-    if isinstance(base, BaseModel):
+    module = family(spec).outline(base)
+    if module is None:
         return
-    module = outline_lm(base) if isinstance(base, LanguageBase) else outline_mim(base)
     try:
         Pretrained(module, spec.model.train, PRECISIONS["fp32"], seed=0)
     except ModelError as error:
         reason = str(error).removeprefix("model.train: ")
         raise SpecError(f"model.train: {spec.model.train!r} does not fit {base.name}: {reason}") from error
-
-
-def _load_data(spec: TrialSpec, base: Base) -> Data:
-    if isinstance(base, LanguageBase):
-        return _texts(spec, base)
-    if isinstance(base, MaskedImageBase):
-        return _images(spec, base)
-    return load(spec.stream.dataset, base.pixels.size)
-
-
-def _texts(spec: TrialSpec, base: LanguageBase) -> Domains:
-    tokenizer, stream, size = tokenizer_of(base), spec.stream, spec.stream.block_size
-    assert size is not None
-
-    def read(domain: DomainSpec, tokens: int | None) -> DomainTask:
-        text = load_domain(domain.name, domain.source, tokenizer, size, tokens, stream.held_out_tokens)
-        return masked(text, tokenizer) if base.masked else causal(text)
-
-    return _domains(spec, read, stream.tokens_per_domain, size)
-
-
-def _images(spec: TrialSpec, base: MaskedImageBase) -> Domains:
-    c = base.config
-    patches = Patches(c.image_size, c.num_channels, c.patch_size, base.hidden)
-    loaded: list[tuple[str, ImageData]] = []
-
-    def read(domain: DomainSpec, images: int | None) -> DomainTask:
-        loaded.append((domain.name, load(domain.source, c.image_size)))
-        return image_domain(*loaded[-1], patches, images, spec.stream.held_out_images)
-
-    domains = _domains(spec, read, spec.stream.images_per_domain, 1)
-    say_shared_domains(loaded)
-    return domains
-
-
-def _domains(
-    spec: TrialSpec, read: Callable[[DomainSpec, int | None], DomainTask], budget: int | None, upstream: int
-) -> Domains:
-    """All domains of a stream, each of `budget`, and of `upstream` the one that is only evaluated on."""
-    problems: list[Problem] = []
-    found: list[DomainTask] = []
-    stream = spec.stream
-    places: list[tuple[Place, DomainSpec, int | None]] = [
-        (("stream", "domains", i), domain, budget) for i, domain in enumerate(stream.domains or ())
-    ]
-    if stream.upstream is not None:
-        places.append((("stream", "upstream"), stream.upstream, upstream))
-    for place, domain, amount in places:
-        with noted(problems, spec, *place, "name" if domain.dataset is None else "dataset"):
-            found.append(read(domain, amount))
-    if problems:
-        raise Unfit(problems)
-    return Domains(found, None) if stream.upstream is None else Domains(found[:-1], found[-1])

@@ -14,8 +14,7 @@ from typing import Any
 
 from zfscale.errors import ZfscaleError, nearest
 from zfscale.methods import catalogue as methods
-from zfscale.methods.base import Method
-from zfscale.methods.domains import DomainMethod
+from zfscale.methods.base import Learner
 from zfscale.results.check import DamagedFile, contents, look
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses
@@ -63,11 +62,11 @@ def inside_first_order(before: Taken, after: Taken) -> bool:
     return before.task == after.task and not before.entry.seeds and not after.entry.seeds
 
 
-def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Method | DomainMethod:
+def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learner[Any]:
     """The method as it was after these steps, the first of the trial, in one process whatever the trial ran on."""
     spec = spec.model_copy(update={"engine": EngineSpec()})
     inputs = Inputs([spec], objectives=False)
-    method: Any = methods.method(spec.method.name).load()(spec, inputs.of(spec)[0])
+    method: Learner[Any] = methods.method(spec.method.name).load()(spec, inputs.of(spec)[0])
     for task in method.stages(inputs.stream(spec)):
         method.begin(task)
         if method.trains(task.index):
@@ -135,7 +134,7 @@ def steps_taken(results: Place, row: dict[str, Any]) -> Iterator[Taken]:
         yield Taken(s["task"], s["lr"], Entry(s["loss"], 0, 0.0, accepted, seeds, coefficients))
 
 
-def save(method: Method | DomainMethod, spec: TrialSpec, out: Path, step: int) -> None:
+def save(method: Learner[Any], spec: TrialSpec, out: Path, step: int) -> None:
     """The model as `save_pretrained` writes it, what transformers does not know beside it, and where it came from."""
     method.network.save(out)
     origin = {"trial": spec.trial_id, "step": step, "spec": json.loads(spec.to_json())}

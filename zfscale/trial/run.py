@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,17 @@ from zfscale.metrics import peak_memory as memory
 from zfscale.records import Outcome, Sink
 from zfscale.training.journal import Journal, Snapshots
 from zfscale.training.trainers import first_order
-from zfscale.trial import class_incremental as classes
-from zfscale.trial import domain_incremental as domains
+from zfscale.trial import class_incremental, domain_incremental
+from zfscale.trial.report import Report
 from zfscale.zo.ledger import Ledger, Past
 from zfscale.zo.noise import ARITHMETIC
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
 
-LEARN: dict[str, Callable[..., dict[str, Any]]] = {
-    "class_incremental": classes.learn,
-    "domain_incremental": domains.learn,
+STAGES: dict[str, Callable[..., Iterator[Report]]] = {
+    "class_incremental": class_incremental.stages,
+    "domain_incremental": domain_incremental.stages,
 }
 RECORDED = ("zfscale", "torch", "deepspeed", "transformers", "ray", "pyarrow")
 
@@ -41,14 +41,15 @@ def run(
 ) -> Outcome:
     """Learn the stream task by task, evaluate after each; the caller closes the sink.
 
-    `base` and `data` are what `sweep.inputs` loads for the spec. A trial that was killed goes on where its `ledger`
+    `base` and `data` are what `trial.inputs` loads for the spec. A trial that was killed goes on where its `ledger`
     ends: a forward-only phase at its last step, a first-order one at the last of its `snapshots`. `cache` keeps what
     the pretrained model alone decides from trial to trial.
     """
     memory.reset_peak()
     journal = Journal(sink, ledger, snapshots)
-    learn = LEARN[spec.stream.kind]
-    measured = learn(spec, base, data, journal, {} if cache is None else cache)
+    measured: dict[str, Any] = {}
+    for report in stages(spec, base, data, journal, {} if cache is None else cache):
+        measured = report.measures
     return Outcome(
         status="finished",
         **measured,
@@ -59,6 +60,11 @@ def run(
         attempts=attempt,
         versions=versions(),
     )
+
+
+def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: dict[Any, Any]) -> Iterator[Report]:
+    """Run the trial stage by stage: a report after each, so that whoever walks them may look, or stop."""
+    return STAGES[spec.stream.protocol](spec, base, data, journal, cache)
 
 
 def device() -> str:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from zfscale.data.images import ImageData
+from zfscale.data.masked_images import HELD_OUT, TRAIN, Patches, cut, fit, hide, image_domain, masks
 from zfscale.errors import DataError
-from zfscale.streams.masked_images import HELD_OUT, TRAIN, Patches, cut, fit, hide, image_domain, masks
 
 GREY, COLOUR = Patches(12, 1, 4, 7), Patches(12, 3, 4, 5)
 RNG = np.random.default_rng(0)

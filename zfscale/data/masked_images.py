@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zfscale.data.examples import Examples
 from zfscale.data.images import ImageData
 from zfscale.data.pixels import resize_and_crop
 from zfscale.errors import DataError
-from zfscale.streams.domain_incremental import DomainTask
 
 SEED = 0  # of the masks and of which images a budget takes: not the trial's, so that trials differ in training alone
 TRAIN, HELD_OUT, CHOICE = range(3)
@@ -35,7 +35,7 @@ class Patches:
         return (self.size // self.side) ** 2
 
 
-def image_domain(name: str, data: ImageData, patches: Patches, images: int | None, held_out: int) -> DomainTask:
+def image_domain(name: str, data: ImageData, patches: Patches, images: int | None, held_out: int) -> Examples:
     """The domain `name`: `images` of the training split (None: all), at most `held_out` of the test split.
 
     Inputs are uint8 [N, C + 1, S, S], the last channel 1 on hidden patches and 0 elsewhere; targets uint8 [N, M, P],
@@ -47,10 +47,10 @@ def image_domain(name: str, data: ImageData, patches: Patches, images: int | Non
     train, test = _spread(data.train_y)[:images], _spread(data.test_y)[:held_out]
     x, y = hide(fit(data.train_x[train], patches), patches, TRAIN)
     held_out_x, held_out_y = hide(fit(data.test_x[test], patches), patches, HELD_OUT)
-    task = DomainTask(0, name, x, y, held_out_x, held_out_y)
+    examples = Examples(name, x, y, held_out_x, held_out_y)
     if len(data.classes) < 2:
-        return task
-    return DomainTask(0, name, x, y, held_out_x, held_out_y, None, data.train_y[train], data.test_y[test])
+        return examples
+    return Examples(name, x, y, held_out_x, held_out_y, None, data.train_y[train], data.test_y[test])
 
 
 def hide(images: np.ndarray, patches: Patches, split: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from zfscale.data.masking import IGNORED, mask_blocks
 from zfscale.errors import DataError, ModelError
 from zfscale.pretraining.lm_nano import byte_tokenizer
-from zfscale.streams.masking import IGNORED, mask_blocks
 
 MASK, SEP = 258, 259
 KNOWN = [[4, 8, 16], [12, 15, 17]]  # places masked in two blocks of 20, seed 7

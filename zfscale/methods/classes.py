@@ -1,0 +1,57 @@
+"""What the methods for class-incremental streams share: features in batches, and predictions among the classes seen."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from zfscale.methods.base import INFERENCE_BATCH, FeatureCache, Learner, embed
+from zfscale.streams.class_incremental import Task
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
+
+class ClassLearner(Learner[Task]):
+    """Learns tasks in order; predicts, at any time, among all classes seen so far."""
+
+    def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
+        super().__init__(spec, base, cache)
+        self.width: int = self.network.encoder.width
+        self._test_features: dict[tuple[int, int], torch.Tensor] = {}
+
+    @abstractmethod
+    def predict(self, task: Task) -> np.ndarray:
+        """Labels int64 [N] for the test images of `task`, already learned, among all classes seen so far."""
+
+    def features(self, images: np.ndarray, adapter_set: int | None = None) -> torch.Tensor:
+        """Features [N, D] of uint8 images in the subspace of an adapter set; None is the pretrained model's."""
+        if self.network.adapters is not None:
+            self.network.adapters.active = adapter_set
+        return embed(self.engine, images, self.spec.train.batch_size)
+
+    def pretrained_features(self, task: Task, split: str) -> torch.Tensor:
+        """Features [N, D] of the task's "train" or "test" images before any adaptation; once for all trials.
+
+        The key holds all that decides their bits: the batch, too, since a matrix product's rounding depends on it.
+        """
+        s = self.spec
+        attention, batch = s.optimizing.attention, max(s.train.batch_size, INFERENCE_BATCH)
+        key = (s.model, s.stream, s.train.precision, s.engine.dtype, batch, attention, task.index, split)
+        if key not in self.cache:
+            self.cache[key] = self.features(task.train_x if split == "train" else task.test_x, None)
+        return self.cache[key]
+
+    def frozen_test_features(self, task: Task, adapter_set: int) -> torch.Tensor:
+        """Features of the task's test images in a subspace that no longer changes; computed once."""
+        key = (task.index, adapter_set)
+        if key not in self._test_features:
+            self._test_features[key] = self.features(task.test_x, adapter_set)
+        return self._test_features[key]
+
+    def freeze(self) -> None:
+        """From here on nothing present is trainable; what is added later is."""
+        self.network.freeze()

@@ -1,0 +1,1 @@
+"""Families of models: how a kind of model is loaded, outlined, fed, wrapped and priced; one kind a file."""

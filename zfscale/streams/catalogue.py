@@ -1,0 +1,57 @@
+"""The kinds of streams by name, and how a trial of each is measured.
+
+Nothing here needs torch: a stream is a path, "package.module:Class", that is imported when data is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zfscale import registry
+from zfscale.errors import SpecError
+
+Protocol = Literal["class_incremental", "domain_incremental"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The facts of a stream.
+
+    Args:
+        path: Its class, a zfscale.streams.base.Stream.
+        protocol: How a trial of it is measured: by the accuracy on the classes seen so far, or by held-out losses.
+        order: The options of the `stream` block that only arrange the data: trials that differ in them share arrays.
+        own: A pydantic model (zfscale.spec.Block) of options that no other stream has.
+    """
+
+    path: str
+    protocol: Protocol
+    order: frozenset[str] = frozenset()
+    own: Any = None
+
+    def load(self) -> Any:
+        """The class."""
+        return registry.load_user(self.path)
+
+
+STREAMS: dict[str, Stream] = {
+    "class_incremental": Stream(
+        "zfscale.streams.class_incremental:ClassIncremental",
+        "class_incremental",
+        frozenset({"class_order_seed", "tasks", "first_task_classes", "task_sizes"}),
+    ),
+    "domain_incremental": Stream(
+        "zfscale.streams.domain_incremental:DomainIncremental", "domain_incremental", frozenset({"order_seed"})
+    ),
+}
+
+
+def stream(kind: str) -> Stream:
+    """The facts of a kind of stream, or of a user's own at "package.module:Class". Errors: SpecError."""
+    if kind in STREAMS:
+        return STREAMS[kind]
+    facts = getattr(registry.load_user(kind), "facts", None)
+    if not isinstance(facts, Stream):
+        raise SpecError(f"stream.kind: {kind!r} has no `facts`, a zfscale.streams.catalogue.Stream")
+    return facts

@@ -1,0 +1,9 @@
+"""Contract suites: what every method, optimizer, stream, family of models and sink must do, ours and yours.
+
+A suite is a class of tests; inherit it in a file that pytest collects and say what is under test.
+
+    from zfscale.testing.trials import OptimizerContract
+
+    class TestMine(OptimizerContract):
+        optimizer = {"name": "mypkg.optimizers:MINE", "lr": 0.01}
+"""
