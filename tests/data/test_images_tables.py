@@ -93,7 +93,7 @@ def test_integers_are_ordered_by_size(root: Path) -> None:
     assert csv(root, text).classes == ("9", "10", "100")
 
 
-BAD: dict[str, tuple[str, list[str]]] = {
+BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "empty": ("", ["t.csv: it is empty"]),
     "header only": ("image,label\n", ["t.csv: no rows below the header image, label"]),
     "no columns": ("justoneword\nanother\n", ["t.csv: one column only"]),
