@@ -6,8 +6,12 @@ model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
+
+from zfscale.metrics.catalogue import BY_NAME
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class Query:
     coefficient: float
     accepted: int  # 1: theta - step; -1: theta + step (conserve); 0: theta kept
 
+    @property
+    def signed_seed(self) -> int:
+        """The signed 64-bit integer of the same bits, as it is stored."""
+        return (self.seed + 2**63) % 2**64 - 2**63
+
 
 @dataclass(frozen=True)
 class Eval:
@@ -44,37 +53,61 @@ class Eval:
     value: float
 
 
+class Status(str, Enum):
+    """How a trial ended; in tables, the value."""
+
+    FINISHED = "finished"
+    FAILED = "failed"  # by an error
+    STOPPED = "stopped"  # in good order, after one of its stages: by a scheduler
+
+    def __str__(self) -> str:
+        return self.value
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a trial ended: the row of the `trials` table that is not its spec.
 
-    Accuracies are of class-incremental trials; losses (nats a token, squared error a pixel) and tokens of
-    domain-incremental ones, whose `last_accuracy` is that of the nearest prototype, the mean over domains of images.
-    Forgetting and transfer (bwt, fwt) are in the unit of the trial's kind; positive transfer is good, positive
-    forgetting bad.
+    Args:
+        status: Whether it finished; a value of `Status` will do.
+        measures: Name in `zfscale.metrics.catalogue` -> value; what is left out is null. Each is an attribute, too.
+        node: Where the trial ended.
+        bytes_sent: Losses, from rank 0 to the others, in the last attempt; None where DeepSpeed reduces gradients.
+        attempts: How often it was started.
+        error: The traceback of a failed trial.
+        versions: JSON object: package -> version.
+
+    Raises:
+        ValueError: A measure is not in the catalogue, or the status is none.
     """
 
-    status: str  # "finished" | "failed"
-    avg_accuracy: float | None = None
-    last_accuracy: float | None = None
-    forgetting: float | None = None
-    bwt: float | None = None
-    fwt: float | None = None
-    final_loss: float | None = None
-    perplexity: float | None = None
-    bits_per_byte: float | None = None
-    learning_gain: float | None = None
-    upstream_loss: float | None = None
-    tokens: int | None = None
-    seconds: float | None = None
-    forwards: int | None = None
-    peak_memory_bytes: int | None = None
-    node: str | None = None  # where it ended
-    # Losses, from rank 0 to the others, in the last attempt; unknown where DeepSpeed reduces gradients.
+    status: Status
+    measures: Mapping[str, float | int | None] = field(default_factory=dict)
+    node: str | None = None
     bytes_sent: int | None = None
     attempts: int = 1
     error: str | None = None
-    versions: str = ""  # JSON object: package -> version
+    versions: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", Status(self.status))
+        if unknown := set(self.measures) - set(BY_NAME):
+            raise ValueError(f"a measure must be in zfscale.metrics.catalogue, got {', '.join(sorted(unknown))}")
+
+    def __getattr__(self, name: str) -> float | int | None:
+        """A measure by its name; None if the trial has none of it."""
+        if name not in BY_NAME:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.measures.get(name)
+
+    def row(self) -> dict[str, str | float | int | None]:
+        """Column -> value, in the order of `trials`."""
+        measures = {name: self.measures.get(name) for name in BY_NAME}
+        return {"status": self.status.value, **measures, **{name: getattr(self, name) for name in ABOUT}}
+
+
+# What a row of `trials` says of a trial beside its measures.
+ABOUT: dict[str, type] = {"node": str, "bytes_sent": int, "attempts": int, "error": str, "versions": str}
 
 
 class Sink(Protocol):

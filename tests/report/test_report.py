@@ -10,11 +10,12 @@ from PIL import Image
 from tests.conftest import id_of, pipe_table
 from zfscale import report
 from zfscale.errors import DataError
-from zfscale.records import Eval, Outcome
+from zfscale.records import Eval, Outcome, Status
 from zfscale.report.kinds import CLASSES
 from zfscale.report.load import contents
 from zfscale.report.plot import _style
 from zfscale.report.rows import OPTIMIZERS, rows, varying
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 
 AVERAGES = {0: 0.50, 1: 0.56, 2: 0.62}  # by seed: mean 0.56, sample std 0.06
@@ -26,7 +27,7 @@ def spec(method, optimizer, seed, lr=0.1, **more):
 
 def add(root, given, outcome, stages=()):
     trial_id = id_of(json.dumps(given))
-    sink = ParquetSink(root, trial_id, json.dumps(given), {"seed": given["seed"]})
+    sink = ParquetSink(About(root, trial_id, json.dumps(given), {"seed": given["seed"]}))
     for k, value in enumerate(stages, start=1):
         sink.eval(Eval(k, 0, "stage_accuracy", value))
         sink.eval(Eval(k, k, "accuracy", 0.0))
@@ -35,7 +36,17 @@ def add(root, given, outcome, stages=()):
 
 
 def done(average, last=0.4, forgetting=0.1):
-    return Outcome("finished", average, last, forgetting, seconds=10.0, forwards=1200, peak_memory_bytes=3 * 2**20)
+    return Outcome(
+        Status.FINISHED,
+        {
+            "avg_accuracy": average,
+            "last_accuracy": last,
+            "forgetting": forgetting,
+            "seconds": 10.0,
+            "forwards": 1200,
+            "peak_memory_bytes": 3 * 2**20,
+        },
+    )
 
 
 @pytest.fixture
@@ -49,7 +60,7 @@ def root(tmp_path):
     add(
         root,
         spec("ease", "forward-grad", 1),
-        Outcome("failed", error="Traceback (most recent call last):\n  at line 3\nOpError: no JVP | here\n"),
+        Outcome(Status.FAILED, error="Traceback (most recent call last):\n  at line 3\nOpError: no JVP | here\n"),
     )
     return root
 
@@ -141,7 +152,7 @@ def test_without_stage_accuracies_there_is_a_line_instead_of_a_plot(tmp_path):
 
 
 def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
-    add(tmp_path, spec("ease", "zo-sgd", 0), Outcome("failed", error=None))
+    add(tmp_path, spec("ease", "zo-sgd", 0), Outcome(Status.FAILED, error=None))
     text = Path(report.write(tmp_path)).read_text()
     assert "0 trials finished, 1 failed." in text
     assert "Avg" not in text
@@ -149,7 +160,7 @@ def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
 
 
 def test_missing_measures_are_dashes(tmp_path):
-    add(tmp_path, spec("ease", "zo-sgd", 0), Outcome("finished"))
+    add(tmp_path, spec("ease", "zo-sgd", 0), Outcome(Status.FINISHED))
     (row,) = pipe_table(Path(report.write(tmp_path)).read_text())
     assert (row["Avg %"], row["Last %"], row["forwards"]) == ("-", "-", "-")
 

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +14,12 @@ from PIL import Image
 
 from tests.conftest import id_of, pipe_table
 from zfscale import report
-from zfscale.records import Eval, Outcome
+from zfscale.records import Eval, Outcome, Status
 from zfscale.report import heat
 from zfscale.report.kinds import CLASSES, DOMAINS
 from zfscale.report.load import contents, losses
 from zfscale.report.rows import best, rows
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 
 NAMES = ("licenses", "headers", "code")
@@ -40,14 +40,19 @@ def add(
     stream = {"kind": "domain_incremental", "domains": [{"name": n} for n in names], "order_seed": order_seed}
     spec = {"stream": stream, "method": {"name": method}, "optimizer": {"name": optimizer, "lr": 0.1}, "seed": seed}
     trial_id = id_of(f"{method}{optimizer}{seed}")
-    sink = ParquetSink(root, trial_id, json.dumps(spec), {"seed": seed})
+    sink = ParquetSink(About(root, trial_id, json.dumps(spec), {"seed": seed}))
     for stage in range(2 if method == "joint" else len(names) + 1):
         for j, base in enumerate(BASE[: len(names)], start=1):
             loss = base - (j == stage) + 0.1 * seed * (stage > 0)
             sink.eval(Eval(stage, j, "loss", odd.get((stage, j), loss)))
             sink.eval(Eval(stage, j, "perplexity", 9.0))
-    more: dict[str, Any] = {} if method == "joint" else {"forgetting": 0.25, "bwt": -0.25, "fwt": 0.0}
-    sink.close(Outcome("finished", final_loss=final, learning_gain=1.0, tokens=640, seconds=2.0, forwards=8, **more))
+    more = {} if method == "joint" else {"forgetting": 0.25, "bwt": -0.25, "fwt": 0.0}
+    sink.close(
+        Outcome(
+            Status.FINISHED,
+            {"final_loss": final, "learning_gain": 1.0, "tokens": 640, "seconds": 2.0, "forwards": 8, **more},
+        )
+    )
     return trial_id
 
 
@@ -149,9 +154,9 @@ def test_the_best_setting_has_the_lowest_final_loss(root: Path) -> None:
 
 def test_both_kinds_of_stream_have_a_section(root: Path) -> None:
     spec = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
-    sink = ParquetSink(root, id_of("classes"), json.dumps(spec), {"seed": 0})
+    sink = ParquetSink(About(root, id_of("classes"), json.dumps(spec), {"seed": 0}))
     sink.eval(Eval(1, 0, "stage_accuracy", 0.5))
-    sink.close(Outcome("finished", 0.5, 0.5))
+    sink.close(Outcome(Status.FINISHED, {"avg_accuracy": 0.5, "last_accuracy": 0.5}))
     text = Path(report.write(root)).read_text()
     assert text.index("Avg %") < text.index(CLASSES.heading) < text.index(" final |") < text.index(DOMAINS.heading)
     assert "50.00" in report.table(root)

@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import id_of
 from zfscale import report
-from zfscale.records import Outcome
+from zfscale.records import Outcome, Status
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 
 ODD = ["q_proj|v_proj", "`a`|b", "<script>x</script>", "a\nb", "\\|", "**b**", "[x](y)", "\x1b[31m", "&lt;"]
@@ -26,7 +27,7 @@ def add(root, name, seed, outcome):
         "model": {"train": name},
         "seed": seed,
     }
-    ParquetSink(root, id_of(f"{name}{seed}"), json.dumps(spec), {"seed": seed}).close(outcome)
+    ParquetSink(About(root, id_of(f"{name}{seed}"), json.dumps(spec), {"seed": seed})).close(outcome)
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def root(tmp_path):
     root = tmp_path / "a|<b>`"
     for name in ODD:
         for seed, average in enumerate([0.5, 0.6]):
-            add(root, name, seed, Outcome("finished", average, 0.4))
-        add(root, name, 7, Outcome("failed", error=f"Traceback\nOpError: {name}"))
+            add(root, name, seed, Outcome(Status.FINISHED, {"avg_accuracy": average, "last_accuracy": 0.4}))
+        add(root, name, 7, Outcome(Status.FAILED, error=f"Traceback\nOpError: {name}"))
     return root
 
 

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import yaml
 
 from zfscale import spec
-from zfscale.records import Eval, Outcome, Query, Step
-from zfscale.results.schema import TABLES
+from zfscale.records import Eval, Outcome, Query, Status, Step
+from zfscale.results.layout import TABLES
 from zfscale.results.storage import Place
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import Sweep, TrialSpec
 
@@ -38,7 +39,7 @@ def sweep(folder: Path) -> Sweep:
 
 def run(root: Place, trial: TrialSpec, status: str = "finished") -> None:
     """What a trial would write: two tasks of 40 steps, two queries a step."""
-    sink = ParquetSink(root, trial.trial_id, trial.to_json(), trial.leaves(), trial.NULLABLE)
+    sink = ParquetSink(About(root, trial.trial_id, trial.to_json(), trial.leaves(), trial.NULLABLE))
     forwards = 0
     for task in (1, 2):
         for step in range(40):
@@ -50,10 +51,10 @@ def run(root: Place, trial: TrialSpec, status: str = "finished") -> None:
         sink.eval(Eval(stage, 0, "stage_accuracy", 0.5 + 0.01 * trial.seed))
         for task in range(1, stage + 1):
             sink.eval(Eval(stage, task, "accuracy", 0.4 + 0.01 * trial.seed))
-    more: dict[str, Any] = {"seconds": 1.0, "versions": '{"arithmetic": "2"}'}
-    if status == "finished":
-        more |= {"forwards": forwards, "avg_accuracy": 0.5 + 0.01 * trial.seed, "last_accuracy": 0.5}
-    sink.close(Outcome(status, error=None if status == "finished" else "boom", **more))
+    failed = status == Status.FAILED
+    measured = {} if failed else {"forwards": forwards, "avg_accuracy": 0.5 + 0.01 * trial.seed, "last_accuracy": 0.5}
+    error, versions = "boom" if failed else None, '{"arithmetic": "2"}'
+    sink.close(Outcome(Status(status), {"seconds": 1.0, **measured}, error=error, versions=versions))
 
 
 def tables(root: Path) -> dict[str, list[dict[str, Any]]]:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.results import small_results
 from zfscale import report
 from zfscale.results.check import look
+from zfscale.results.layout import TABLES, file_of
 from zfscale.results.missing import missing, root
-from zfscale.results.schema import TABLES, file_of
 
 PLACES = st.floats(0, 1, exclude_max=True)
 ACTS = st.sampled_from(["flip", "zero", "cut", "remove", "insert", "swap"])

@@ -17,8 +17,8 @@ from tests.results import small_results
 from tests.troubles import No, assert_covers
 from zfscale import report
 from zfscale.results.check import look
+from zfscale.results.layout import TABLES, file_of
 from zfscale.results.missing import missing, root
-from zfscale.results.schema import TABLES, file_of
 from zfscale.sweep.driver import begin, forget
 
 

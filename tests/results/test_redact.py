@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from zfscale import cli
 from zfscale.errors import DataError, one_line
-from zfscale.records import Outcome
+from zfscale.records import Outcome, Status
 from zfscale.results.redact import Redacted, looks_secret, redact
+from zfscale.sinks.about import About
+from zfscale.sinks.fanout import Fanout
 from zfscale.sinks.parquet import ParquetSink
 
 SECRET = "0123456789abcdef"
@@ -157,7 +159,7 @@ def test_a_long_message_is_redacted_before_it_is_cut(monkeypatch):
 def test_the_error_of_a_failed_trial_holds_no_secret(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", SECRET)
     error = f"RuntimeError: login failed with {SECRET} at https://user:{SECRET}@host"
-    ParquetSink(tmp_path, "t", "{}", {}).close(Outcome("failed", error=error))
+    Fanout([ParquetSink(About(tmp_path, "t"))]).close(Outcome(Status.FAILED, error=error))
     (told,) = pq.read_table(tmp_path / "trials")["error"].to_pylist()
     assert told == "RuntimeError: login failed with <WANDB_API_KEY> at https://***@host"
 

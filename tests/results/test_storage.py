@@ -9,10 +9,11 @@ import pytest
 from tests.buckets import bucket
 from tests.conftest import id_of
 from zfscale.errors import ZfscaleError
-from zfscale.records import Eval, Outcome
+from zfscale.records import Eval, Outcome, Status
 from zfscale.report import table, write
 from zfscale.results.storage import Directory, storage
 from zfscale.results.tables import statuses
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 
 
@@ -91,20 +92,33 @@ def test_another_machine_goes_on_with_what_was_sent():
 def test_tables_and_report_of_a_sweep(there):
     for trial in (id_of("t1"), id_of("t2")):
         spec = '{"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}'
-        sink = ParquetSink(there, trial, spec, {"seed": 0})
+        sink = ParquetSink(About(there, trial, spec, {"seed": 0}))
         sink.eval(Eval(1, 0, "stage_accuracy", 0.5))
-        sink.close(Outcome("finished", 0.5, 0.4, 0.1, 0.0, seconds=1.0, forwards=8, peak_memory_bytes=1))
+        sink.close(
+            Outcome(
+                Status.FINISHED,
+                {
+                    "avg_accuracy": 0.5,
+                    "last_accuracy": 0.4,
+                    "forgetting": 0.1,
+                    "bwt": 0.0,
+                    "seconds": 1.0,
+                    "forwards": 8,
+                    "peak_memory_bytes": 1,
+                },
+            )
+        )
     assert statuses(there) == dict.fromkeys(sorted([id_of("t1"), id_of("t2")]), "finished")
     assert "2 trials finished" in table(there)
     assert write(there) == f"{there}/report.md"
     assert b"ease" in there.read("report.md")
     assert there.read("accuracy_per_stage.png").startswith(b"\x89PNG")
-    ParquetSink(there, id_of("t1"), "{}", {}).close(Outcome("failed", error="boom"))
+    ParquetSink(About(there, id_of("t1"), "{}", {})).close(Outcome(Status.FAILED, error="boom"))
     assert there.names("evals") == [f"evals/{id_of('t2')}.parquet"]
 
 
 def test_a_report_leaves_no_file_beside_those_it_names(tmp_path):
-    ParquetSink(tmp_path, id_of("t"), '{"method": {"name": "ease"}}', {}).close(Outcome("failed", error="boom"))
+    ParquetSink(About(tmp_path, id_of("t"), '{"method": {"name": "ease"}}')).close(Outcome(Status.FAILED, error="boom"))
     storage(tmp_path).clear()
     write(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.md", "trials"]

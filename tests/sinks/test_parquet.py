@@ -18,18 +18,32 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import id_of
-from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results import tables as read
-from zfscale.results.schema import RECORDS, TABLES
+from zfscale.results.layout import TABLES
+from zfscale.results.schema import RECORDS
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 
 T1, T2 = id_of("t1"), id_of("t2")
 LEAVES = {"method.name": "ease", "optimizer.lr": 0.1, "seed": 3, "train.amp": False, "optimizer.beta": None}
-FINISHED = Outcome("finished", 0.5, 0.4, 0.1, -0.1, seconds=1.5, forwards=8, peak_memory_bytes=9, versions="{}")
+FINISHED = Outcome(
+    Status.FINISHED,
+    {
+        "avg_accuracy": 0.5,
+        "last_accuracy": 0.4,
+        "forgetting": 0.1,
+        "bwt": -0.1,
+        "seconds": 1.5,
+        "forwards": 8,
+        "peak_memory_bytes": 9,
+    },
+    versions="{}",
+)
 
 
 def write(root, trial_id=T1, outcome=FINISHED, leaves=LEAVES, steps=3, types=None):
-    sink = ParquetSink(root, trial_id, json.dumps(leaves), leaves, types)
+    sink = ParquetSink(About(root, trial_id, json.dumps(leaves), leaves, types or {}))
     for i in range(steps):
         sink.step(Step(1, i, 0.5, 0.1, 2 * i, 0.1))
         sink.query(Query(1, i, 0, (-1) ** i * (2**62 + i), 0.25, -1))
@@ -98,8 +112,8 @@ def test_a_trial_without_steps_keeps_the_schema(tmp_path):
 
 
 def test_a_trial_written_twice_shows_once(tmp_path):
-    write(tmp_path, outcome=Outcome("failed", error="boom", attempts=1))
-    write(tmp_path, outcome=Outcome("finished", 0.5, attempts=2))
+    write(tmp_path, outcome=Outcome(Status.FAILED, error="boom", attempts=1))
+    write(tmp_path, outcome=Outcome(Status.FINISHED, {"avg_accuracy": 0.5}, attempts=2))
     assert read.statuses(tmp_path) == {T1: "finished"}
     assert read.attempts(tmp_path) == {T1: 2}
     assert len(pandas.read_parquet(tmp_path / "evals")) == 2
@@ -107,7 +121,7 @@ def test_a_trial_written_twice_shows_once(tmp_path):
 
 def test_a_failed_trial_leaves_its_trials_row_only(tmp_path):
     write(tmp_path)
-    write(tmp_path, outcome=Outcome("failed", error="boom"))
+    write(tmp_path, outcome=Outcome(Status.FAILED, error="boom"))
     assert read.statuses(tmp_path) == {T1: "failed"}
     assert [p.name for table in RECORDS for p in (tmp_path / table).iterdir()] == []
 
@@ -121,12 +135,12 @@ def test_aside_files_of_a_killed_attempt_are_removed(tmp_path):
 
 
 def test_nothing_is_written_before_close(tmp_path):
-    ParquetSink(tmp_path / "r", T1, "{}", {}).step(Step(1, 0, 0.5, 0.1, 2, 0.1))
+    ParquetSink(About(tmp_path / "r", T1, "{}", {})).step(Step(1, 0, 0.5, 0.1, 2, 0.1))
     assert not (tmp_path / "r").exists()
 
 
 def test_unsigned_seeds_keep_their_bits(tmp_path):
-    sink = ParquetSink(tmp_path, T1, "{}", {})
+    sink = ParquetSink(About(tmp_path, T1, "{}", {}))
     for seed in (0, 2**63 - 1, 2**63, 2**64 - 1):
         sink.query(Query(1, 0, 0, seed, 1.0, 1))
     sink.close(FINISHED)
@@ -138,7 +152,7 @@ def test_unsigned_seeds_keep_their_bits(tmp_path):
 def test_a_ledger_takes_few_bytes_a_query(queries, tmp_path):
     """Seeds are 63 random bits; coefficients, differences of float32 losses, hold some 3 bytes."""
     chance = random.Random(0)
-    sink = ParquetSink(tmp_path, T1, "{}", {})
+    sink = ParquetSink(About(tmp_path, T1, "{}", {}))
     for i in range(queries):
         plus, minus = (struct.unpack("f", struct.pack("f", chance.gauss(2.3, 0.1)))[0] for _ in "ab")
         sink.query(Query(1 + i // 200, i % 200, 0, chance.getrandbits(63), (plus - minus) / 2e-3, 1))
@@ -152,7 +166,7 @@ def test_a_ledger_takes_few_bytes_a_query(queries, tmp_path):
 )
 def test_leaves_that_make_no_column_are_refused(tmp_path, leaves, message):
     with pytest.raises(ValueError, match=message):
-        ParquetSink(tmp_path, T1, "{}", leaves)
+        ParquetSink(About(tmp_path, T1, "{}", leaves))
 
 
 def test_reading_an_absent_directory_finds_nothing(tmp_path):

@@ -1,77 +1,156 @@
-"""The contract every sink keeps, and the fan-out over them."""
+"""The contract over every sink there is, the fan-out over them, and what an error of one means."""
 
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import id_of
-from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.errors import StorageError
+from zfscale.records import Eval, Outcome, Query, Sink, Status, Step
 from zfscale.results.tables import statuses
-from zfscale.sinks import SINKS, Fanout, make_sinks
-from zfscale.sinks.parquet import ParquetSink
-from zfscale.sinks.wandb import WandbSink
+from zfscale.sinks.about import About
+from zfscale.sinks.catalogue import LISTED, SINKS, Chosen, Facts, chosen
+from zfscale.sinks.fanout import Fanout, make_sinks
+from zfscale.spec.schema import OutputSpec, WandbSpec
+from zfscale.testing.sinks import SinkContract, example
 
-
-class Recorder:
-    def __init__(self, log, name, broken=False):
-        self.log, self.name, self.broken = log, name, broken
-
-    def step(self, record):
-        self.log.append((self.name, record))
-
-    query = eval = step
-
-    def close(self, outcome):
-        self.step(outcome)
-        if self.broken:
-            raise OSError("disk full")
-
-
+T1 = id_of("t1")
+DONE = Outcome(Status.FINISHED)
 RECORDS = [Step(1, 0, 0.5, 0.1, 2, 0.1), Query(1, 0, 0, 7, 0.5, 1), Eval(1, 1, "accuracy", 0.5)]
 
 
-def send(sink):
-    sink.step(RECORDS[0])
-    sink.query(RECORDS[1])
-    sink.eval(RECORDS[2])
+class TestCatalogue(SinkContract):
+    """Every sink of ours."""
+
+    @pytest.fixture(autouse=True, params=SINKS)
+    def _named(self, request: pytest.FixtureRequest) -> None:
+        self.name = request.param
+
+    def make(self, root: Path) -> Sink:
+        listed = [self.name] if self.name in LISTED else []
+        (one,) = [one for one in chosen(output(*listed)) if one.name == self.name]
+        return one.make(example(root))  # type: ignore[no-any-return]
 
 
-def test_fanout_forwards_in_order():
-    log: list[Any] = []
-    sink = Fanout([Recorder(log, "a"), Recorder(log, "b")])
+def output(*sinks: Any, mode: str = "offline") -> OutputSpec:
+    return OutputSpec.model_validate({"wandb": {"mode": mode}, "sinks": list(sinks)})
+
+
+class Recorder:
+    """A user's sink that keeps what it is told in a list of its class."""
+
+    log: list[tuple[str, Any]]
+
+    def __init__(self, about: About, options: Any) -> None:
+        self.name = about.trial_id
+
+    def step(self, record: Any) -> None:
+        self.log.append((self.name, record))
+
+    query = eval = close = step
+
+
+class Broken(Recorder):
+    """One that breaks at its first query."""
+
+    def query(self, record: Query) -> None:
+        raise RuntimeError("no\nroute")
+
+
+class Needed(Broken):
+    """One that a trial needs."""
+
+    commits = True
+
+
+class Unborn(Recorder):
+    """One that cannot be made."""
+
+    def __init__(self, about: About, options: Any) -> None:
+        raise RuntimeError("no route")
+
+
+@pytest.fixture(autouse=True)
+def log(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(Recorder, "log", told, raising=False)
+    monkeypatch.setitem(sys.modules, "own_sinks", sys.modules[__name__])
+    return told
+
+
+def send(sink: Sink) -> None:
+    sink.step(RECORDS[0])  # type: ignore[arg-type]
+    sink.query(RECORDS[1])  # type: ignore[arg-type]
+    sink.eval(RECORDS[2])  # type: ignore[arg-type]
+
+
+def test_fanout_forwards_in_order(log):
+    sink = Fanout([Recorder(About("r", name), None) for name in "ab"])
     send(sink)
-    sink.close(Outcome("finished"))
-    assert log == [(name, record) for record in [*RECORDS, Outcome("finished")] for name in "ab"]
+    sink.close(DONE)
+    assert log == [(name, record) for record in [*RECORDS, DONE] for name in "ab"]
 
 
-def test_fanout_closes_all_and_then_raises():
-    log: list[Any] = []
+def test_fanout_does_not_commit_what_an_earlier_sink_refuses(log):
+    refuses = Recorder(About("r", "a"), None)
+    refuses.close = lambda outcome: (_ for _ in ()).throw(OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
-        Fanout([Recorder(log, "a", broken=True), Recorder(log, "b")]).close(Outcome("finished"))
-    assert [name for name, _ in log] == ["a", "b"]
+        Fanout([refuses, Recorder(About("r", "b"), None)]).close(DONE)
+    assert log == []
 
 
-def test_make_sinks_closes_parquet_last(tmp_path):
-    given = (tmp_path, "demo", id_of("t1"), '{"seed": 0}', {"seed": 0})
-    disabled = make_sinks(*given, wandb_mode="disabled")
-    assert [type(sink) for sink in disabled.sinks] == [ParquetSink]
-    offline = make_sinks(*given, wandb_mode="offline", project="p")
-    assert [type(sink) for sink in offline.sinks] == [WandbSink, ParquetSink]
-    send(offline)
-    offline.close(Outcome("finished"))
-    assert statuses(tmp_path) == {id_of("t1"): "finished"}
-    assert len(list((tmp_path / "wandb").glob(f"offline-run-*-{id_of('t1')}"))) == 1
+def test_no_sink_is_told_a_secret(log, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "0123456789")
+    Fanout([Recorder(About("r", "a"), None)]).close(Outcome(Status.FAILED, error="got 0123456789"))
+    assert log[0][1].error == "got <MY_TOKEN>"
 
 
-@pytest.mark.parametrize("name", SINKS)
-@pytest.mark.parametrize("status", ["finished", "failed"])
-def test_every_sink_takes_every_record_and_none(tmp_path, name, status):
-    sinks = {
-        "parquet": lambda: SINKS["parquet"](tmp_path, "t1", "{}", {}),
-        "wandb": lambda: SINKS["wandb"](tmp_path, "demo", id_of("t1"), {}, "offline", "p"),
-    }
-    for records in (True, False):
-        sink = sinks[name]()
-        if records:
-            send(sink)
-        assert sink.close(Outcome(status, error="boom" if status == "failed" else None)) is None
+def test_parquet_closes_last(tmp_path):
+    about = About(tmp_path, T1, '{"seed": 0}', {"seed": 0}, sweep="demo")
+    assert [sink.name for sink in make_sinks(about, output(mode="disabled")).sinks] == ["parquet"]
+    asked = output("own_sinks:Needed", "own_sinks:Recorder")
+    assert [one.name for one in chosen(asked)] == ["wandb", "own_sinks:Recorder", "own_sinks:Needed", "parquet"]
+    assert [sink.name for sink in make_sinks(about, asked, committing=True).sinks] == ["own_sinks:Needed", "parquet"]
+    sink = make_sinks(about, output())
+    send(sink)
+    sink.close(DONE)
+    assert statuses(tmp_path) == {T1: Status.FINISHED}
+    assert len(list((tmp_path / "wandb").glob(f"offline-run-*-{T1}"))) == 1
+
+
+@pytest.mark.parametrize("name", ["Broken", "Unborn"])
+def test_a_view_that_breaks_is_told_of_once_and_the_trial_goes_on(tmp_path, name, log, caplog):
+    sink = make_sinks(About(tmp_path, T1), output(f"own_sinks:{name}", "own_sinks:Recorder", mode="disabled"))
+    for _ in range(2):
+        send(sink)
+    sink.close(DONE)
+    told = f"own_sinks:{name} stopped for this trial, which goes on: no route"
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [told]
+    assert (tmp_path / f"own_sinks.{name}.txt").read_text() == told
+    first = [RECORDS[0]] if name == "Broken" else []
+    assert [record for _, record in log] == [*first, *RECORDS, *RECORDS, DONE]
+    assert statuses(tmp_path) == {T1: Status.FINISHED}
+
+
+def test_a_sink_that_commits_and_breaks_leaves_the_trial_to_the_next_run(tmp_path):
+    sink = make_sinks(About(tmp_path, T1), output("own_sinks:Needed", mode="disabled"))
+    with pytest.raises(StorageError, match=r"^own_sinks:Needed: no route$"):
+        send(sink)
+    assert statuses(tmp_path) == {}
+
+
+def test_a_sink_has_its_options_as_a_block(log, tmp_path):
+    class Mine(Recorder):
+        Options = WandbSpec
+
+        def __init__(self, about, options):
+            self.options = options
+
+    sys.modules[__name__].Mine = Mine
+    made = Chosen("own_sinks:Mine", Facts("own_sinks:Mine"), {"project": "p"}).make(About(tmp_path, T1))
+    assert made.options == WandbSpec(project="p")

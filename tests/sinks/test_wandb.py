@@ -12,18 +12,42 @@ import wandb
 
 from tests.conftest import sweep_file
 from zfscale import spec
-from zfscale.records import Eval, Outcome, Step
+from zfscale.records import Eval, Outcome, Status, Step
+from zfscale.results.layout import note_of
 from zfscale.results.storage import storage
-from zfscale.sinks.wandb import NOTE, WandbSink, run_name
+from zfscale.sinks.about import About
+from zfscale.sinks.catalogue import SINKS, Chosen
+from zfscale.sinks.guard import View
+from zfscale.sinks.wandb import run_name
+from zfscale.spec import WandbSpec
 from zfscale.sweep.progress import Progress
 
 CONFIG = {"method": {"name": "ease"}, "optimizer": {"name": "zo-sgd", "lr": 0.1}, "seed": 0}
-OUTCOME = Outcome("finished", 0.75, 0.5, 0.1, -0.1, seconds=1.5, forwards=6, peak_memory_bytes=9)
+OUTCOME = Outcome(
+    Status.FINISHED,
+    {
+        "avg_accuracy": 0.75,
+        "last_accuracy": 0.5,
+        "forgetting": 0.1,
+        "bwt": -0.1,
+        "seconds": 1.5,
+        "forwards": 6,
+        "peak_memory_bytes": 9,
+    },
+)
 SECRET = "5ec2e7" * 7
 
 
+NOTE = note_of("wandb")
+
+
+def opened(root, trial_id="t1", mode="offline"):
+    options = WandbSpec(mode=mode, project="proj")
+    return View(Chosen("wandb", SINKS["wandb"], options), About(root, trial_id, json.dumps(CONFIG), sweep="demo"))
+
+
 def trial(root, outcome=OUTCOME, trial_id="t1", mode="offline"):
-    sink = WandbSink(root, "demo", trial_id, CONFIG, mode, "proj")
+    sink = opened(root, trial_id, mode)
     for task in (1, 2):
         for step in range(3):
             sink.step(Step(task, step, 1.0 / task, 0.1, 3 * (task - 1) + step, 0.1))
@@ -52,14 +76,14 @@ def warnings(caplog):
 
 
 def test_losses_of_domains_are_a_curve_and_a_matrix(tmp_path):
-    sink = WandbSink(tmp_path, "demo", "t1", CONFIG, "offline", "proj")
+    sink = opened(tmp_path)
     for stage in range(3):
         for task in (1, 2):
             sink.eval(Eval(stage, task, "loss", stage + task / 10))
             sink.eval(Eval(stage, task, "perplexity", 9.0))
         sink.eval(Eval(stage, 0, "stage_loss", stage + 0.15))
         sink.eval(Eval(stage, 0, "upstream_loss", 5.0))
-    sink.close(Outcome("finished", final_loss=2.15, tokens=64))
+    sink.close(Outcome(Status.FINISHED, {"final_loss": 2.15, "tokens": 64}))
     (run,) = runs(tmp_path)
     found = json.loads(inspect(run, "--summary"))["summary"]
     assert (found["final_loss"], found["tokens"], found["loss_matrix"]["nrows"]) == (2.15, 64, 6)
@@ -104,13 +128,13 @@ def test_the_run_is_grouped_by_sweep(tmp_path):
 
 
 def test_a_failed_trial_is_a_failed_run(tmp_path):
-    trial(tmp_path, Outcome("failed", error="boom"))
+    trial(tmp_path, Outcome(Status.FAILED, error="boom"))
     found = json.loads(inspect(runs(tmp_path)[0], "--summary"))
     assert (found["state"], found["exit_code"], found["summary"]["status"]) == ("failed", 1, "failed")
 
 
 def test_a_retried_trial_shows_once(tmp_path):
-    WandbSink(tmp_path, "demo", "t10", CONFIG, "offline", "proj").close(OUTCOME)
+    opened(tmp_path, "t10").close(OUTCOME)
     for _ in range(3):
         trial(tmp_path)
     assert len(runs(tmp_path, "t1")) == 2  # t1 and the other trial, t10
@@ -173,7 +197,7 @@ def test_the_driver_shows_once_what_is_wrong_with_wandb(tmp_path, tiny_vit, imag
 
 
 def test_importing_the_sinks_does_not_import_wandb():
-    code = "import sys, zfscale.sinks; print('wandb' in sys.modules)"
+    code = "import sys, zfscale.sinks.fanout; print('wandb' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"
 

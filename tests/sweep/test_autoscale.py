@@ -114,7 +114,7 @@ from zfscale import spec
 from zfscale.sweep.cluster import check_resources, connected
 
 sweep = spec.load(sys.argv[1])
-with connected(sys.argv[2], sweep.trials):
+with connected(sys.argv[2]):
     head = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
     if sys.argv[3:]:
         ray.get(ray.remote(**head)(check_resources).remote(sweep))

@@ -32,7 +32,7 @@ def test_why_ray_does_not_start_is_one_line_with_the_whole_reason(temporary, tmp
 
     monkeypatch.setattr(cluster.ray, "init", init)
     reason = "^--address local: Failed to start the node. raylet: no space left in /dev/shm$"
-    with pytest.raises(ZfscaleError, match=reason), connected("local", []):
+    with pytest.raises(ZfscaleError, match=reason), connected("local"):
         pass
     assert os.getcwd() == str(tmp_path)
     assert list(temporary.iterdir()) == []
@@ -41,7 +41,7 @@ def test_why_ray_does_not_start_is_one_line_with_the_whole_reason(temporary, tmp
 def test_workers_of_a_cluster_of_our_own_find_this_package_and_nothing_of_the_users(temporary, tmp_path, monkeypatch):
     seen: dict[str, Any] = {}
     monkeypatch.setattr(cluster.ray, "init", lambda **options: seen.update(options, here=Path.cwd(), has=os.listdir()))
-    with connected("local", []) as place:
+    with connected("local") as place:
         assert place.parent == temporary
         assert seen["here"].is_relative_to(place)  # Ray puts it first on the workers' path
         assert seen["has"] == ["zfscale"]

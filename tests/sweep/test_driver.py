@@ -9,9 +9,11 @@ from ray.exceptions import RayError
 
 from tests.conftest import sweep_file
 from zfscale import spec
-from zfscale.records import Outcome
+from zfscale.records import Outcome, Status
 from zfscale.results.missing import root
+from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
+from zfscale.spec.own import own_code
 from zfscale.sweep import driver
 from zfscale.sweep.driver import drive
 from zfscale.sweep.node import module_path
@@ -32,7 +34,9 @@ class Tuner:
 
     def fit(self):
         one = self.sweep.trials[0]
-        ParquetSink(root(self.sweep), one.trial_id, one.to_json(), one.leaves()).close(Outcome("finished", 0.5, 0.4))
+        ParquetSink(About(root(self.sweep), one.trial_id, one.to_json(), one.leaves())).close(
+            Outcome(Status.FINISHED, {"avg_accuracy": 0.5, "last_accuracy": 0.4})
+        )
         raise self.error
 
 
@@ -60,11 +64,12 @@ def test_ctrl_c_is_no_error_of_tune(sweep, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("objective", "own"), [("mine:loss", True), ("cross_entropy", False)])
-def test_workers_look_in_the_working_directory_for_an_objective_only(tmp_path, monkeypatch, sweep, objective, own):
+def test_workers_look_in_the_working_directory_for_own_code_only(tmp_path, monkeypatch, sweep, objective, own):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.syspath_prepend("")
     one = sweep.trials[0]
-    path = module_path([one.model_copy(update={"train": one.train.model_copy(update={"objective": objective})})])
+    given = one.model_copy(update={"train": one.train.model_copy(update={"objective": objective})})
+    path = module_path(own_code([given], sweep.spec.output))
     assert not {"", os.getcwd()} & set(path.libraries)
     assert path.own == ([os.getcwd()] if own else [])

@@ -17,6 +17,8 @@ from zfscale import spec
 from zfscale.errors import SpecError, ZfscaleError
 from zfscale.results.lock import held
 from zfscale.results.storage import storage
+from zfscale.spec import OutputSpec
+from zfscale.spec.own import PLACES, own_code
 from zfscale.sweep import autoscale, cluster, node
 from zfscale.sweep.cluster import answers, check_resources
 from zfscale.sweep.node import ModulePath, code, look_around, where
@@ -175,30 +177,32 @@ def test_nodes_are_sent_the_package_and_the_user_s_own_modules(sweep_of, tmp_pat
     (tmp_path / "own_module.py").write_text("def loss(x, y): return 0.0\n")
     (tmp_path / "own_package").mkdir()
     (tmp_path / "own_package" / "losses.py").write_text("def loss(x, y): return 0.0\n")
+    (tmp_path / "own_sink.py").write_text("class Mine:\n    step = query = eval = close = print\n")
     names = ["cross_entropy", "own_module:loss", "own_package.losses:loss", "torch.nn.functional:cross_entropy"]
-    trials = sweep_of(space={"train.objective": {"grid": names}}).trials
-    package = zfscale.__path__[0]
-    assert code(trials) == [package, str(tmp_path / "own_module.py"), str(tmp_path / "own_package")]
-    assert code(trials[:1]) == [package]
+    sweep = sweep_of(space={"train.objective": {"grid": names}}, output={"sinks": ["own_sink:Mine"]})
+    own, package = own_code(sweep.trials, sweep.spec.output), zfscale.__path__[0]
+    assert own == {"own_sink:Mine": "output.sinks", **dict.fromkeys(names[1:], "train.objective")}
+    assert code(own) == [package, *(str(tmp_path / name) for name in ("own_module.py", "own_package", "own_sink.py"))]
+    assert code(own_code(sweep.trials[:1], OutputSpec())) == [package]
+    assert {"model.name", "stream.kind", "method.name", "optimizer.name", "train.objective"} == set(PLACES)
 
 
 def test_a_node_that_sees_the_results_and_the_objectives_has_no_complaint(tmp_path):
     with held(storage(tmp_path, "s")) as run:
-        assert look_around(str(tmp_path), "s", run, NOWHERE, ["cross_entropy", "math:hypot"]) is None
+        assert look_around(str(tmp_path), "s", run, NOWHERE, {"math:hypot": "train.objective"}) is None
 
 
 def test_a_node_that_does_not_see_the_results_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(node, "seen", lambda there, run: bool(there.read(".lock")))
     (tmp_path / "s").mkdir()
-    problem = look_around(str(tmp_path), "s", "run", NOWHERE, [])
+    problem = look_around(str(tmp_path), "s", "run", NOWHERE, {})
     assert problem is not None
     assert "is not shared: it must be a directory that all nodes see" in problem
 
 
-def test_a_node_that_cannot_import_an_objective_says_so(tmp_path):
-    problem = look_around(str(tmp_path), "s", "run", NOWHERE, ["nowhere:loss"])
-    assert problem is not None
-    assert "No module named 'nowhere'" in problem
+def test_a_node_that_cannot_import_the_user_s_code_says_so(tmp_path):
+    told = look_around(str(tmp_path), "s", "run", NOWHERE, {"nowhere:Mine": "output.sinks"})
+    assert told == "output.sinks: 'nowhere:Mine' cannot be imported: No module named 'nowhere'"
 
 
 def test_a_relative_place_of_results_is_made_absolute(sweep_of, tmp_path, monkeypatch):

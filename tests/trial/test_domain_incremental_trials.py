@@ -19,7 +19,8 @@ from zfscale.methods.catalogue import of_stream
 from zfscale.methods.domains import DomainLearner, ZeroShot
 from zfscale.models.lm import build_lm
 from zfscale.pretraining.lm_nano import byte_tokenizer
-from zfscale.sinks import make_sinks
+from zfscale.sinks.about import About
+from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import TrialSpec
 from zfscale.trial import cost as plan
 from zfscale.trial import domain_incremental as domains
@@ -205,7 +206,7 @@ def test_replay_rebuilds_what_was_trained(train: str, text: Text, tmp_path: Path
     monkeypatch.setattr(DomainLearner, "__init__", lambda self, *given: built.append(self) or begin(self, *given))
     spec = text.spec("replay", "zo-adam", model__train=train)
     base, data = Inputs([spec]).of(spec)
-    sink = make_sinks(tmp_path, "x", spec.trial_id, spec.to_json(), spec.leaves(), wandb_mode="disabled")
+    sink = ParquetSink(About.of(tmp_path, "x", spec))
     sink.close(trial.run(spec, base, data, sink))
     assert replay(tmp_path, spec.trial_id, tmp_path / "out") == 9
     trained, again = (method.network.state_dict() for method in built[:2])

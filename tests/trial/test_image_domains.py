@@ -24,7 +24,8 @@ from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.mim import build_mim, load_mim
 from zfscale.models.precision import PRECISIONS
 from zfscale.pretraining.vit_nano import prototype_accuracy
-from zfscale.sinks import make_sinks
+from zfscale.sinks.about import About
+from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import TrialSpec
 from zfscale.trial import cost as plan
 from zfscale.trial import run as trial
@@ -187,7 +188,7 @@ def test_replay_rebuilds_what_was_trained(train: str, spec: Spec, tmp_path: Path
     monkeypatch.setattr(DomainLearner, "__init__", lambda self, *given: built.append(self) or begin(self, *given))
     given = spec("replay", "zo-adam", model__train=train)
     base, data = Inputs([given]).of(given)
-    sink = make_sinks(tmp_path, "x", given.trial_id, given.to_json(), given.leaves(), wandb_mode="disabled")
+    sink = ParquetSink(About.of(tmp_path, "x", given))
     sink.close(trial.run(given, base, data, sink))
     assert replay(tmp_path, given.trial_id, tmp_path / "out") == 9
     trained, again = (method.network.state_dict() for method in built[:2])

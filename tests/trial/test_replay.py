@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from tests.conftest import OPTIMIZERS
 from zfscale.errors import ZfscaleError
 from zfscale.models.vit import load_base
-from zfscale.sinks import make_sinks
+from zfscale.sinks.about import About
+from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import TrialSpec
 from zfscale.training import objective
 from zfscale.training.batch import Batch
@@ -65,8 +66,7 @@ def optimized(small, method: str, optimizer: str, variant: dict[str, Any], **mor
 
 
 def run_into(root: Path, spec: TrialSpec, small) -> None:
-    about = (spec.trial_id, spec.to_json(), spec.leaves())
-    sink = make_sinks(root, "s", *about, types=spec.NULLABLE, wandb_mode="disabled")
+    sink = ParquetSink(About.of(root, "s", spec))
     snapshots = Snapshots(root, spec.trial_id)
     sink.close(trial.run(spec, small.base, small.data, sink, snapshots=snapshots))
 

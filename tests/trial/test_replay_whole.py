@@ -14,7 +14,7 @@ from tests.results.small_results import as_of_earlier_versions
 from tests.trial.test_replay import HYBRID, optimized, run_into
 from zfscale.errors import ZfscaleError
 from zfscale.results.check import look
-from zfscale.results.schema import file_of
+from zfscale.results.layout import file_of
 from zfscale.trial.replay import replay
 
 CHANGES = {

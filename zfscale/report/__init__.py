@@ -1,4 +1,4 @@
-"""The report of a sweep, from its Parquet tables alone: `report.md` and a picture beside it."""
+"""The report of a sweep, from its Parquet tables alone: a Markdown file and a picture beside it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from zfscale.report import heat, plot, text
 from zfscale.report.kinds import CLASSES, KINDS, Kind
 from zfscale.report.load import Contents, Trial, contents, losses, stage_accuracies
 from zfscale.report.rows import Row, best, rows
+from zfscale.results.layout import REPORT
 from zfscale.results.storage import Place, storage
 
 
 def write(root: Place) -> str:
-    """Writes `<root>/report.md` and its pictures; the same tables give the same bytes.
+    """Writes the Markdown file and its pictures; the same tables give the same bytes.
 
     Returns:
-        What `report.md` is called.
+        The name of the Markdown file, with that of the results.
 
     Raises:
         DataError: `root` holds no trials.
@@ -35,7 +36,7 @@ def table(root: Place) -> str:
 
 
 def make(root: Place) -> tuple[str, str]:
-    """Write the report, after one look at the results: what `table` gives, and what `report.md` is called."""
+    """Write the report, after one look at the results: what `table` gives, and the name of the Markdown file."""
     found = contents(root)
     sections, there = [], storage(root)
     for kind, table in _tables(found.trials):
@@ -47,8 +48,8 @@ def make(root: Place) -> tuple[str, str]:
                 figure.savefig(path, metadata={"Software": None})
         sections.append((kind, table, figure is not None))
     markdown = text.markdown(_title(root), found, sections)
-    there.write("report.md", markdown.encode(errors="backslashreplace"))
-    return _plain(root, found), f"{there}/report.md"
+    there.write(REPORT, markdown.encode(errors="backslashreplace"))
+    return _plain(root, found), f"{there}/{REPORT}"
 
 
 def _plain(root: Place, found: Contents) -> str:

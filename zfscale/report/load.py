@@ -10,9 +10,11 @@ from typing import Any
 import pyarrow.compute as pc
 
 from zfscale.errors import DataError
-from zfscale.report.kinds import MEASURES
+from zfscale.records import Status
+from zfscale.report.kinds import CLASSES, KINDS, MEASURES
 from zfscale.results import tables as read
 from zfscale.results.check import Fault, look
+from zfscale.results.layout import EVALS, TRIALS
 from zfscale.results.storage import Place, storage
 from zfscale.spec.domains import domain_order
 
@@ -22,7 +24,7 @@ class Trial:
     """One row of `trials/`. `spec` is flat: dotted path -> scalar, a list as JSON text."""
 
     trial_id: str
-    status: str
+    status: Status
     spec: dict[str, Any]
     measures: dict[str, float | None]
     error: str | None
@@ -39,8 +41,11 @@ class Trial:
 
     @property
     def kind(self) -> str:
-        """The kind of its stream."""
-        return str(self.spec.get("stream.kind", "class_incremental"))
+        """The kind of its stream; of a stream of the user's own, that which has the same measures."""
+        kind = str(self.spec.get("stream.kind", CLASSES.name))
+        if kind in KINDS:
+            return kind
+        return next((known.name for known in KINDS.values() if self.measures[known.first] is not None), CLASSES.name)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -61,7 +66,7 @@ class Contents:
     @property
     def finished(self) -> list[str]:
         """Ids of the trials that finished."""
-        return [trial.trial_id for trial in self.trials if trial.status == "finished"]
+        return [trial.trial_id for trial in self.trials if trial.status is Status.FINISHED]
 
 
 def contents(root: Place) -> Contents:
@@ -70,8 +75,8 @@ def contents(root: Place) -> Contents:
     Raises:
         DataError: `root` holds no trials, not even damaged ones.
     """
-    if not storage(root).exists("trials"):
-        raise DataError(f"{root} is not a results directory: it has no folder `trials`")
+    if not storage(root).exists(TRIALS):
+        raise DataError(f"{root} is not a results directory: it has no folder `{TRIALS}`")
     found = look(root, [*MEASURES, "error"])
     if not found.rows and not found.faults:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
@@ -82,7 +87,7 @@ def stage_accuracies(root: Place, trials: Collection[str]) -> dict[str, dict[int
     """Trial id -> stage -> accuracy over all classes seen, of these trials."""
     table = read.rows(
         root,
-        "evals",
+        EVALS,
         ["trial_id", "stage", "value"],
         (pc.field("metric") == "stage_accuracy") & (pc.field("task") == 0),
         trials,
@@ -95,7 +100,7 @@ def stage_accuracies(root: Place, trials: Collection[str]) -> dict[str, dict[int
 
 def losses(root: Place, trials: Collection[str]) -> dict[str, dict[tuple[int, int], float]]:
     """Trial id -> (stage, task) -> held-out loss, of those of these trials that are domain-incremental."""
-    table = read.rows(root, "evals", ["trial_id", "stage", "task", "value"], pc.field("metric") == "loss", trials)
+    table = read.rows(root, EVALS, ["trial_id", "stage", "task", "value"], pc.field("metric") == "loss", trials)
     found: dict[str, dict[tuple[int, int], float]] = {}
     for trial_id, stage, task, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
         found.setdefault(trial_id, {})[stage, task] = value
@@ -119,4 +124,4 @@ def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _trial(row: dict[str, Any]) -> Trial:
     measures = {name: row[name] for name in MEASURES}
-    return Trial(row["trial_id"], row["status"], flatten(json.loads(row["spec"])), measures, row["error"])
+    return Trial(row["trial_id"], Status(row["status"]), flatten(json.loads(row["spec"])), measures, row["error"])

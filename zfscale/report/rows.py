@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from zfscale.methods.catalogue import METHODS
+from zfscale.metrics.catalogue import BY_NAME
+from zfscale.records import Status
 from zfscale.report.kinds import MEASURES, Kind
 from zfscale.report.load import Trial
 from zfscale.zo.catalogue import OPTIMIZERS
@@ -38,7 +40,7 @@ class Row:
 
 def rows(trials: Sequence[Trial]) -> list[Row]:
     """One row per setting, methods and optimizers in the paper's order, then by setting."""
-    finished = [trial for trial in trials if trial.status == "finished"]
+    finished = [trial for trial in trials if trial.status is Status.FINISHED]
     leaves = varying(finished)
     groups: dict[tuple[Any, ...], list[Trial]] = {}
     for trial in finished:
@@ -65,18 +67,16 @@ def varying(trials: Sequence[Trial]) -> list[str]:
 
 def best(table: Sequence[Row], kind: Kind) -> list[Row]:
     """Of each method and optimizer, the row whose mean of the kind's first measure is best."""
-    better = kind.leaders[kind.first]
+    better = BY_NAME[kind.first].best
     top: dict[tuple[str, str], Row] = {}
     for row in table:
         kept = top.setdefault((row.method, row.optimizer), row)
         mean, other = row.stats[kind.first].mean, kept.stats[kind.first].mean
-        if _known(mean) and (not _known(other) or better(mean, other) != other):
+        if mean is None or math.isnan(mean):
+            continue
+        if other is None or math.isnan(other) or better((mean, other)) != other:
             top[row.method, row.optimizer] = row
     return list(top.values())
-
-
-def _known(mean: float | None) -> bool:
-    return mean is not None and not math.isnan(mean)
 
 
 def stat(values: Sequence[float | None]) -> Stat:

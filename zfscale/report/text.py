@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from zfscale.metrics.catalogue import BY_NAME, Column
+from zfscale.records import Status
 from zfscale.report.kinds import Kind
 from zfscale.report.load import Contents, Trial
 from zfscale.report.rows import Row, Stat
@@ -43,9 +46,11 @@ def plain(title: str, found: Contents, sections: Sequence[Section]) -> str:
 
 def counts(found: Contents) -> str:
     """How many trials ended, and how: "3 trials finished, 1 failed"."""
-    done, damaged = len(found.finished), len({fault.trial_id for fault in found.faults})
-    tail = f", {damaged} damaged." if damaged else "."
-    return f"{done} trial{'s' * (done != 1)} finished, {len(found.trials) - done} failed{tail}"
+    ended = Counter(trial.status for trial in found.trials)
+    done, damaged = ended[Status.FINISHED], len({fault.trial_id for fault in found.faults})
+    parts = [f"{done} trial{'s' * (done != 1)} finished", f"{ended[Status.FAILED]} failed"]
+    parts += [f"{n} {what}" for n, what in ((ended[Status.STOPPED], Status.STOPPED), (damaged, "damaged")) if n]
+    return f"{', '.join(parts)}."
 
 
 def notes(found: Contents) -> list[tuple[str, list[str]]]:
@@ -90,18 +95,18 @@ def cells(table: Sequence[Row], kind: Kind) -> Cells:
     """Header and one line per row, as text."""
     columns = _columns(table, kind)
     header = ["method", "optimizer", *_labels(list(table[0].settings)), "seeds"]
-    lines = [header + [title for title, _, _ in columns.values()]]
+    lines = [header + [column.title for column in columns.values()]]
     for row in table:
         line = [row.method, row.optimizer, *(_value(value) for value in row.settings.values())]
         line.append(str(len(row.trial_ids)))
-        lines.append(line + [_stat(row.stats[name], how) for name, how in columns.items()])
+        lines.append(line + [_stat(row.stats[name], column) for name, column in columns.items()])
     return lines
 
 
-def _columns(table: Sequence[Row], kind: Kind) -> dict[str, tuple[str, float, int]]:
+def _columns(table: Sequence[Row], kind: Kind) -> dict[str, Column]:
     """The measures that are shown."""
     known = {name for row in table for name, stat in row.stats.items() if stat.mean is not None}
-    return {name: how for name, how in kind.columns.items() if name in known or name not in kind.optional}
+    return {name: column for name, column in kind.columns.items() if name in known or not column.optional}
 
 
 def _marked(lines: Cells, table: Sequence[Row], kind: Kind) -> Cells:
@@ -109,15 +114,15 @@ def _marked(lines: Cells, table: Sequence[Row], kind: Kind) -> Cells:
     lines = [[escape(cell) for cell in line] for line in lines]
     columns, leaders = _columns(table, kind), _leaders(table, kind)
     for line, row in zip(lines[1:], table, strict=True):
-        for i, (name, how) in enumerate(columns.items(), start=len(line) - len(columns)):
-            if _shown(row, name, how) == leaders.get((row.method, name)):
+        for i, (name, column) in enumerate(columns.items(), start=len(line) - len(columns)):
+            if _shown(row, name, column) == leaders.get((row.method, name)):
                 line[i] = f"**{line[i]}**"
     return lines
 
 
 def failures(trials: Sequence[Trial]) -> Cells:
     """Header and one line per failed trial; empty when none failed."""
-    failed = [trial for trial in trials if trial.status != "finished"]
+    failed = [trial for trial in trials if trial.status is Status.FAILED]
     header = ["trial", "method", "optimizer", "seed", "error"]
     return [header] * bool(failed) + [
         [t.trial_id, t.method, t.optimizer, _value(t.spec.get("seed")), _last_line(t.error)] for t in failed
@@ -128,20 +133,19 @@ def _leaders(table: Sequence[Row], kind: Kind) -> dict[tuple[str, str], float]:
     """(method, measure) -> the best mean as shown; absent where all rows of the method show the same."""
     shown: dict[tuple[str, str], list[float]] = {}
     for row in table:
-        for name in kind.leaders:
-            if row.stats[name].mean is not None:
-                shown.setdefault((row.method, name), []).append(_shown(row, name, kind.columns[name]))
-    return {key: kind.leaders[key[1]](values) for key, values in shown.items() if max(values) > min(values)}
+        for name, column in kind.columns.items():
+            if column.bold and row.stats[name].mean is not None:
+                shown.setdefault((row.method, name), []).append(_shown(row, name, column))
+    return {key: BY_NAME[key[1]].best(values) for key, values in shown.items() if max(values) > min(values)}
 
 
-def _shown(row: Row, name: str, how: tuple[str, float, int]) -> float:
-    _, factor, decimals = how
+def _shown(row: Row, name: str, column: Column) -> float:
     mean = row.stats[name].mean
-    return math.nan if mean is None else round(mean * factor, decimals)
+    return math.nan if mean is None else round(mean * column.factor, column.decimals)
 
 
-def _stat(stat: Stat, how: tuple[str, float, int]) -> str:
-    _, factor, decimals = how
+def _stat(stat: Stat, column: Column) -> str:
+    factor, decimals = column.factor, column.decimals
     if stat.mean is None:
         return "-"
     std = stat.std

@@ -6,6 +6,7 @@ import logging
 import time
 from functools import partial
 
+from zfscale.results.layout import ledger_of, snapshots_of, starts_of
 from zfscale.results.patience import patiently
 from zfscale.results.storage import Directory, Place, Storage, storage
 from zfscale.zo.ledger import Entry, Ledger
@@ -15,26 +16,26 @@ SEND_EVERY = 30.0  # seconds of steps that are taken again at most, where result
 
 def start_attempt(root: Place, trial_id: str) -> int:
     """Count a start of the trial, durably (a byte a start, so that a killed attempt counts too); which one it is."""
-    attempt, there, name = attempts_of(root, trial_id) + 1, storage(root), f".attempts/{trial_id}"
+    attempt, there, name = attempts_of(root, trial_id) + 1, storage(root), starts_of(trial_id)
     patiently(partial(there.write, name, b"." * attempt), f"{there}/{name}")
     return attempt
 
 
 def attempts_of(root: Place, trial_id: str) -> int:
     """How often the trial was started."""
-    there, name = storage(root), f".attempts/{trial_id}"
+    there, name = storage(root), starts_of(trial_id)
     return len(patiently(partial(there.read, name), f"{there}/{name}") or b"")
 
 
 def progress(root: Place, trial_id: str) -> int:
     """Grows as the trial gets further: bytes of its ledger, and its snapshots."""
     there = storage(root)
-    return len(there.read(f".ledgers/{trial_id}") or b"") + len(there.names(f"snapshots/{trial_id}"))
+    return len(there.read(ledger_of(trial_id)) or b"") + len(there.names(snapshots_of(trial_id)))
 
 
 def open_ledger(root: Place, trial_id: str) -> Ledger:
     """The trial's ledger: in a directory the file itself, of a bucket a copy that is sent now and then."""
-    there, name = storage(root), f".ledgers/{trial_id}"
+    there, name = storage(root), ledger_of(trial_id)
     return Ledger(there.local(name)) if isinstance(there, Directory) else SentLedger(there, name)
 
 

@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zfscale.errors import StorageError, ZfscaleError
+from zfscale.records import Status
+from zfscale.results.layout import LEDGER, STEPS, TABLES, TRIALS, file_of
 from zfscale.results.patience import reason
-from zfscale.results.schema import HEAD, RECORDS, TABLES, TAIL, file_of
+from zfscale.results.schema import HEAD, RECORDS, TAIL
 from zfscale.results.seal import digest, intact
 from zfscale.results.storage import Directory, Place, Storage, storage
 from zfscale.results.structure import ledger_problem, problem_of
@@ -28,7 +30,7 @@ from zfscale.spec import TrialSpec
 
 T = TypeVar("T")
 NAME = re.compile(r"([0-9a-f]{12})\.parquet")
-TRIALS = pa.schema([*HEAD, *TAIL])
+COLUMNS = pa.schema([*HEAD, *TAIL])
 NEEDED = ("trial_id", "status", "spec", "forwards", "files")  # columns that are looked at in any case
 LISTED = 10  # files of a kind that are named to the user
 AT_ONCE = 16  # files of a bucket that are read at a time
@@ -106,16 +108,14 @@ def look(
         found.ignored += [name.encode(errors="backslashreplace").decode() for name in others]  # not all are UTF-8
         listed[table] = ids if only is None else ids & set(only)
     wanted = [*dict.fromkeys([*NEEDED, *columns])]
-    for row in each(there, sorted(listed["trials"]), lambda trial_id: _trial(there, trial_id, wanted, all_tables)):
+    for row in each(there, sorted(listed[TRIALS]), lambda trial_id: _trial(there, trial_id, wanted, all_tables)):
         if isinstance(row, Fault):
             found.faults.append(row)
         else:
             found.rows.append(row)
     for table in RECORDS if all_tables else ():
-        orphans = sorted(listed[table] - listed["trials"] - set(found.damaged))
-        found.faults += [
-            Fault(i, file_of("trials", i), f"missing, though {file_of(table, i)} is there") for i in orphans
-        ]
+        orphans = sorted(listed[table] - listed[TRIALS] - set(found.damaged))
+        found.faults += [Fault(i, file_of(TRIALS, i), f"missing, though {file_of(table, i)} is there") for i in orphans]
     return found
 
 
@@ -130,7 +130,7 @@ def first(lines: Sequence[str]) -> list[str]:
 
 
 def contents(there: Storage, row: dict[str, Any]) -> dict[str, pa.Table]:
-    """The tables, but for `trials`, of a finished trial of whose row in `trials` this is, checked by their content too.
+    """The tables of a trial that has not failed, given its row in `trials`, checked by their content too.
 
     Raises:
         DamagedFile: One of them is not what the trial wrote.
@@ -143,8 +143,8 @@ def contents(there: Storage, row: dict[str, Any]) -> dict[str, pa.Table]:
                 _compare(data, committed[table])
             found[table] = _parse(data, schema, schema.names)
             problem = problem_of(table, found[table], row)
-            if table == "ledger" and not problem:
-                problem = ledger_problem(found["ledger"], found["steps"], TrialSpec.from_json(row["spec"]))
+            if table == LEDGER and not problem:
+                problem = ledger_problem(found[LEDGER], found[STEPS], TrialSpec.from_json(row["spec"]))
             if problem:
                 raise Damaged(problem)
     return found
@@ -162,10 +162,10 @@ def each(there: Storage, ids: Iterable[str], act: Callable[[str], T]) -> Iterato
 def _trial(there: Storage, trial_id: str, columns: Sequence[str], all_tables: bool) -> dict[str, Any] | Fault:
     """The row of a trial that is whole."""
     try:
-        with naming("trials", trial_id):
-            row = _row(_read(there, file_of("trials", trial_id)), trial_id, columns)
+        with naming(TRIALS, trial_id):
+            row = _row(_read(there, file_of(TRIALS, trial_id)), trial_id, columns)
             committed = _committed(row)
-        if not all_tables or row["status"] != "finished":
+        if not all_tables or row["status"] == Status.FAILED:
             return row
         if committed is None:
             contents(there, row)
@@ -183,7 +183,7 @@ def _committed(row: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
         return None
     try:
         files = json.loads(row["files"])
-        wanted = RECORDS if row["status"] == "finished" else ()
+        wanted = () if row["status"] == Status.FAILED else RECORDS
         return {table: {key: files[table][key] for key in ("bytes", "sha256")} for table in wanted}
     except (ValueError, LookupError, TypeError) as error:
         raise Damaged("`files` is not what a trial writes") from error
@@ -193,13 +193,13 @@ def _row(data: bytes, trial_id: str, columns: Sequence[str]) -> dict[str, Any]:
     whole = intact(data)
     if whole is False:
         raise Damaged("changed since it was written (its checksum differs)")
-    table = _parse(data, TRIALS, columns)
+    table = _parse(data, COLUMNS, columns)
     if table.num_rows != 1:
         raise Damaged(f"{table.num_rows} rows instead of one")
     (row,) = table.to_pylist()
     if row["trial_id"] != trial_id:
         raise Damaged(f"holds trial {row['trial_id']!r}")
-    if row["status"] not in ("finished", "failed"):
+    if row["status"] not in list(Status):
         raise Damaged(f"status is {row['status']!r}")
     if whole is None and _id_of(row["spec"]) != trial_id:
         raise Damaged("`spec` is not that of the trial")

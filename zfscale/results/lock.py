@@ -1,6 +1,6 @@
 """One run at a time writes to a sweep's results: a lock in a directory, a lease in a bucket.
 
-The file `.lock` says "RUN HOST BEAT": from the run's id a node knows that it sees the same results, and while the beat
+The lock file says "RUN HOST BEAT": from the run's id a node knows that it sees the same results, and while the beat
 changes the run lives.
 """
 
@@ -21,10 +21,10 @@ from typing import IO
 from uuid import uuid4
 
 from zfscale.errors import ZfscaleError, one_line
+from zfscale.results.layout import LOCK
 from zfscale.results.patience import told
 from zfscale.results.storage import Directory, Storage, fsync
 
-LOCK = ".lock"
 HOST = socket.gethostname().encode()
 RENEW = 10.0  # seconds between two signs of life of a lease
 PATIENCE = 45.0  # seconds without one until a lease counts as left behind

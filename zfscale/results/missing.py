@@ -5,6 +5,7 @@ A trial with a damaged file is to be run, too: making it again heals it.
 
 from __future__ import annotations
 
+from zfscale.records import Status
 from zfscale.results.check import Found, look
 from zfscale.results.storage import Storage, storage
 from zfscale.spec import Sweep, TrialSpec
@@ -28,5 +29,5 @@ def check(sweep: Sweep) -> Found:
 def left_of(sweep: Sweep, found: Found, retry_failed: bool = False) -> list[TrialSpec]:
     """As `missing`, of what `check` has found."""
     status = {row["trial_id"]: row["status"] for row in found.rows}
-    done = {"finished"} if retry_failed else {"finished", "failed"}
+    done = set(Status) - ({Status.FAILED} if retry_failed else set())
     return [t for t in sweep.trials if status.get(t.trial_id) not in done]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from zfscale.metrics.catalogue import MEASURES
+from zfscale.records import ABOUT
+from zfscale.results.layout import EVALS, LEDGER, STEPS
+
 RECORDS: dict[str, pa.Schema] = {
-    "evals": pa.schema(
+    EVALS: pa.schema(
         {
             "trial_id": pa.string(),
             "stage": pa.int64(),
@@ -14,7 +18,7 @@ RECORDS: dict[str, pa.Schema] = {
             "value": pa.float64(),
         }
     ),
-    "steps": pa.schema(
+    STEPS: pa.schema(
         {
             "trial_id": pa.string(),
             "task": pa.int64(),
@@ -25,7 +29,7 @@ RECORDS: dict[str, pa.Schema] = {
             "seconds": pa.float64(),
         }
     ),
-    "ledger": pa.schema(
+    LEDGER: pa.schema(
         {
             "trial_id": pa.string(),
             "task": pa.int64(),
@@ -38,37 +42,11 @@ RECORDS: dict[str, pa.Schema] = {
     ),
 }
 HEAD = pa.schema({"trial_id": pa.string(), "status": pa.string(), "spec": pa.string()})
+ARROW: dict[type, pa.DataType] = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 TAIL = pa.schema(
     {
-        "avg_accuracy": pa.float64(),
-        "last_accuracy": pa.float64(),
-        "forgetting": pa.float64(),
-        "bwt": pa.float64(),
-        "fwt": pa.float64(),
-        "final_loss": pa.float64(),
-        "perplexity": pa.float64(),
-        "bits_per_byte": pa.float64(),
-        "learning_gain": pa.float64(),
-        "upstream_loss": pa.float64(),
-        "tokens": pa.int64(),
-        "seconds": pa.float64(),
-        "forwards": pa.int64(),
-        "peak_memory_bytes": pa.int64(),
-        "node": pa.string(),
-        "bytes_sent": pa.int64(),
-        "attempts": pa.int64(),
-        "error": pa.string(),
-        "versions": pa.string(),
+        **{measure.name: ARROW[measure.type] for measure in MEASURES},
+        **{name: ARROW[kind] for name, kind in ABOUT.items()},
         "files": pa.string(),  # JSON object: table -> rows, bytes and SHA-256 of the trial's file there
     }
 )
-TABLES = ("trials", *RECORDS)
-
-
-def file_of(table: str, trial_id: str) -> str:
-    """The name of a trial's file in a table, relative to the results.
-
-    >>> file_of("evals", "0123456789ab")
-    'evals/0123456789ab.parquet'
-    """
-    return f"{table}/{trial_id}.parquet"

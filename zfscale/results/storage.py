@@ -22,8 +22,8 @@ from uuid import uuid4
 import pyarrow.fs as pafs
 
 from zfscale.errors import StorageError, ZfscaleError
+from zfscale.results.layout import RUNNING, SCRATCH, SNAPSHOTS, TABLES
 from zfscale.results.patience import told
-from zfscale.results.schema import TABLES
 from zfscale.spec.text import no_secret, results_place
 
 Place: TypeAlias = "Storage | Path | str"
@@ -162,7 +162,7 @@ class Storage:
 
 
 class Directory(Storage):
-    """A directory, which may be a link; nothing in it is written through one. Files are written aside in its `.tmp`."""
+    """A directory, which may be a link; nothing in it is written through one. Files are written aside in `scratch`."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))
@@ -204,7 +204,7 @@ class Directory(Storage):
     @property
     def scratch(self) -> Path:
         """Files that are being written; outside the tables, so no reader sees them."""
-        return self.root / ".tmp"
+        return self.root / SCRATCH
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -237,9 +237,9 @@ class Directory(Storage):
 
     def check(self) -> None:
         """ZfscaleError if a file or folder that a run writes to is a link: what it leads to would be changed."""
-        folders = (".tmp", ".ledgers", ".attempts", "snapshots", *TABLES)
-        running = [name for folder in (".ledgers", ".attempts", "snapshots") for name in self.names(folder)]
-        for name in (*folders, *running):
+        folders = (*RUNNING, SNAPSHOTS)
+        inside = [name for folder in folders for name in self.names(folder)]
+        for name in (SCRATCH, *folders, *TABLES, *inside):
             self._real(name, itself=True)
 
     def _real(self, name: str, itself: bool = False) -> None:

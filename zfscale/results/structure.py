@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zfscale.results.layout import EVALS, LEDGER, STEPS
 from zfscale.spec import TrialSpec
 
-KEYS = {"evals": ("stage", "task", "metric"), "steps": ("task", "step"), "ledger": ("task", "step", "query")}
+KEYS = {EVALS: ("stage", "task", "metric"), STEPS: ("task", "step"), LEDGER: ("task", "step", "query")}
 
 
 def problem_of(table: str, data: pa.Table, row: dict[str, Any]) -> str | None:
@@ -22,9 +23,9 @@ def problem_of(table: str, data: pa.Table, row: dict[str, Any]) -> str | None:
         return "holds nulls"
     if data.group_by(list(KEYS[table]), use_threads=False).aggregate([]).num_rows != data.num_rows:
         return "holds rows twice"
-    if table == "evals" and not data.num_rows:
+    if table == EVALS and not data.num_rows:
         return "holds no rows"
-    if table == "steps":
+    if table == STEPS:
         return _gap(data) or _total(data, row)
     return None
 
@@ -54,7 +55,7 @@ def queries(tasks: np.ndarray, numbers: np.ndarray, spec: TrialSpec) -> np.ndarr
         return np.zeros(len(tasks), int)
     epochs = o.first_order.epochs if o.first_order else 0
     _, place, sizes = np.unique(tasks, return_inverse=True, return_counts=True)
-    return np.where(numbers * spec.train.epochs < sizes[place] * epochs, 0, spec.optimizing.queries(o))
+    return np.where(numbers * spec.train.epochs < sizes[place] * epochs, 0, spec.optimizing.queries(o.filled()))
 
 
 def _gap(steps: pa.Table) -> str | None:

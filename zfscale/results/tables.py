@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zfscale.results.check import NAME, TRIALS, each, look
-from zfscale.results.schema import RECORDS, file_of
+from zfscale.records import Status
+from zfscale.results.check import COLUMNS, NAME, each, look
+from zfscale.results.layout import TRIALS, file_of
+from zfscale.results.schema import RECORDS
 from zfscale.results.storage import Place, storage
 
 
@@ -25,9 +27,9 @@ def rows(
     An absent directory has zero rows. Of `trials`, damaged files are passed over; those of the other tables must be
     whole, which `look` says. Columns of the spec are not offered: sweeps may add leaves; they are in `trials.spec`.
     """
-    if table == "trials":
+    if table == TRIALS:
         found = look(root, columns, only=trials, all_tables=False).rows
-        kept = pa.Table.from_pylist(found, schema=pa.schema([TRIALS.field(name) for name in columns]))
+        kept = pa.Table.from_pylist(found, schema=pa.schema([COLUMNS.field(name) for name in columns]))
         return kept if where is None else kept.filter(where)
     schema, there = RECORDS[table], storage(root)
     names = [match[1] for name in there.names(table) if (match := NAME.fullmatch(name.rpartition("/")[2]))]
@@ -40,13 +42,13 @@ def rows(
     return (kept if where is None else kept.filter(where)).select(columns)
 
 
-def statuses(root: Place, only: Collection[str] | None = None) -> dict[str, str]:
-    """Trial id -> "finished" | "failed", for every trial that ended and whose files are whole.
+def statuses(root: Place, only: Collection[str] | None = None) -> dict[str, Status]:
+    """Trial id -> how it ended, for every trial that ended and whose files are whole.
 
     >>> statuses("no/such/results")
     {}
     """
-    return {row["trial_id"]: row["status"] for row in look(root, only=only).rows}
+    return {row["trial_id"]: Status(row["status"]) for row in look(root, only=only).rows}
 
 
 def attempts(root: Place) -> dict[str, int]:

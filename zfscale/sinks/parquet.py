@@ -14,62 +14,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 
-from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.records import Eval, Outcome, Query, Status, Step
+from zfscale.results.layout import EVALS, LEDGER, STEPS, TRIALS, file_of
 from zfscale.results.patience import patiently
-from zfscale.results.redact import redact
-from zfscale.results.schema import HEAD, RECORDS, TAIL, file_of
+from zfscale.results.schema import ARROW, HEAD, RECORDS, TAIL
 from zfscale.results.seal import digest, parquet
-from zfscale.results.storage import Place, storage
-
-Scalar: TypeAlias = "bool | int | float | str | None"
-
-ARROW: dict[type, pa.DataType] = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+from zfscale.results.storage import storage
+from zfscale.sinks.about import About, Scalar
 
 
 class ParquetSink:
     """Collects a trial's records and writes them when it closes; until then nothing is written.
 
     Args:
-        root: The sweep's results, made when absent.
-        trial_id: Names the files.
-        spec_json: The resolved spec, kept verbatim in `trials.spec`.
-        leaves: The spec flattened: dotted path -> scalar, one column each.
-        types: Leaf -> Python type for leaves that may be None; a None leaf not named here is a text column.
+        about: The trial. A leaf that is None, and whose type is not named, is a text column.
+        options: There are none.
 
     Raises:
         ValueError: A leaf has the name of another column, or a type outside bool, int, float, str.
     """
 
-    def __init__(
-        self,
-        root: Place,
-        trial_id: str,
-        spec_json: str,
-        leaves: Mapping[str, Scalar],
-        types: Mapping[str, type] | None = None,
-    ) -> None:
-        self.storage, self.trial_id, self.spec_json = storage(root), trial_id, spec_json
-        self.leaves = dict(leaves)
-        self.schema = _trials_schema(self.leaves, types or {})
-        self._rows: dict[str, list[Any]] = {"evals": [], "steps": [], "ledger": []}
+    def __init__(self, about: About, options: None = None) -> None:
+        self.storage, self.trial_id, self.spec_json = storage(about.root), about.trial_id, about.spec_json
+        self.leaves = dict(about.leaves)
+        self.schema = _trials_schema(self.leaves, about.types)
+        self._rows: dict[str, list[Any]] = {EVALS: [], STEPS: [], LEDGER: []}
 
     def step(self, record: Step) -> None:
         """Keeps one training step."""
-        self._rows["steps"].append(record)
+        self._rows[STEPS].append(record)
 
     def query(self, record: Query) -> None:
         """Keeps one query; an unsigned 64-bit seed is stored as the signed integer of the same bits."""
-        self._rows["ledger"].append(record)
+        self._rows[LEDGER].append(record)
 
     def eval(self, record: Eval) -> None:
         """Keeps one metric."""
-        self._rows["evals"].append(record)
+        self._rows[EVALS].append(record)
 
     def close(self, outcome: Outcome) -> None:
         """Writes the tables, `trials` last; a failed trial leaves its `trials` row only.
@@ -77,18 +63,16 @@ class ParquetSink:
         Raises:
             StorageError: The disk refused for about a minute; no file is then half written.
         """
-        if outcome.error is not None:
-            outcome = replace(outcome, error=redact(outcome.error))
         files: dict[str, dict[str, Any]] = {}
-        if outcome.status == "finished":
+        if outcome.status is not Status.FAILED:
             for table, rows in self._rows.items():
                 data = parquet(_columns(self.trial_id, rows, RECORDS[table]))
                 self._write(table, data)
                 files[table] = {"rows": len(rows), "bytes": len(data), "sha256": digest(data)}
-        row = {"trial_id": self.trial_id, "spec": self.spec_json, **self.leaves, **asdict(outcome)}
+        row = {"trial_id": self.trial_id, "spec": self.spec_json, **self.leaves, **outcome.row()}
         row["files"] = json.dumps(files)
-        self._write("trials", parquet(pa.Table.from_pylist([row], schema=self.schema), sealed=True))
-        if outcome.status != "finished":
+        self._write(TRIALS, parquet(pa.Table.from_pylist([row], schema=self.schema), sealed=True))
+        if outcome.status is Status.FAILED:
             for table in RECORDS:
                 name = file_of(table, self.trial_id)
                 patiently(partial(self.storage.remove, name), f"{self.storage}/{name}")
@@ -112,5 +96,5 @@ def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> p
 def _columns(trial_id: str, rows: Sequence[Any], schema: pa.Schema) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in schema.names[1:]}
     if "seed" in columns:
-        columns["seed"] = [(seed + 2**63) % 2**64 - 2**63 for seed in columns["seed"]]
+        columns["seed"] = [row.signed_seed for row in rows]
     return pa.table({"trial_id": [trial_id] * len(rows), **columns}, schema=schema)

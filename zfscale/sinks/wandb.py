@@ -1,30 +1,29 @@
 """Weights & Biases, the live view: one run per trial, grouped by sweep. The only importer of `wandb`.
 
-A view may break, a trial may not: the first error of W&B is warned about, in the worker's log and in a note that the
-driver of the sweep shows, ends this sink, and the trial goes on; online mode that cannot connect falls back to an
-offline run that `wandb sync` uploads later. W&B is asked for nothing but what is logged here: no console, code, git,
-packages, host or system statistics, which also takes a run's cost from 0.2 s to about 0.02 s.
+Online mode that cannot connect falls back to an offline run that `wandb sync` uploads later. W&B is asked for nothing
+but what is logged here: no console, code, git, packages, host or system statistics, which also takes a run's cost from
+0.2 s to about 0.02 s.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zfscale.errors import one_line
-from zfscale.records import Eval, Outcome, Query, Step
-from zfscale.results.redact import redact
-from zfscale.results.storage import Place, storage
+from zfscale.metrics.catalogue import CURVES, MATRICES
+from zfscale.records import Eval, Outcome, Query, Status, Step
+from zfscale.results.layout import WANDB
+from zfscale.results.storage import storage
+from zfscale.sinks.about import About
+from zfscale.sinks.guard import warn
+from zfscale.spec import WandbSpec
 
 KEY = "WANDB_API_KEY"
-NOTE = "wandb.txt"  # in the results: what went wrong with W&B
 QUIET: dict[str, Any] = {
     "silent": True,
     "console": "off",
@@ -43,24 +42,6 @@ QUIET: dict[str, Any] = {
     "x_disable_machine_info": True,
     "x_disable_stats": True,
 }
-STAGES = ("stage_accuracy", "stage_loss", "upstream_loss")
-MATRICES = ("accuracy", "loss")
-SUMMARY = (
-    "avg_accuracy",
-    "last_accuracy",
-    "forgetting",
-    "bwt",
-    "fwt",
-    "final_loss",
-    "perplexity",
-    "bits_per_byte",
-    "learning_gain",
-    "upstream_loss",
-    "tokens",
-    "seconds",
-    "forwards",
-    "peak_memory_bytes",
-)
 
 
 class WandbSink:
@@ -70,100 +51,77 @@ class WandbSink:
     At the end: the matrix of single tasks as table `accuracy_matrix` or `loss_matrix`, and the outcome as summary.
 
     Args:
-        root: The sweep's results; runs lie in `<root>/wandb/`, in a bucket from their end on.
-        sweep_name: The group.
-        trial_id: The run's id. Local runs of the same id are removed: they are of an attempt that was killed.
-        config: The resolved spec, nested.
-        mode: "online" or "offline".
-        project: The W&B project.
+        about: The trial; runs lie in `<root>/wandb/`, in a bucket from their end on. Local runs of the same id are
+            removed: they are of an attempt that was killed.
+        options: Mode ("online" or "offline") and project.
     """
 
-    def __init__(
-        self, root: Place, sweep_name: str, trial_id: str, config: Mapping[str, Any], mode: str, project: str
-    ) -> None:
-        self._storage = storage(root)
-        self._root = self._storage.local("wandb").parent
-        self._run: Any = None
+    Options = WandbSpec
+
+    def __init__(self, about: About, options: WandbSpec) -> None:
+        self._storage = storage(about.root)
+        self._root = self._storage.local(WANDB).parent
         self._matrices: dict[str, list[list[float]]] = {}
         self._position = (0, -1, 0)  # task, its last step, steps of the tasks before it
-        self._guard(lambda: self._start(sweep_name, trial_id, config, mode, project))
+        self._run = self._start(about, options)
 
     def step(self, record: Step) -> None:
         """Logs one training step at once."""
         row = {"step": self._global_step(record), "loss": record.loss, "lr": record.lr}
-        self._log({**row, "forwards": record.forwards})
+        self._run.log({**row, "forwards": record.forwards})
 
     def query(self, record: Query) -> None:
         """Queries stay in Parquet: they are for replay, not for looking at."""
 
     def eval(self, record: Eval) -> None:
         """Logs what is measured over all tasks of a stage; keeps that of single tasks for the matrix."""
-        if record.metric in STAGES:
-            self._log({"stage": record.stage, record.metric: record.value})
+        if record.metric in CURVES:
+            self._run.log({"stage": record.stage, record.metric: record.value})
         elif record.metric in MATRICES:
             self._matrices.setdefault(record.metric, []).append([record.stage, record.task, record.value])
 
     def close(self, outcome: Outcome) -> None:
         """Logs matrix and summary and ends the run, with exit code 1 when the trial failed."""
-        if self._run is not None:
-            self._guard(lambda: self._finish(outcome))
-            self._run = None
-
-    def _start(self, sweep: str, trial_id: str, config: Mapping[str, Any], mode: str, project: str) -> None:
-        import wandb
-
-        if key := os.environ.get(KEY):  # of a file, with the end of its line: W&B would refuse it
-            os.environ[KEY] = key.strip()
-        wandb.setup(wandb.Settings(silent=True))
-        self._root.mkdir(parents=True, exist_ok=True)
-        _remove_runs(self._root / "wandb", trial_id)
-        about = {"root_dir": str(self._root), "project": project, "run_group": sweep, "run_job_type": "trial"}
-        about |= {"run_id": trial_id, "run_name": run_name(config), "reinit": "create_new"}
-        known = wandb.Settings.model_fields  # an older W&B has fewer, and refuses the others
-        settings: dict[str, Any] = {name: value for name, value in QUIET.items() if name in known} | about
-        try:
-            self._run = wandb.init(config=dict(config), settings={**settings, "mode": mode})
-        except Exception as error:
-            if mode != "online":
-                raise
-            self._warn("cannot connect, the run is kept offline instead", error)
-            wandb.teardown()  # else the service holds the id of the failed run
-            wandb.setup(wandb.Settings(silent=True))
-            _remove_runs(self._root / "wandb", trial_id)
-            self._run = wandb.init(config=dict(config), settings={**settings, "mode": "offline"})
-        for metric in ("loss", "lr", "forwards"):
-            self._run.define_metric(metric, step_metric="step")
-        for metric in STAGES:
-            self._run.define_metric(metric, step_metric="stage")
-
-    def _finish(self, outcome: Outcome) -> None:
         import wandb
 
         for metric, rows in self._matrices.items():
             with _data_beside(self._root):
                 table = wandb.Table(columns=["stage", "task", metric], data=rows)
                 self._run.log({f"{metric}_matrix": table})
-        values = asdict(outcome)
-        self._run.summary.update({name: values[name] for name in ("status", *SUMMARY) if values[name] is not None})
-        self._run.finish(exit_code=0 if outcome.status == "finished" else 1)
-        self._storage.send("wandb")
+        values = {"status": outcome.status.value, **outcome.measures}
+        self._run.summary.update({name: value for name, value in values.items() if value is not None})
+        self._run.finish(exit_code=int(outcome.status is Status.FAILED))
+        self._storage.send(WANDB)
 
-    def _log(self, row: dict[str, float]) -> None:
-        if self._run is not None:
-            self._guard(lambda: self._run.log(row))
+    def _start(self, about: About, options: WandbSpec) -> Any:
+        """The run."""
+        import wandb
 
-    def _guard(self, act: Callable[[], None]) -> None:
+        if key := os.environ.get(KEY):  # of a file, with the end of its line: W&B would refuse it
+            os.environ[KEY] = key.strip()
+        wandb.setup(wandb.Settings(silent=True))
+        self._root.mkdir(parents=True, exist_ok=True)
+        _remove_runs(self._root / WANDB, about.trial_id)
+        named = {"root_dir": str(self._root), "project": options.project, "run_group": about.sweep}
+        named |= {"run_job_type": "trial", "run_id": about.trial_id, "run_name": run_name(about.spec)}
+        known = wandb.Settings.model_fields  # an older W&B has fewer, and refuses the others
+        settings: dict[str, Any] = {name: value for name, value in QUIET.items() if name in known} | named
+        settings |= {"reinit": "create_new"}
         try:
-            act()
+            run = wandb.init(config=about.spec, settings={**settings, "mode": options.mode})
         except Exception as error:
-            self._warn("stopped for this trial, which goes on", error)
-            self._run = None
-
-    def _warn(self, message: str, error: Exception) -> None:
-        text = redact(f"W&B {message}: {one_line(error)}")
-        logging.getLogger(__name__).warning("%s", text)
-        with suppress(OSError):
-            self._storage.write(NOTE, text.encode())
+            if options.mode != "online":
+                raise
+            warn(self._storage, WANDB, "W&B cannot connect, the run is kept offline instead", error)
+            wandb.teardown()  # else the service holds the id of the failed run
+            wandb.setup(wandb.Settings(silent=True))
+            _remove_runs(self._root / WANDB, about.trial_id)
+            run = wandb.init(config=about.spec, settings={**settings, "mode": "offline"})
+        for metric in ("loss", "lr", "forwards"):
+            run.define_metric(metric, step_metric="step")
+        for metric in CURVES:
+            run.define_metric(metric, step_metric="stage")
+        return run
 
     def _global_step(self, record: Step) -> int:
         task, last, before = self._position
@@ -197,7 +155,7 @@ def _data_beside(root: Path) -> Iterator[None]:
     if os.environ.get(name):
         yield
         return
-    os.environ[name] = str(root.absolute() / "wandb")
+    os.environ[name] = str(root.absolute() / WANDB)
     try:
         yield
     finally:

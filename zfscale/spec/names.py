@@ -38,10 +38,14 @@ def hub_id(name: str, known: Collection[str], kind: str) -> list[str]:
 
 @dataclass(frozen=True)
 class OneOf:
-    """For `Annotated[str, OneOf(names)]`: one of the names or, if `own` says what, a "package.module:Name"."""
+    """For `Annotated[str, OneOf(names)]`: one of the names or, if `own` says what, a "package.module:Name".
+
+    `kind` is what messages call it.
+    """
 
     names: Collection[str]
     own: str = ""
+    kind: str = "value"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A text that is checked."""
@@ -54,5 +58,6 @@ class OneOf:
 
     def _known(self, name: str) -> str:
         if name not in self.names and not (self.own and is_path(name)):
-            raise ValueError(f"unknown value {name!r}; {nearest(name, self.names)}{self.own and f', or {self.own}'}")
+            or_own = f", or {self.own}" if self.own else ""
+            raise ValueError(f"unknown {self.kind} {name!r}; {nearest(name, self.names)}{or_own}")
         return name

@@ -99,9 +99,9 @@ def _find(root: Schema, loc: Place) -> Schema:
 
 
 def _present(root: Schema, schema: Schema) -> Schema:
-    """Of what may be null, what it is otherwise."""
+    """Of what may be null, what it is otherwise; of what may be a name or a block, the block."""
     branches = [_resolve(root, branch) for branch in schema.get("anyOf", ())]
-    there = [branch for branch in branches if branch.get("type") != "null"]
+    there = [b for b in branches if "properties" in b] or [b for b in branches if b.get("type") != "null"]
     return there[0] if len(there) == 1 < len(branches) else schema
 
 

@@ -7,17 +7,20 @@ that come out of the expansion (`TrialSpec`) are whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field
 
-from zfscale.spec.block import MAX_SEED, Block
+from zfscale.block import MAX_SEED, Block
+from zfscale.metrics.catalogue import SEARCHED
 from zfscale.spec.distributions import Distribution
+from zfscale.spec.names import OneOf
+from zfscale.spec.owners import owners
+from zfscale.spec.sinks import Sinks
 from zfscale.spec.text import ResultsPlace, Text
-from zfscale.spec.trial import TrialSpec
+from zfscale.spec.trial import OPEN, TrialSpec
 
-Metric = Literal["avg_accuracy", "last_accuracy", "forgetting", "bwt", "final_loss", "learning_gain", "upstream_loss"]
-METRICS: tuple[str, ...] = get_args(Metric)
+METRICS = SEARCHED  # those that `search.metric` may name
 
 
 class SearchSpec(Block):
@@ -25,8 +28,8 @@ class SearchSpec(Block):
 
     samples: int = Field(default=1, ge=1, description="draws from the non-grid distributions per grid point")
     algorithm: Literal["random"] = Field(default="random", description="how the draws are made")
-    metric: Metric = Field(
-        default="avg_accuracy",
+    metric: Annotated[str, OneOf(METRICS)] = Field(
+        default=METRICS[0],
         description="what the best trial is best at; the accuracies are of class_incremental, the last three of "
         "domain_incremental trials",
     )
@@ -57,6 +60,9 @@ class OutputSpec(Block):
         default="results", description="directory or URL (s3://, gs://); tables go to <dir>/<name of the sweep>/"
     )
     wandb: WandbSpec = Field(default=WandbSpec(), description="Weights & Biases")
+    sinks: Sinks = Field(
+        default=(), description="further sinks: names, module:Class of your own, or {name: ..., and its own options}"
+    )
 
 
 class SweepSpec(Block):
@@ -82,16 +88,17 @@ def paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every dotted path of a model, blocks before their leaves."""
     for name, field in model.model_fields.items():
         yield prefix + name
-        for block in _blocks(field.annotation):
+        for block in blocks_of(field.annotation):
             yield from paths(block, f"{prefix}{name}.")
 
 
-def _blocks(annotation: Any) -> list[type[Block]]:
+def blocks_of(annotation: Any) -> list[type[Block]]:
+    """The blocks that an annotation names; a list of blocks names none."""
     if isinstance(annotation, type) and issubclass(annotation, Block):
         return [annotation]
     if get_origin(annotation) is tuple:  # a list is a leaf: its items have no dotted path
         return []
-    return [block for part in get_args(annotation) for block in _blocks(part)]
+    return [block for part in get_args(annotation) for block in blocks_of(part)]
 
 
 TEMPLATE_PATHS = tuple(paths(TrialSpec))
@@ -100,11 +107,16 @@ TEMPLATE_PATHS = tuple(paths(TrialSpec))
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a sweep file, for editors; only `name` is required, as the space may supply the rest."""
     sweep, trial = SweepSpec.model_json_schema(), TrialSpec.model_json_schema()
-    for block in ("ModelSpec", "StreamSpec", "MethodSpec", "OptimizerSpec", "TrainSpec"):
-        trial["$defs"][block].pop("required", None)
+    for block in ("model", "stream", "method", "optimizer", "train"):
+        described = trial["$defs"][f"{block.title()}Spec"]
+        described.pop("required", None)
+        for option, field in described["properties"].items():
+            if who := owners(f"{block}.{option}"):
+                field["description"] = f"{who}: {field['description']}"
     values = sweep["properties"]["space"].pop("additionalProperties")
     sweep["properties"]["space"] |= {
         "properties": dict.fromkeys(TEMPLATE_PATHS, values),
+        "patternProperties": {rf"^({'|'.join(OPEN)})\.[A-Za-z_]\w*$": values},
         "additionalProperties": False,
     }
     return {
@@ -112,5 +124,14 @@ def json_schema() -> dict[str, Any]:
         **sweep,
         "title": "zfscale sweep file",
         "properties": sweep["properties"] | trial["properties"],
+        "allOf": [_closed(block, trial["$defs"][kind.__name__]) for block, kind in OPEN.items()],
         "$defs": sweep["$defs"] | trial["$defs"],
     }
+
+
+def _closed(block: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Paths of the space below a block whose name, in the template, has no options of its own: those listed."""
+    known = [f"{block}.{option}" for option in schema["else"]["propertyNames"]["enum"]]
+    named = {"required": [block], "properties": {block: schema["if"]}}
+    keys = {"anyOf": [{"enum": known}, {"not": {"pattern": rf"^{block}\."}}]}
+    return {"if": named, "else": {"properties": {"space": {"propertyNames": keys}}}}

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import zfscale
 from zfscale.errors import ZfscaleError, one_line
-from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec import Sweep
 from zfscale.sweep import autoscale
 from zfscale.sweep.bundles import fits, lacking
 from zfscale.sweep.environment import CLIENT, LOCAL, QUIET
@@ -30,21 +30,22 @@ TOKEN_HINT = "a cluster with token authentication needs RAY_AUTH_MODE=token and 
 
 
 @contextmanager
-def connected(address: str, specs: Iterable[TrialSpec]) -> Iterator[Path]:
+def connected(address: str, own: Iterable[str] = ()) -> Iterator[Path]:
     """Start a cluster here ("local") or join one that runs; gives a directory for what Tune writes on this machine.
 
-    The directory is private, and goes at the end; all files of a cluster of our own are in it.
+    The directory is private, and goes at the end; all files of a cluster of our own are in it. `own` are the paths of
+    what the user has written, which a cluster that runs is sent.
     Errors: ZfscaleError if there is no such cluster, or it cannot be joined.
     """
     with private_directory() as place:
         try:
-            _connect(address, specs, place)
+            _connect(address, own, place)
             yield place
         finally:
             ray.shutdown()
 
 
-def _connect(address: str, specs: Iterable[TrialSpec], place: Path) -> None:
+def _connect(address: str, own: Iterable[str], place: Path) -> None:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     first = place / "code"  # on the workers' module path
     first.mkdir()
@@ -52,7 +53,7 @@ def _connect(address: str, specs: Iterable[TrialSpec], place: Path) -> None:
         options |= {"include_dashboard": False, "_temp_dir": str(place / SESSIONS)}
         (first / "zfscale").symlink_to(Path(zfscale.__file__).parent)
     else:
-        options["runtime_env"] = runtime_env_beside_job({"py_modules": code(specs), "env_vars": QUIET})
+        options["runtime_env"] = runtime_env_beside_job({"py_modules": code(own), "env_vars": QUIET})
     answers(address)
     try:
         with _working_in(first):
@@ -115,20 +116,18 @@ def check_resources(sweep: Sweep, own: bool = False) -> None:
         raise sweep.document.error(dict([found]))
 
 
-def check_nodes(run: str, sweep: Sweep, specs: Iterable[TrialSpec]) -> None:
-    """Ask every other node that can run a trial whether it sees the results and has the objectives.
+def check_nodes(run: str, sweep: Sweep, own: Mapping[str, str]) -> None:
+    """Ask every other node that can run a trial whether it sees the results and has the user's own code.
 
     Errors: ZfscaleError that names the node, before any trial starts.
     """
     here = ray.get_runtime_context().get_node_id()
     nodes = [node for node in _alive() if node["NodeID"] != here and fits(sweep.spec.resources, node["Resources"])]
-    specs = list(specs)
-    objectives = sorted({spec.train.objective for spec in specs})
     look = ray.remote(num_cpus=0, max_retries=0)(look_around)
     asked = {}
     for node in nodes:
         there = look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        asked[there.remote(*where(sweep), run, module_path(specs), objectives)] = node
+        asked[there.remote(*where(sweep), run, module_path(own), own)] = node
     answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS) if asked else ([], [])
     if silent:
         raise ZfscaleError(f"node {asked[silent[0]]['NodeName']}: no answer in {PROBE_SECONDS:g} s")

@@ -10,6 +10,7 @@ from typing import Any
 from ray import tune
 
 from zfscale.errors import one_line
+from zfscale.records import Status
 from zfscale.results.attempts import progress
 from zfscale.results.missing import root as results
 from zfscale.results.redact import redact
@@ -79,6 +80,6 @@ def last_failure(trial: Any) -> str:
     return told.rpartition("Failure # ")[2].strip()
 
 
-def ended(root: Place, trial_id: str) -> str | None:
+def ended(root: Place, trial_id: str) -> Status | None:
     """The status of a trial that has a row."""
     return statuses(root, [trial_id]).get(trial_id)

@@ -10,13 +10,15 @@ import ray
 from ray import tune
 
 from zfscale.errors import one_line
+from zfscale.records import Status
 from zfscale.results.check import Found, first
+from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, file_of
 from zfscale.results.lock import held
 from zfscale.results.missing import check, left_of, missing
 from zfscale.results.missing import root as results
-from zfscale.results.schema import TABLES
 from zfscale.results.storage import Storage
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec.own import own_code
 from zfscale.sweep.bundles import bundles
 from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
@@ -41,7 +43,8 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> lis
         if not todo:  # another run has just finished them
             return []
         inputs = read(sweep, todo)
-        with connected(address, todo) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
+        code = own_code(todo, sweep.spec.output)
+        with connected(address, code) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
             return drive(sweep, todo, inputs.put(ray.put), me, place, own=address == LOCAL)
 
 
@@ -52,7 +55,7 @@ def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
     found = check(sweep)
     for line in notes(found):
         print(line, file=sys.stderr)
-    clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] == "finished"})
+    clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
     return left_of(sweep, found, retry_failed)
 
 
@@ -72,7 +75,7 @@ def drive(
     """
     there = results(sweep)
     check_resources(sweep, own)
-    check_nodes(me, sweep, todo)
+    check_nodes(me, sweep, own_code(todo, sweep.spec.output))
     forget(there, todo)
     try:
         callbacks = [RecordDeaths(sweep), Unfinished()]
@@ -87,9 +90,9 @@ def drive(
 
 def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
     """Remove what a worker that was killed right after it wrote its trial's tables could not: it is needed no more."""
-    hybrid = {trial.trial_id for trial in sweep.trials if trial.optimizer.first_order is not None}
+    hybrid = {trial.trial_id for trial in sweep.trials if trial.hybrid}
     mine = {trial.trial_id for trial in sweep.trials} & done
-    for folder, over in ((".ledgers", mine), ("snapshots", mine - hybrid)):
+    for folder, over in ((LEDGERS, mine), (SNAPSHOTS, mine - hybrid)):
         for name in there.names(folder):
             if name.rpartition("/")[2] in over:
                 there.remove(name)
@@ -98,7 +101,7 @@ def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
 def forget(there: Storage, todo: list[TrialSpec]) -> None:
     """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there."""
     there.clear()
-    again = {f"{table}/{trial.trial_id}.parquet" for table in TABLES for trial in todo}
+    again = {file_of(table, trial.trial_id) for table in TABLES for trial in todo}
     for table in TABLES:
         for name in again.intersection(there.names(table)):
             there.remove(name)
@@ -110,7 +113,7 @@ def _tuner(
     r = sweep.spec.resources
     place, name = where(sweep)
     output = sweep.spec.output.model_copy(update={"dir": place})
-    fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path(todo)}
+    fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path(own_code(todo, output))}
     worker = tune.with_parameters(Worker, shared=shared, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, bundles(r)),

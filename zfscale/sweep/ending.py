@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
+from zfscale.records import Status
 from zfscale.results.missing import root
 from zfscale.results.tables import statuses
 from zfscale.spec import Sweep
@@ -31,6 +32,6 @@ def finish(sweep: Sweep) -> Ended:
 
     place = root(sweep)
     status = statuses(place)
-    failed = sum(status.get(trial.trial_id) == "failed" for trial in sweep.trials)
+    failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
     text, file = make(place)
     return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 import ray
 
 import zfscale
-from zfscale.errors import ZfscaleError
+from zfscale import registry
+from zfscale.errors import ZfscaleError, one_line
 from zfscale.results.lock import seen
 from zfscale.results.storage import storage
-from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec import Sweep
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ModulePath:
 
     Args:
         libraries: Directories of what is installed.
-        own: The working directory, if a trial has an objective of the user's own. Workers look there last, and only
+        own: The working directory, if a trial needs code of the user's own. Workers look there last, and only
             once they have imported everything else.
     """
 
@@ -35,11 +36,10 @@ class ModulePath:
     own: list[str]
 
 
-def module_path(specs: Iterable[TrialSpec]) -> ModulePath:
-    """The module path that workers of these trials are given."""
+def module_path(own: Collection[str]) -> ModulePath:
+    """The module path that workers are given, which need the user's `own` code."""
     here = os.getcwd()
-    own = [here] if any(":" in spec.train.objective for spec in specs) else []
-    return ModulePath([place for place in sys.path if place not in ("", here)], own)
+    return ModulePath([place for place in sys.path if place not in ("", here)], [here] if own else [])
 
 
 def extend_path(path: list[str]) -> None:
@@ -53,15 +53,14 @@ def where(sweep: Sweep) -> tuple[str, str]:
     return place if "://" in place else os.path.abspath(place), sweep.spec.name
 
 
-def code(specs: Iterable[TrialSpec]) -> list[str]:
-    """What every node is sent: this package, so that all run the same, and the modules of a user's own objectives.
+def code(own: Iterable[str]) -> list[str]:
+    """What every node is sent: this package, so that all run the same, and the modules of the user's own code.
 
-    Of an objective `package.module:function` it is the whole package (or the module, if there is no package), unless
+    Of `package.module:Name` it is the whole package (or the module, if there is no package), unless
     that is installed: then the nodes are to have it as they have torch.
     """
     found = [str(Path(zfscale.__file__).parent)]
-    modules = {module for module, colon, _ in (spec.train.objective.partition(":") for spec in specs) if colon}
-    for name in sorted({module.partition(".")[0] for module in modules}):
+    for name in sorted({path.partition(":")[0].partition(".")[0] for path in own}):
         module = importlib.util.find_spec(name)
         if module is not None and (place := _source(module)) is not None:
             found.append(os.path.abspath(place))
@@ -75,15 +74,18 @@ def _source(module: Any) -> str | None:
     return None if any(Path(place).is_relative_to(folder) for folder in installed) else str(place)
 
 
-def look_around(place: str, name: str, run: str, path: ModulePath, objectives: list[str]) -> str | None:
-    """What keeps this node from running trials; None if nothing does."""
+def look_around(place: str, name: str, run: str, path: ModulePath, own: Mapping[str, str]) -> str | None:
+    """What keeps this node from running trials, which need the user's `own` code; None if nothing does."""
     extend_path(path.libraries)
-    from zfscale.training import objective
+    import zfscale.training.objective  # noqa: F401 (torch before the user's own)
 
     extend_path(path.own)
+    for one, key in own.items():
+        try:
+            registry.load_user(one)
+        except Exception as error:  # whatever a user's module raises
+            return f"{key}: {one!r} cannot be imported: {one_line(error)}"
     try:
-        for one in objectives:
-            objective.load(one)
         return unseen(place, name, run)
     except (ZfscaleError, OSError) as error:
         return str(error)

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from zfscale.records import Status
+from zfscale.results.layout import TRIALS, note_of
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import rows
-from zfscale.sinks.wandb import NOTE
+from zfscale.sinks.catalogue import chosen
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.deaths import ended
 from zfscale.sweep.unfinished import UNFINISHED
@@ -32,9 +34,9 @@ class Progress(tune.Callback):
         self._count_earlier({t.trial_id for t in sweep.trials}, root)
         self.started = time.monotonic()
         self._printed = 0.0
-        self._wandb = storage(root) if sweep.spec.output.wandb.mode != "disabled" else None
-        if self._wandb:
-            self._wandb.remove(NOTE)  # of an earlier run
+        self._notes = {note_of(one.name) for one in chosen(sweep.spec.output) if not one.facts.commits}
+        for note in self._notes:
+            storage(root).remove(note)  # of an earlier run
         self._console = Console(stderr=True)
         self._live = Live(get_renderable=lambda: Text(self.line()), console=self._console, transient=True)
 
@@ -78,7 +80,7 @@ class Progress(tune.Callback):
             self.running.discard(trial.trial_id)
             return
         self._compare(result.get(self.search.metric), trial.config["spec"])
-        self._end(trial, failed=result.get("status") == "failed")
+        self._end(trial, failed=result.get("status") == Status.FAILED)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died; its trial will be started again."""
@@ -89,13 +91,13 @@ class Progress(tune.Callback):
         self.running.discard(trial.trial_id)
         with suppress(OSError):  # a bucket that does not answer now
             if (status := ended(self.root, TrialSpec.from_json(trial.config["spec"]).trial_id)) is not None:
-                self._end(trial, failed=status == "failed")
+                self._end(trial, failed=status is Status.FAILED)
 
     def _count_earlier(self, mine: set[str], root: Place) -> None:
-        for row in rows(root, "trials", ["trial_id", "status", "spec", self.search.metric]).to_pylist():
+        for row in rows(root, TRIALS, ["trial_id", "status", "spec", self.search.metric]).to_pylist():
             if row["trial_id"] in mine:
                 self.already += 1
-                self.failed += row["status"] == "failed"
+                self.failed += row["status"] == Status.FAILED
                 self._compare(row[self.search.metric], row["spec"])
 
     def _compare(self, value: float | None, spec: str) -> None:
@@ -107,14 +109,15 @@ class Progress(tune.Callback):
         self.running.discard(trial.trial_id)
         self.done += 1
         self.failed += failed
-        self._tell_wandb()
+        self._tell_notes()
 
-    def _tell_wandb(self) -> None:
-        """Say, once, what W&B has against this sweep's runs: the logs of workers are out of sight."""
+    def _tell_notes(self) -> None:
+        """Say, once, what is wrong with a sink of this sweep: the logs of workers are out of sight."""
         with suppress(OSError):  # a bucket that does not answer now
-            if self._wandb and (note := self._wandb.read(NOTE)):
-                self._console.print(f"warning: {note.decode()}", highlight=False, markup=False, soft_wrap=True)
-                self._wandb = None
+            for note in sorted(self._notes):
+                if text := storage(self.root).read(note):
+                    self._console.print(f"warning: {text.decode()}", highlight=False, markup=False, soft_wrap=True)
+                    self._notes.discard(note)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tune's loop has turned once."""

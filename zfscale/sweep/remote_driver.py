@@ -17,6 +17,7 @@ from zfscale.errors import ZfscaleError
 from zfscale.results.lock import held
 from zfscale.results.missing import missing, root
 from zfscale.spec import Sweep
+from zfscale.spec.own import own_code
 from zfscale.sweep.cluster import connected
 from zfscale.sweep.driver import begin, drive
 from zfscale.sweep.ending import Ended, finish
@@ -36,7 +37,7 @@ def run(sweep: Sweep, retry_failed: bool, address: str) -> Ended:
             f"output.dir: {place!r} is relative; with {address}, expected one that begins with /, or a URL"
         )
     inputs = read(sweep, sweep.trials)
-    with connected(address, sweep.trials), as_ctrl_c():  # again: Ray has taken SIGTERM
+    with connected(address, own_code(sweep.trials, sweep.spec.output)), as_ctrl_c():  # again: Ray has taken SIGTERM
         board = ray.remote(**HEAD)(Board).remote()
         answer = ray.remote(max_retries=0, **HEAD)(drive_there).remote(sweep, retry_failed, inputs.put(ray.put), board)
         try:

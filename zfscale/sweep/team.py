@@ -58,7 +58,7 @@ class Rank:
 
     def run(self, spec: str, past: list[Entry]) -> str | None:
         """Run a trial, after the steps of `past`; the traceback if it fails."""
-        from zfscale.sinks import Fanout
+        from zfscale.sinks.fanout import Fanout
         from zfscale.trial import run as trial
         from zfscale.zo.ledger import Past
 

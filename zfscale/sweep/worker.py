@@ -14,10 +14,11 @@ from ray import tune
 
 from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
-from zfscale.records import Outcome
+from zfscale.records import Outcome, Status
 from zfscale.results.attempts import attempts_of, open_ledger, start_attempt
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses
+from zfscale.sinks.about import About
 from zfscale.spec import METRICS, TrialSpec
 from zfscale.sweep.node import ModulePath, extend_path, node_name, unseen
 from zfscale.sweep.team import RankLost, Team
@@ -82,6 +83,7 @@ class Worker(tune.Trainable):
             return {"done": True, "status": UNFINISHED, "why": str(error)}
 
     def _run(self) -> dict[str, Any]:
+        from zfscale.sinks.fanout import make_sinks
         from zfscale.training.journal import Snapshots
         from zfscale.trial import run as trial
 
@@ -89,9 +91,9 @@ class Worker(tune.Trainable):
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
         if status := statuses(root, [spec.trial_id]).get(spec.trial_id):
-            return {"done": True, "status": status}  # by a worker that died right after; and see below
+            return {"done": True, "status": status.value}  # by a worker that died right after; and see below
         attempt = start_attempt(root, spec.trial_id)
-        sink = open_sinks(root, self.name, spec, self.output)
+        sink = make_sinks(About.of(root, self.name, spec), self.output)
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
         team = self._team(spec, ledger.past) if self.team else nullcontext()
         try:
@@ -101,22 +103,22 @@ class Worker(tune.Trainable):
         except (RankLost, StorageError):
             raise
         except Exception:
-            outcome = Outcome("failed", attempts=attempt, error=traceback.format_exc(), versions=trial.versions())
+            error, versions = traceback.format_exc(), trial.versions()
+            outcome = Outcome(Status.FAILED, attempts=attempt, error=error, versions=versions)
         # Outside: a disk that refuses the rows does not make the trial a failed one.
         sink.close(replace(outcome, node=node_name()))
         ledger.remove()
-        if spec.optimizer.first_order is None or outcome.status == "failed":  # a hybrid's are needed for replay
+        if not spec.hybrid or outcome.status is Status.FAILED:  # a hybrid's are needed for replay
             snapshots.remove()
-        if self.team and outcome.status == "failed":
+        if self.team and outcome.status is Status.FAILED:
             # The ranks may be out of step: Tune shall make new ones. It will start this trial again, too, in vain.
             raise RankLost(f"trial {spec.trial_id} failed, and with it this worker's process group")
         return {"done": True, **summary(outcome)}
 
     def _team(self, spec: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
         assert self.team is not None
-        # Without W&B, whose run is this thread's.
-        output = self.output.model_copy(update={"wandb": self.output.wandb.model_copy(update={"mode": "disabled"})})
-        record = partial(record_failure, self.results, self.name, spec, output)
+        # Another thread records it, and the views are this one's.
+        record = partial(record_failure, self.results, self.name, spec, self.output, committing=True)
         return self.team.running(spec.to_json(), past, record)
 
     def _get(self, key: str) -> Any:
@@ -127,19 +129,14 @@ class Worker(tune.Trainable):
 
 def summary(outcome: Outcome) -> dict[str, Any]:
     """What the driver's display needs of an outcome."""
-    return {key: getattr(outcome, key) for key in ("status", *METRICS)}
+    return {"status": outcome.status.value, **{name: outcome.measures.get(name) for name in METRICS}}
 
 
-def open_sinks(root: Place, name: str, spec: TrialSpec, output: OutputSpec) -> Any:
-    """The trial's sinks, as the file's `output` block asks."""
-    from zfscale.sinks import make_sinks
+def record_failure(
+    root: Place, name: str, spec: TrialSpec, output: OutputSpec, error: str, committing: bool = False
+) -> None:
+    """Write the row of a trial whose own worker cannot; of all sinks, or only of those that commit it."""
+    from zfscale.sinks.fanout import make_sinks
 
-    about = (spec.trial_id, spec.to_json(), spec.leaves())
-    w = output.wandb
-    return make_sinks(root, name, *about, types=spec.NULLABLE, wandb_mode=w.mode, project=w.project)
-
-
-def record_failure(root: Place, name: str, spec: TrialSpec, output: OutputSpec, error: str) -> None:
-    """Write the row of a trial whose own worker cannot."""
-    sink = open_sinks(root, name, spec, output)
-    sink.close(Outcome("failed", attempts=attempts_of(root, spec.trial_id), error=error))
+    sink = make_sinks(About.of(root, name, spec), output, committing)
+    sink.close(Outcome(Status.FAILED, attempts=attempts_of(root, spec.trial_id), error=error))

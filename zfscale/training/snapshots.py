@@ -14,10 +14,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.errors import ZfscaleError
+from zfscale.results.layout import TRIALS, file_of, snapshots_of
 from zfscale.results.patience import patiently
 from zfscale.results.storage import Place, storage
-from zfscale.zo.leaves import Leaves
 
 CHECKSUM = "sha256"  # in the file's metadata; snapshots of earlier versions have none
 
@@ -30,7 +31,7 @@ class Snapshots:
     """Trained weights at the end of first-order phases, which no ledger can rebuild: one safetensors file a task."""
 
     def __init__(self, results: Place, trial_id: str) -> None:
-        self.storage, self.trial_id, self.folder = storage(results), trial_id, f"snapshots/{trial_id}"
+        self.storage, self.trial_id, self.folder = storage(results), trial_id, snapshots_of(trial_id)
 
     def has(self, task: int) -> bool:
         """Whether those of a task are there, and whole."""
@@ -40,12 +41,12 @@ class Snapshots:
             logging.getLogger(__name__).warning("%s: %s: void", self._file(task), torn)
             return False
 
-    def save(self, task: int, leaves: Leaves) -> None:
+    def save(self, task: int, leaves: ModuleLeaves) -> None:
         """Write the leaves under their names; whole or not at all. StorageError if it fails for about a minute."""
         tensors = {leaf.name: leaf.parameter.data for leaf in leaves}
         patiently(partial(self._write, task, tensors), self._file(task))
 
-    def load(self, task: int, leaves: Leaves) -> None:
+    def load(self, task: int, leaves: ModuleLeaves) -> None:
         """Write the snapshot of a task into the leaves; ZfscaleError if it is missing or damaged."""
         try:
             kept = patiently(partial(self._read, task), self._file(task))
@@ -54,7 +55,7 @@ class Snapshots:
             if odd := [n.name for n in leaves if n.name not in kept or kept[n.name].shape != n.parameter.shape]:
                 raise Torn(f"{odd[0]!r} is missing or has another shape")
         except Torn as torn:
-            again = f"to make it again, remove {self.storage}/trials/{self.trial_id}.parquet and run the sweep again"
+            again = f"to make it again, remove {self.storage}/{file_of(TRIALS, self.trial_id)} and run the sweep again"
             raise ZfscaleError(f"{self._file(task)}: {torn}; {again}") from torn
         for leaf in leaves:
             leaf.parameter.data.copy_(kept[leaf.name])

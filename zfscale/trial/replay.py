@@ -15,15 +15,17 @@ from typing import Any
 from zfscale.errors import ZfscaleError, nearest
 from zfscale.methods import catalogue as methods
 from zfscale.methods.base import Learner
+from zfscale.records import Status
 from zfscale.results.check import DamagedFile, contents, look
+from zfscale.results.layout import LEDGER, STEPS
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses
 from zfscale.spec import EngineSpec, TrialSpec
 from zfscale.training.journal import Snapshots
 from zfscale.training.trainers import ForwardOnly
 from zfscale.trial.inputs import Inputs
+from zfscale.zo.exact import ARITHMETIC
 from zfscale.zo.ledger import Entry
-from zfscale.zo.noise import ARITHMETIC
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learne
             trainer = ForwardOnly(method.network, method.engine, spec, task, replaying=True)
             if any(not step.entry.seeds for step in mine):
                 snapshots.load(task.index, trainer.leaves)
-            for step in mine:
+            for number, step in enumerate(mine):
                 if step.entry.seeds:
-                    trainer.replay(step.entry, step.lr)
+                    trainer.replay(step.entry, step.lr, number)
         if not taken:
             break
         method.settle(task)
@@ -94,9 +96,9 @@ def finished(results: Place, trial_id: str) -> dict[str, Any]:
     found = look(results, ["versions"], only=[trial_id])
     if found.faults:
         raise ZfscaleError(f"{storage(results)}/{found.faults[0]}; run the sweep again to make this trial again")
-    row = next((row for row in found.rows if row["status"] == "finished"), None)
+    row = next((row for row in found.rows if row["status"] == Status.FINISHED), None)
     if row is None:
-        others = [i for i, status in statuses(results).items() if status == "finished"]
+        others = [i for i, status in statuses(results).items() if status is Status.FINISHED]
         hint = nearest(trial_id, others) if others else "there are none"
         raise ZfscaleError(f"{results}: no finished trial {trial_id!r}; {hint}")
     if arithmetic(row["versions"]) != str(ARITHMETIC):
@@ -124,10 +126,9 @@ def steps_taken(results: Place, row: dict[str, Any]) -> Iterator[Taken]:
     except DamagedFile as error:
         raise ZfscaleError(f"{storage(results)}/{error}; run the sweep again to make this trial again") from error
     of_step = {
-        place: list(group)
-        for place, group in groupby(tables["ledger"].to_pylist(), key=lambda q: (q["task"], q["step"]))
+        place: list(group) for place, group in groupby(tables[LEDGER].to_pylist(), key=lambda q: (q["task"], q["step"]))
     }
-    for s in tables["steps"].to_pylist():
+    for s in tables[STEPS].to_pylist():
         mine = of_step.get((s["task"], s["step"]), [])
         seeds, coefficients = tuple(q["seed"] for q in mine), tuple(q["coefficient"] for q in mine)
         accepted = mine[0]["accepted"] if mine else 1

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zfscale.metrics import peak_memory as memory
-from zfscale.records import Outcome, Sink
+from zfscale.records import Outcome, Sink, Status
 from zfscale.training.journal import Journal, Snapshots
 from zfscale.training.trainers import first_order
 from zfscale.trial import class_incremental, domain_incremental
 from zfscale.trial.report import Report
+from zfscale.zo.exact import ARITHMETIC
 from zfscale.zo.ledger import Ledger, Past
-from zfscale.zo.noise import ARITHMETIC
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
@@ -51,11 +51,13 @@ def run(
     for report in stages(spec, base, data, journal, {} if cache is None else cache):
         measured = report.measures
     return Outcome(
-        status="finished",
-        **measured,
-        seconds=journal.seconds,
-        forwards=journal.forwards,
-        peak_memory_bytes=memory.peak(),
+        Status.FINISHED,
+        {
+            **measured,
+            "seconds": journal.seconds,
+            "forwards": journal.forwards,
+            "peak_memory_bytes": memory.peak(),
+        },
         bytes_sent=None if first_order(spec).epochs else journal.bytes_sent,
         attempts=attempt,
         versions=versions(),

@@ -1,0 +1,55 @@
+"""The names inside a results directory. Nothing else in the package spells them.
+
+trials/ evals/ steps/ ledger/    tables, a file a trial
+report.md, *.png                 the report
+wandb/, wandb.txt                W&B's runs, and what went wrong with them; likewise of other sinks
+snapshots/ID/                    weights at the end of a hybrid's first-order phases
+.ledgers/ID  .attempts/ID        trials that run: their steps so far, and how often they were started
+.lock  .tmp/                     the run that writes here, and files that are not whole yet
+
+Those that begin with a dot are not for readers.
+"""
+
+from __future__ import annotations
+
+TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
+REPORT = "report.md"
+ACCURACY_PICTURE, LOSS_PICTURE = "accuracy_per_stage.png", "loss_matrix.png"
+WANDB = "wandb"
+SNAPSHOTS = "snapshots"
+LEDGERS, ATTEMPTS = RUNNING = (".ledgers", ".attempts")
+LOCK = ".lock"
+SCRATCH = ".tmp"
+
+
+def file_of(table: str, trial_id: str) -> str:
+    """The name of a trial's file in a table, relative to the results.
+
+    >>> file_of("evals", "0123456789ab")
+    'evals/0123456789ab.parquet'
+    """
+    return f"{table}/{trial_id}.parquet"
+
+
+def ledger_of(trial_id: str) -> str:
+    """The ledger of a trial that runs."""
+    return f"{LEDGERS}/{trial_id}"
+
+
+def starts_of(trial_id: str) -> str:
+    """The file that counts how often a trial was started."""
+    return f"{ATTEMPTS}/{trial_id}"
+
+
+def snapshots_of(trial_id: str) -> str:
+    """The folder of a trial's snapshots."""
+    return f"{SNAPSHOTS}/{trial_id}"
+
+
+def note_of(sink: str) -> str:
+    """The file that says what went wrong with a sink.
+
+    >>> note_of("wandb"), note_of("mypkg.sinks:Mine")
+    ('wandb.txt', 'mypkg.sinks.Mine.txt')
+    """
+    return f"{sink.replace(':', '.')}.txt"

@@ -1,0 +1,37 @@
+"""Code of the user's own that a sweep names by "package.module:Name": it must reach every node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+
+from pydantic import BaseModel
+
+from zfscale.registry import is_path
+from zfscale.spec.names import OneOf
+from zfscale.spec.schema import OutputSpec, blocks_of
+from zfscale.spec.trial import TrialSpec
+
+
+def own_code(trials: Iterable[TrialSpec], output: OutputSpec) -> dict[str, str]:
+    """Path of an object of the user's own -> the first key of the sweep file that names it."""
+    found = {sink.name: "output.sinks" for sink in output.sinks if is_path(sink.name)}
+    for trial in trials:
+        for key, get in PLACES.items():
+            name = get(trial)
+            if name not in found and is_path(name):
+                found[name] = key
+    return found
+
+
+def _places(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted paths of fields that may name such an object; what may be null or is in a list has none."""
+    for name, field in model.model_fields.items():
+        if any(isinstance(part, OneOf) and part.own for part in field.metadata):
+            yield prefix + name
+        elif blocks_of(field.annotation) == [field.annotation]:
+            yield from _places(blocks_of(field.annotation)[0], f"{prefix}{name}.")
+
+
+# A model's name is free: of a hub, a directory, or a family of the user's own.
+PLACES = {key: attrgetter(key) for key in ("model.name", *_places(TrialSpec))}
