@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -45,7 +46,7 @@ class Net(nn.Module):
 TOKENS = torch.tensor([[1, 4, 7, 2], [3, 3, 0, 10]])
 
 
-def make(dtype: torch.dtype = torch.float32) -> tuple[Net, Problem]:
+def make(dtype: torch.dtype = torch.float32) -> tuple[Net, Any]:
     torch.manual_seed(0)
     net = Net().to(dtype)
     for p in net.parameters():

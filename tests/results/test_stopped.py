@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from zfscale.sweep.runner import begin
 
 from tests.results import small_results
 from zfscale import report
@@ -13,6 +12,7 @@ from zfscale.results.check import look
 from zfscale.results.layout import file_of
 from zfscale.results.missing import missing, root
 from zfscale.results.tables import statuses
+from zfscale.sweep.driver import begin
 from zfscale.trial.replay import replay
 
 
