@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zfscale.block import Block
 from zfscale.errors import SpecError
-from zfscale.spec.block import Block
 from zfscale.spec.document import Document
 from zfscale.spec.outside import opened
 from zfscale.spec.overrides import in_order, override
@@ -87,8 +87,8 @@ def _validate(document: Document) -> tuple[SweepSpec, dict[Place, str]]:
     template = {key: _ours(document, key) for key in TrialSpec.model_fields if key in document.data}
     spec, problems = _check(SweepSpec, document.data)
     problems |= misspelt(document)
-    problems |= {} if spec is None else sink_problems(spec.output.sinks)
     whole = spec is not None and not problems
+    problems |= {} if spec is None else sink_problems(spec.output.sinks)
     problems |= _check(TrialSpec, template, partial=True)[1]
     if spec is None or not whole:
         raise document.error(problems)

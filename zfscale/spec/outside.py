@@ -14,9 +14,9 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from pydantic import ConfigDict, GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails
 
+from zfscale.block import Block
 from zfscale.errors import SpecError, nearest, one_line
 from zfscale.registry import PATH, is_path
-from zfscale.spec.block import Block
 from zfscale.spec.problems import explain
 from zfscale.spec.yaml import Place
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field
 
+from zfscale.block import MAX_SEED, Block
 from zfscale.metrics.catalogue import SEARCHED
-from zfscale.spec.block import MAX_SEED, Block
 from zfscale.spec.distributions import Distribution
 from zfscale.spec.names import OneOf
 from zfscale.spec.owners import owners

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from zfscale.block import Block
 from zfscale.errors import nearest
-from zfscale.spec.block import Block
 from zfscale.spec.checks import aim, findings, learning, training
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from zfscale.spec.block import MAX_SEED, Block
+from zfscale.block import MAX_SEED, Block
 from zfscale.spec.names import OneOf
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.sources import Dataset, DomainData, DomainPath, HubDataset

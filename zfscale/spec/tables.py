@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from zfscale.spec.block import Block
+from zfscale.block import Block
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.owners import owners
 from zfscale.spec.schema import OutputSpec, ResourcesSpec, SearchSpec, WandbSpec
@@ -42,15 +43,27 @@ def markdown() -> str:
 def _table(block: str, model: type[Block]) -> str:
     rows = [_row(HEAD), _row(["---"] * len(HEAD)), *_options(block, model)]
     if issubclass(model, OpenBlock):
+        rows += _own(model)
         rows.append(_row(["...", "", f"a `{model.KEY}` of your own", "the options that it declares itself"]))
     return "\n".join(rows)
 
 
 def _options(block: str, model: type[Block]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        default = "required" if field.is_required() else _default(field.default)
-        meaning = re.sub(r"([|<])", r"\\\1", field.description or "")
-        yield _row([f"`{name}`", default, owners(f"{block}.{name}") or "all", meaning])
+        yield _option(name, field, owners(f"{block}.{name}") or "all")
+
+
+def _own(model: type[OpenBlock]) -> Iterator[str]:
+    """The options that some of the package's own things have alone."""
+    for thing, facts in model.CATALOGUE.items():
+        for name, field in (facts.own.model_fields if facts.own is not None else {}).items():
+            yield _option(name, field, thing)
+
+
+def _option(name: str, field: FieldInfo, owner: str) -> str:
+    default = "required" if field.is_required() else _default(field.default)
+    meaning = re.sub(r"([|<])", r"\\\1", field.description or "")
+    return _row([f"`{name}`", default, owner, meaning])
 
 
 def _default(value: Any) -> str:

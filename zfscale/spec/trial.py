@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from zfscale.block import MAX_SEED, Block
 from zfscale.methods.catalogue import METHODS, method
-from zfscale.spec.block import MAX_SEED, Block
 from zfscale.spec.names import OneOf
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.sources import DatasetPath, HubDataset
