@@ -1,6 +1,6 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep dry-run slurm report k8s test test-slow test-slurm test-long lint format lock base smollm2 clean
+.PHONY: help sweep dry-run slurm report k8s test test-slow test-slurm test-long test-gpu lint format lock base smollm2 clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -22,6 +22,7 @@ GIVEN := SWEEP RESULTS ARGS NAME NODES CPUS GPUS PARTITION TIME OVERLAY IMAGE SE
 $(foreach v,$(GIVEN),$(eval override $(v) := $$(value $(v))))
 export $(GIVEN)
 WITH_ARGS := $(BIN)/python cluster/with_args.py
+ON_CPU := CUDA_VISIBLE_DEVICES=  # whose numbers these tests expect, also where there is a GPU
 
 sweep: $(VENV)/.run  ## run SWEEP=FILE, or what is left of it (ARGS="--set a.b=c" are passed on)
 	@$(WITH_ARGS) $(BIN)/zfscale run "$$SWEEP"
@@ -45,16 +46,20 @@ k8s:  ## run SWEEP=FILE on kubectl's KubeRay cluster (OVERLAY=cpu|gpu IMAGE= RES
 	@cluster/kubernetes/run.sh "$$SWEEP"
 
 test: $(VENV)/.dev  ## run the tests
-	@$(WITH_ARGS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not slurm and not long"
+	@$(ON_CPU) $(WITH_ARGS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal \
+		-m "not slow and not slurm and not long and not gpu"
 
 test-slow: $(VENV)/.dev  ## run the tests that take minutes each
-	@$(WITH_ARGS) $(BIN)/python -m pytest -m slow
+	@$(ON_CPU) $(WITH_ARGS) $(BIN)/python -m pytest -m slow
 
 test-slurm: $(VENV)/.dev  ## run the tests on a real Slurm of two nodes, set up here (needs root and apt)
 	@$(WITH_ARGS) $(BIN)/python -m pytest -m slurm
 
 test-long: $(VENV)/.dev  ## run the tests that CI has no time for: killed ranks, clusters that grow
-	@$(WITH_ARGS) $(BIN)/python -m pytest -m long
+	@$(ON_CPU) $(WITH_ARGS) $(BIN)/python -m pytest -m long
+
+test-gpu: $(VENV)/.dev  ## run the tests on a CUDA GPU; without one, say how many were skipped
+	@$(WITH_ARGS) $(BIN)/python -m pytest -m gpu -r fE tests/gpu
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check zfscale tests cluster

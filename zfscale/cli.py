@@ -28,11 +28,16 @@ def validate(args: argparse.Namespace) -> int:
 
 
 def schema(args: argparse.Namespace) -> int:
-    """Print the JSON Schema of a sweep file."""
+    """Print the JSON Schema of a sweep file, or with --markdown the tables of its options."""
     import json
 
     from zfscale import spec
 
+    if args.markdown:
+        from zfscale.spec.tables import markdown
+
+        print(markdown())
+        return 0
     print(json.dumps(spec.json_schema(), indent=2))
     return 0
 
@@ -189,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands.add_parser("bench", help="measure this machine", description="Measure this machine."))
 
     command = commands.add_parser("schema", help="print the JSON Schema", description=schema.__doc__)
+    command.add_argument("--markdown", action="store_true", help="print tables of the options, in Markdown")
     command.set_defaults(command=schema)
     return parser
 

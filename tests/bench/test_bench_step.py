@@ -93,6 +93,9 @@ def test_the_table_has_a_row_for_each(found):
     assert "84,100 parameters, batch of 2, bf16 (peers: fp32)" in text
     for name in found["seconds"]:
         assert f"\n{name} " in text
+    on_gpu = step.table({**found, "settings": {**found["settings"], "gpu": "some GPU"}})
+    assert "2 forwards a step; some GPU, " in on_gpu
+    assert "some GPU" not in text
 
 
 def test_rounds_are_interleaved_and_the_first_is_dropped():

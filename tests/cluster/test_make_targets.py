@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -115,3 +116,19 @@ def test_an_open_quote_is_one_line(made: Made) -> None:
 def test_make_says_the_commands_status(tmp_path: Path, status: int) -> None:
     done = Made(tmp_path, status).run("sweep")
     assert f"Error {status}" in done.stderr
+
+
+def test_gpu_tests_run_by_their_own_target_and_are_told_without_a_gpu(made: Made) -> None:
+    """One line says how many were skipped; no other target looks at them."""
+    for name in ("tests", "zfscale"):
+        (made.root / name).symlink_to(REPOSITORY / name)
+    python = made.root / "venv/bin/python"
+    python.unlink()  # a link to it would be a Python without torch
+    python.write_text(f'#!/bin/sh\nCUDA_VISIBLE_DEVICES= exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    done = made.run("test-gpu", "ARGS=-p no:cacheprovider tests/gpu/test_gpu_noise.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^no CUDA device: (\d+) GPU tests skipped\n\1 skipped", done.stdout, re.MULTILINE), done.stdout
+    done = made.run("test", "ARGS=-p no:cacheprovider tests/gpu")
+    assert "deselected" in done.stdout
+    assert "no CUDA device" not in done.stdout

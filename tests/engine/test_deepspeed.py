@@ -14,15 +14,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from zfscale.engine.deepspeed import Engine, start_process_group
+from zfscale.engine.module_leaves import trainable
+from zfscale.engine.module_oracle import ModuleOracle
+from zfscale.engine.overlay import Overlay
 from zfscale.models.adapters import Adapters
 from zfscale.models.heads import LinearHead
 from zfscale.models.network import Network
 from zfscale.models.vit import build, load_base
 from zfscale.spec import EngineSpec
+from zfscale.zo.directions.dense import Gaussian
 from zfscale.zo.estimate import forward_gradient, spsa
-from zfscale.zo.leaves import trainable
-from zfscale.zo.noise import Noise
-from zfscale.zo.perturb import Perturbation
 from zfscale.zo.problem import Problem
 
 START = """
@@ -111,7 +112,7 @@ def test_forward_mode_runs_through_the_engine(saved, images):
 
     leaves = trainable(net)
     assert {leaf.name.split(".")[0] for leaf in leaves} == {"adapters", "head"}
-    problem = Problem(loss, leaves, Perturbation(net, leaves), Noise("gaussian", leaves.total))
+    problem = Problem(ModuleOracle(loss, leaves, Overlay(net, leaves)), Gaussian(leaves))
     jvp = forward_gradient(problem, [1, 2])
     two_sided = spsa(problem, [1, 2], eps=1e-3, sides=2)
     twin = network(saved).eval()  # bare, with fused attention
@@ -119,7 +120,7 @@ def test_forward_mode_runs_through_the_engine(saved, images):
     value.backward()
     grads = {n: p.grad for n, p in twin.named_parameters()}
     gradient = torch.cat([grads[leaf.name].flatten() for leaf in leaves])
-    expected = [float(gradient @ problem.noise.slice(seed, 0, leaves.total)) for seed in (1, 2)]
+    expected = [float(gradient @ problem.directions.slice(seed, 0, leaves.total)) for seed in (1, 2)]
     assert jvp.coefficients == pytest.approx(expected, rel=1e-4)
     assert jvp.loss == pytest.approx(float(value.detach()), rel=1e-6)
     assert two_sided.coefficients == pytest.approx(expected, rel=0.05, abs=5e-3)

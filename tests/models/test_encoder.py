@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.models.conftest import SHAPE, make
+from zfscale.engine.module_leaves import trainable
+from zfscale.engine.overlay import Overlay
 from zfscale.errors import ModelError
 from zfscale.models.load import EMBEDDED
 from zfscale.models.vit import build, load_base
-from zfscale.zo.leaves import trainable
-from zfscale.zo.perturb import Perturbation
 
 FEATURE = {  # the image feature of a family, from its model's own output
     "vit": lambda out: out.last_hidden_state[:, 0],
@@ -61,12 +61,12 @@ def test_every_trainable_weight_reaches_the_feature_and_can_be_perturbed(family,
     """Else a zeroth-order step would send it on a random walk."""
     encoder = build(load_base(str(saved(family))))
     leaves = trainable(encoder)
-    perturbation = Perturbation(encoder, leaves)
+    overlay = Overlay(encoder, leaves)
     with torch.no_grad():
         plain = encoder(images)
         for leaf in leaves:
             shift = torch.randn(leaf.parameter.shape, generator=torch.Generator().manual_seed(leaf.start))
-            with perturbation.at(lambda f, leaf=leaf, shift=shift: f.parameter + shift if f is leaf else f.parameter):
+            with overlay.at(lambda f, leaf=leaf, shift=shift: f.parameter + shift if f is leaf else f.parameter):
                 got = encoder(images)
             old = leaf.parameter.detach().clone()
             leaf.parameter.add_(shift)

@@ -6,12 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from zfscale.engine.module_oracle import ModuleOracle
 from zfscale.errors import ModelError
 from zfscale.models.language import LanguageNetwork
 from zfscale.models.lm import LanguageBase, build_lm, load_lm
 from zfscale.models.precision import PRECISIONS
 from zfscale.spec import OptimizerSpec
-from zfscale.zo.noise import Noise
+from zfscale.zo.directions.dense import Rademacher
 from zfscale.zo.problem import Problem
 from zfscale.zo.step import Stepper, make_algorithm
 
@@ -37,16 +38,16 @@ def test_logits_are_those_of_the_next_tokens_in_float32(base):
 @pytest.mark.parametrize("train", ["full", "adapter", "lora", r"mlp\.(up|down)_proj"])
 def test_a_step_moves_what_is_trained_and_nothing_else(base, train, precision):
     network = make(base, train, precision)
-    leaves, perturbation = network.prepare(TOKENS[:1])
+    leaves, overlay = network.prepare(TOKENS[:1])
     trained = {leaf.name for leaf in leaves}
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
 
     def loss() -> torch.Tensor:
         return F.cross_entropy(network(TOKENS).flatten(0, 1), TOKENS[:, 1:].flatten())
 
-    problem = Problem(loss, leaves, perturbation, Noise("rademacher", leaves.total))
+    problem = Problem(ModuleOracle(loss, leaves, overlay), Rademacher(leaves))
     stepper = Stepper(make_algorithm(OptimizerSpec(name="zo-sgd", lr=1e-2)), problem)
-    assert stepper.step([1], 1e-2).accepted == 1
+    assert stepper.step([1], 1e-2, 0).accepted == 1
     moved = {name for name, p in network.named_parameters() if not torch.equal(p, before[name])}
     assert moved == trained
     wanted = {"full": "", "adapter": "adapters."}.get(train, "module.model.layers.")

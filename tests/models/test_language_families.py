@@ -12,14 +12,15 @@ from safetensors.torch import load_file
 from small_lms import FAMILIES, make
 
 from zfscale.engine.deepspeed import Engine
+from zfscale.engine.module_leaves import ModuleLeaves
+from zfscale.engine.module_oracle import ModuleOracle
 from zfscale.errors import ZfscaleError
 from zfscale.models.language import LanguageNetwork
 from zfscale.models.lm import LanguageBase, load_lm, tokenizer_of
 from zfscale.models.precision import PRECISIONS
 from zfscale.pretraining.lm_nano import byte_tokenizer
+from zfscale.zo.directions.dense import Gaussian
 from zfscale.zo.estimate import forward_gradient
-from zfscale.zo.leaves import Leaves
-from zfscale.zo.noise import Noise
 from zfscale.zo.problem import Problem
 
 TOKENS = torch.randint(0, 256, (2, 12), generator=torch.Generator().manual_seed(1))
@@ -42,13 +43,13 @@ def network(family: str, train: str, attention: str | None = None, **options: An
 
 
 def problem(net: LanguageNetwork, forward: Any = None) -> Problem:
-    leaves, perturbation = net.prepare(TOKENS[:1])
+    leaves, overlay = net.prepare(TOKENS[:1])
     labels = TOKENS if net.masked else TOKENS[:, 1:]
 
     def loss() -> torch.Tensor:
         return F.cross_entropy((forward or net)(TOKENS).flatten(0, 1), labels.flatten())
 
-    return Problem(loss, leaves, perturbation, Noise("gaussian", leaves.total))
+    return Problem(ModuleOracle(loss, leaves, overlay), Gaussian(leaves))
 
 
 @pytest.mark.parametrize(("family", "train"), CASES)
@@ -57,7 +58,7 @@ def test_a_perturbed_loss_is_that_of_moved_weights(family, train):
     hooked, moved = problem(network(family, train)), problem(network(family, train))
     count = sum(p.requires_grad for p in network(family, train).parameters())
     assert len(hooked.leaves) == count  # a tied tensor is one of them
-    moved.leaves.flat.add_(moved.noise.slice(7, 0, moved.leaves.total), alpha=EPS)
+    moved.leaves.flat.add_(moved.directions.slice(7, 0, moved.leaves.total), alpha=EPS)
     assert hooked.loss_along(7, EPS) == moved.loss_here() != hooked.loss_here()
 
 
@@ -68,9 +69,9 @@ def test_the_forward_gradient_is_the_derivative_along_z(family, train):
     forward = problem(net)
     (coefficient,) = forward_gradient(forward, [3]).coefficients
     with torch.enable_grad():
-        gradient = torch.autograd.grad(forward.loss(), [leaf.parameter for leaf in forward.leaves])
+        gradient = torch.autograd.grad(forward.oracle.loss(), [leaf.parameter for leaf in forward.leaves])
     flat = torch.cat([g.flatten() for g in gradient])
-    assert coefficient == pytest.approx(float(flat @ forward.noise.slice(3, 0, len(flat))), rel=1e-3, abs=1e-4)
+    assert coefficient == pytest.approx(float(flat @ forward.directions.slice(3, 0, len(flat))), rel=1e-3, abs=1e-4)
 
 
 def test_an_operator_without_a_forward_derivative_is_a_clear_error():
@@ -144,7 +145,7 @@ def read(family: str, path: Path) -> LanguageBase:
 
 
 def test_leaves_of_a_tied_model_hold_the_tied_tensor_once():
-    leaves: Leaves = network("gpt2", "full").prepare(TOKENS[:1])[0]
+    leaves: ModuleLeaves = network("gpt2", "full").prepare(TOKENS[:1])[0]
     assert [leaf.name for leaf in leaves if leaf.parameter.shape == (260, 16)] == ["module.transformer.wte.weight"]
 
 

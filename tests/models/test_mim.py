@@ -13,12 +13,13 @@ from torch.autograd import forward_ad
 
 from tests.models.small_mims import FAMILIES, SHAPE, make, saved
 from zfscale.data.masked_images import HELD_OUT, Patches, cut, hide
+from zfscale.engine.module_oracle import ModuleOracle
 from zfscale.errors import ModelError
 from zfscale.models.masked_image import MaskedImageNetwork, patches
 from zfscale.models.mim import build_mim, load_mim
 from zfscale.models.precision import PRECISIONS
 from zfscale.spec import OptimizerSpec
-from zfscale.zo.noise import Noise
+from zfscale.zo.directions.dense import Rademacher
 from zfscale.zo.problem import Problem
 from zfscale.zo.step import Stepper, make_algorithm
 
@@ -115,7 +116,7 @@ def test_features_are_the_mean_of_the_encoders_patch_tokens(family, bases):
 def test_a_step_moves_what_is_trained_and_nothing_else(family, train, precision, bases):
     net = network(bases[family], train, precision)
     x, y = examples(bases[family])
-    leaves, perturbation = net.prepare(x[:1])
+    leaves, overlay = net.prepare(x[:1])
     trained = {leaf.name for leaf in leaves}
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
 
@@ -125,9 +126,9 @@ def test_a_step_moves_what_is_trained_and_nothing_else(family, train, precision,
     assert net(x).dtype == torch.float32
     stepper = Stepper(
         make_algorithm(OptimizerSpec(name="zo-sgd", lr=1e-2)),
-        Problem(loss, leaves, perturbation, Noise("rademacher", leaves.total)),
+        Problem(ModuleOracle(loss, leaves, overlay), Rademacher(leaves)),
     )
-    assert stepper.step([1], 1e-1).accepted == 1
+    assert stepper.step([1], 1e-1, 0).accepted == 1
     moved = {name for name, p in net.named_parameters() if not torch.equal(p, before[name])}
     assert moved == trained
     frozen = set(before) - trained

@@ -73,7 +73,7 @@ TRAINING = [  # optimizer, what follows its lr, more of the train block, where t
     ("zo-sgd", "", "objective: my module:f", "8: train.objective:", "unknown objective 'my module:f'"),
     ("zo-sgd", "", "micro_batch_size: 0", "8: train.micro_batch_size:", "expected an integer >= 1 or null, got 0"),
     ("zo-sgd", "", "precision: fp16", "8: train.precision:", "allowed: bf16, bf16-mixed, fp32"),
-    ("fo-sgd", FIRST, "", "8: optimizer.first_order:", "fo-sgd is first-order throughout; allowed: null, or"),
+    ("fo-sgd", FIRST, "", "8: optimizer.first_order:", "no effect on fo-sgd; it belongs to the zo- and"),
     ("zo-adam", FIRST.replace("epochs: 1", "epochs: 2"), "", "8: optimizer.first_order.epochs:", "allowed: 1 to 1"),
     (
         "zo-adam",
@@ -195,11 +195,15 @@ def test_an_error_in_an_override_cites_the_override(tmp_path: Path, override: st
 
 
 WITHOUT_EFFECT = [
-    ({"name": "zo-sgd", "sign": "projected"}, "sign", "allowed: elementwise, or a -sign optimizer"),
+    ({"name": "zo-sgd", "sign": "projected"}, "sign", "no effect on zo-sgd; it belongs to the -sign optimizers"),
     ({"name": "zo-sgd-sign", "sign": "projected", "clip": 1.0}, "clip", "allowed: 0"),
-    ({"name": "fo-sgd", "history": 0.5}, "history", "first-order and has none"),
-    ({"name": "fo-adam", "sparsity": 0.5}, "sparsity", "first-order and has none"),
-    ({"name": "fo-sgd", "clip": 0.5}, "clip", "first-order and has none"),
+    (
+        {"name": "fo-sgd", "history": 0.5},
+        "history",
+        "0.5 has no effect on fo-sgd; it belongs to the zo- and",
+    ),
+    ({"name": "fo-adam", "sparsity": 0.5}, "sparsity", "no effect on fo-adam; it"),
+    ({"name": "fo-sgd", "clip": 0.5}, "clip", "no effect on fo-sgd; it"),
 ]
 
 

@@ -11,9 +11,9 @@ from jsonschema import Draft202012Validator
 from pydantic import Field
 
 from tests.spec.test_spec_errors import GOOD, message
+from zfscale.block import Block
 from zfscale.sinks.catalogue import chosen
 from zfscale.spec import json_schema, load
-from zfscale.spec.block import Block
 
 
 class Plain:

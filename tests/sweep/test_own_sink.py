@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 from zfscale.sinks.about import About
-from zfscale.spec.block import Block
+from zfscale.block import Block
 
 
 class Mine:

@@ -64,7 +64,7 @@ def test_dtypes(method, precision, trained, kind, small):
     loss = t.batch.loss()
     assert loss.dtype == FP32
     assert m.engine(t.batch.x).dtype == FP32
-    result = t.step(1, 0.01)
+    result = t.step(1, 0.01, 0)
     assert math.isfinite(result.loss)
     assert t.leaves.flat.dtype == trained
 

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.training import toy
+from zfscale.engine.module_leaves import ModuleLeaves
+from zfscale.engine.ranks import Ranks
 from zfscale.errors import ZfscaleError
 from zfscale.methods.ease import Ease
 from zfscale.methods.finetune import Finetune
@@ -17,8 +19,6 @@ from zfscale.training import objective
 from zfscale.training.fit import PATIENCE, Diverged
 from zfscale.training.journal import Journal
 from zfscale.training.trainers import check_eps
-from zfscale.zo.leaves import Leaves
-from zfscale.zo.ranks import Ranks
 
 NAN, INF = math.nan, math.inf
 KINDS = ["zo-sgd", "forward-grad", "fo-sgd"]
@@ -58,7 +58,7 @@ def test_nothing_to_train_is_a_clear_error(unused, optimizer):
 
 @pytest.mark.parametrize(("dtype", "eps"), [(torch.float32, 1e-12), (torch.bfloat16, 1e-5)])
 def test_an_eps_that_the_number_format_loses_is_a_clear_error(dtype, eps):
-    leaves = Leaves([("w", nn.Parameter(torch.ones(300, dtype=dtype)))])
+    leaves = ModuleLeaves([("w", nn.Parameter(torch.ones(300, dtype=dtype)))])
     with pytest.raises(ZfscaleError, match=rf"optimizer\.eps: {eps:g} is lost in {str(dtype)[6:]}"):
         check_eps(leaves, eps, Ranks())
     check_eps(leaves, 0.1, Ranks())

@@ -30,11 +30,11 @@ def sign(seed: int, i: int) -> float:
     return 1.0 - 2 * (words(seed, block)[within // 32] >> within % 32 & 1)
 
 
-def normal(seed: int, i: int) -> float:
+def normal(seed: int, i: int, purpose: int = 0) -> float:
     """4 to a block; a group of 4096 holds the first values of its 1024 blocks, then their second ones, ..."""
     group, within = divmod(i, 4096)
     which, block = divmod(within, 1024)
-    w = words(seed, group * 1024 + block)
+    w = words(seed, group * 1024 + block, purpose)
     u, v = w[:2] if which < 2 else w[2:]
     radius = math.sqrt(-2 * math.log(float(np.float32((u >> 8) + 0.5)) / 2**24))  # float32, as it has 24 bits
     within_quadrant = ((v >> 6) % 2**24 + 0.5 - 2**23) * math.pi / 2**25  # the 24 bits below the quadrant's two

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 import pytest
 import torch
 from philox_reference import SEED
+from toys import dense_of
 
-from zfscale.zo import compiled, noise
-from zfscale.zo.noise import CHUNK, GROUP, NOISES, Noise
+from zfscale.zo.directions import base, compiled, dense
+from zfscale.zo.directions.base import CHUNK, GROUP
+from zfscale.zo.directions.dense import NOISES
 from zfscale.zo.philox import words_of
 
 KINDS = sorted(NOISES)
@@ -43,10 +45,10 @@ def test_compiled_noise_has_the_bits_of_eager(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_large_noise_is_compiled_and_slices_as_small_noise_does(kind, monkeypatch):
     total = CHUNK + 5 * GROUP
-    eager = Noise(kind, total)
-    monkeypatch.setattr(noise, "COMPILE_FROM", total)
+    eager = dense_of(kind, total)
+    monkeypatch.setattr(dense, "COMPILE_FROM", total)
     mask = lambda start, count: (torch.arange(start, start + count) % 3 > 0).float()  # noqa: E731
-    quick, masked = Noise(kind, total), Noise(kind, total, mask=mask)
+    quick, masked = dense_of(kind, total), dense_of(kind, total, mask=mask)
     assert quick._compiled is not None
     for a, b in ((0, total), (CHUNK - 7, CHUNK + 9), (total - 1, total)):
         assert torch.equal(quick.slice(SEED, a, b), eager.slice(SEED, a, b))
@@ -65,17 +67,17 @@ def test_large_noise_is_compiled_and_slices_as_small_noise_does(kind, monkeypatc
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_failing_compiler_leaves_eager_noise_and_a_warning(kind, error, monkeypatch, tmp_path, caplog):
     total = 3 * GROUP
-    expected = Noise(kind, total).slice(SEED, 5, total)
+    expected = dense_of(kind, total).slice(SEED, 5, total)
 
     def fail(*_args: object, **_options: object) -> None:
         raise error
 
     monkeypatch.setattr(subprocess, "run", fail)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(noise, "CHUNK", GROUP)
-    monkeypatch.setattr(noise, "COMPILE_FROM", total)
+    monkeypatch.setattr(base, "CHUNK", GROUP)
+    monkeypatch.setattr(dense, "COMPILE_FROM", total)
     with caplog.at_level(logging.WARNING):
-        n = Noise(kind, total)
+        n = dense_of(kind, total)
     (record,) = caplog.records
     assert "not compiled" in record.getMessage()
     assert "first line" not in record.getMessage()
@@ -87,7 +89,7 @@ def test_a_failing_compiler_leaves_eager_noise_and_a_warning(kind, error, monkey
 
 def test_small_noise_asks_for_no_compiler(monkeypatch):
     monkeypatch.setattr(compiled, "load", lambda *_: pytest.fail("asked"))
-    n = Noise("rademacher", noise.COMPILE_FROM - 1)
+    n = dense_of("rademacher", dense.COMPILE_FROM - 1)
     assert n.slice(1, 0, 3).abs().tolist() == [1, 1, 1]
 
 
@@ -102,3 +104,20 @@ def test_a_kernel_is_known_by_all_it_depends_on(monkeypatch, tmp_path):
         assert compiled.fingerprint() != before
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert compiled.cache() == tmp_path / "zfscale"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kernel_of_other_bits_is_not_kept(kind):
+    """As a compiler makes one that fuses a product and a sum, or divides approximately: an element in a chunk."""
+
+    def eager(seed: int, first: int) -> torch.Tensor:
+        return NOISES[kind](words_of(seed), first, GROUP)
+
+    def last_bit(seed: int, first: int) -> torch.Tensor:
+        z = eager(seed, first)
+        z.view(torch.int32)[7] ^= 1
+        return z
+
+    compiled.check(eager, kind, GROUP, torch.device("cpu"))
+    with pytest.raises(SystemExit, match=rf"^1 of 4096 elements of compiled {kind} noise on cpu are not"):
+        compiled.check(last_bit, kind, GROUP, torch.device("cpu"))

@@ -27,7 +27,7 @@ def test_always_accepting_is_the_plain_trajectory(name, sides):
     conserve = make(name, sides=sides)
     plain = make(name.removesuffix("-conserve"), sides=sides)
     for t in range(8):
-        a, b = conserve[1].step(seeds(t, 2), 1e-4), plain[1].step(seeds(t, 2), 1e-4)
+        a, b = conserve[1].step(seeds(t, 2), 1e-4, t), plain[1].step(seeds(t, 2), 1e-4, t)
         assert a.accepted == 1
         assert a.coefficients == b.coefficients
         assert a.forwards == b.forwards + (2 if sides == 2 and name.startswith("zo") else 1)
@@ -45,7 +45,7 @@ def test_the_best_point_looked_at_is_taken(name, sides):
         before, kept, taken = weights(net), state(stepper), stepper.taken
         here = float(net().detach())
         net.forwards = 0
-        result = stepper.step(seeds(t), 3 * suited_lr(name))  # large, so that it often overshoots
+        result = stepper.step(seeds(t), 3 * suited_lr(name), t)  # large, so that it often overshoots
         looks = 1 if result.accepted == 1 else 2
         assert net.forwards == result.forwards == own_forwards(name, sides) + looks
         assert result.loss == pytest.approx(here)
@@ -74,8 +74,8 @@ def test_the_opposite_step_is_taken_where_that_is_lower(update):
     no_decay = replace(update, weight_decay=0.0)
     net, stepper = make(Algorithm(wrong, identity, no_decay, conserve=True))
     ref_net, ref = make(Algorithm(right, identity, no_decay))
-    result = stepper.step(seeds(0), 0.01)
-    ref.step(seeds(0), 0.01)
+    result = stepper.step(seeds(0), 0.01, 0)
+    ref.step(seeds(0), 0.01, 0)
     assert (result.accepted, result.forwards) == (-1, 5)
     torch.testing.assert_close(weights(net), weights(ref_net), rtol=0, atol=1e-7)
     assert same(state(stepper), state(ref))
@@ -84,7 +84,7 @@ def test_the_opposite_step_is_taken_where_that_is_lower(update):
     before = weights(net)
     g = wrong(stepper.problem, seeds(0)).gradient(stepper.problem, 0, 10)
     expected, _ = update.apply(before, g, update.init(before), 0.01, 1)
-    assert stepper.step(seeds(0), 0.01).accepted == -1
+    assert stepper.step(seeds(0), 0.01, 0).accepted == -1
     torch.testing.assert_close(weights(net), before + expected)
 
 
@@ -97,7 +97,7 @@ def test_it_rejects_at_the_minimum(name):
         net.linear.bias.copy_(solution[4])
         net.linear.weight.add_(1e-3)  # the estimate is not zero, yet a step of this size overshoots
     before = weights(net)
-    result = stepper.step(seeds(1), 10.0)
+    result = stepper.step(seeds(1), 10.0, 1)
     assert (result.accepted, result.forwards) == (0, own_forwards(name, 2) + 2)
     assert torch.equal(weights(net), before)
     assert stepper.taken == 0
@@ -109,6 +109,6 @@ def test_conserve_never_moves_on_what_is_no_number(losses):
     """Two sides, L(theta), then the candidates."""
     net, stepper = make("zo-sgd-conserve")
     before, values = weights(net), iter(losses)
-    stepper.problem.loss = lambda: torch.tensor(next(values))
-    assert stepper.step(seeds(0), 0.1).accepted == 0
+    stepper.problem.oracle.loss = lambda: torch.tensor(next(values))
+    assert stepper.step(seeds(0), 0.1, 0).accepted == 0
     assert torch.equal(weights(net), before)

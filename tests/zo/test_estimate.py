@@ -77,7 +77,7 @@ def test_spsa_coefficients_losses_and_forwards(sides, q):
     e = spsa(problem, seeds, eps=1e-3, sides=sides)
     assert net.forwards == e.forwards == (q + 1 if sides == 1 else 2 * q)
     assert e.seeds == tuple(seeds)
-    zs = [problem.noise.slice(s, 0, D).double() for s in seeds]
+    zs = [problem.directions.slice(s, 0, D).double() for s in seeds]
     curvature = [0.0 if sides == 2 else float(z @ net.a @ z) * 1e-3 / 2 for z in zs]
     assert e.coefficients == pytest.approx([float(g @ z) + c for z, c in zip(zs, curvature, strict=True)], rel=1e-6)
     expected = sum(c * z for c, z in zip(e.coefficients, zs, strict=True)) / q
@@ -92,7 +92,7 @@ def test_forward_gradient_is_the_directional_derivative(q, noise):
     net, problem, g = make(noise)
     e = forward_gradient(problem, range(q))
     assert net.forwards == e.forwards == q
-    zs = [problem.noise.slice(s, 0, D).double() for s in range(q)]
+    zs = [problem.directions.slice(s, 0, D).double() for s in range(q)]
     assert e.coefficients == pytest.approx([float(g @ z) for z in zs], rel=1e-9)
     assert e.exact
     assert e.loss == pytest.approx(float(net().detach()))
@@ -129,9 +129,9 @@ def test_shapes_of_an_estimate_keep_all_but_the_coefficients():
 
 def test_a_forward_gradient_of_what_has_no_derivative_is_an_error():
     net, problem, _ = make()
-    problem.loss = lambda: net().detach().round()
+    problem.oracle.loss = lambda: net().detach().round()
     with pytest.raises(ZfscaleError, match="no derivative"):
         forward_gradient(problem, [1])
-    problem.loss = lambda: torch.tensor(float(net()))
+    problem.oracle.loss = lambda: torch.tensor(float(net()))
     with pytest.raises(ZfscaleError, match="no derivative"):
         forward_gradient(problem, [1])

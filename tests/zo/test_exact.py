@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from zfscale.zo.exact import sqrt, stochastic_round
+from zfscale.zo.exact import divide, sqrt, stochastic_round
 
 HALVES = [torch.bfloat16, torch.float16]
 
@@ -107,3 +107,13 @@ def test_steps_too_small_to_see_add_up(dtype):
     deviation = math.sqrt(1000 * 2**-14 * spacing)  # of one weight: steps of a spacing, each rarely taken
     assert abs(float(theta.double().mean()) - (1 - 1000 * 2**-14)) < 4 * deviation / math.sqrt(2000)
     assert float(torch.tensor(1 - 2**-14).to(dtype)) == 1
+
+
+def test_a_quotient_is_that_of_two_numbers_of_the_dtype():
+    """On the CPU torch's own, bit for bit, so that what was written before divisors became tensors replays."""
+    x = random_floats(100_000, seed=4)
+    x = x[x < 1e30]
+    for by in (0.001, 0.1, 1 - 0.999**7, 3.0, 1e30):
+        assert torch.equal(divide(x, by), x / by)
+        assert np.array_equal(divide(x, by).numpy(), x.numpy() / np.float32(by))
+        assert torch.equal(divide(x.double(), by), x.double() / by)

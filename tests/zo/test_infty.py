@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import nn
 from toys import optimizer_of, weights
 
-from zfscale.zo.leaves import Leaves, trainable
-from zfscale.zo.noise import Noise
-from zfscale.zo.perturb import Perturbation
+from zfscale.engine.module_leaves import ModuleLeaves, trainable
+from zfscale.engine.module_oracle import ModuleOracle
+from zfscale.engine.overlay import Overlay
+from zfscale.zo.directions.dense import Gaussian
 from zfscale.zo.problem import Problem
 from zfscale.zo.step import Stepper
 
@@ -40,11 +41,11 @@ def network(convex: bool) -> nn.Module:
         return nn.Sequential(*layers).double().eval()
 
 
-class Theirs(Noise):
+class Theirs(Gaussian):
     """z as infty draws it: of each parameter in turn, from the global generator seeded anew."""
 
-    def __init__(self, leaves: Leaves, randn: bool) -> None:
-        super().__init__("gaussian", leaves.total)
+    def __init__(self, leaves: ModuleLeaves, randn: bool) -> None:
+        super().__init__(leaves)
         self._sizes, self._randn = [leaf.parameter.size() for leaf in leaves], randn
         self._drawn: dict[int, torch.Tensor] = {}
 
@@ -96,13 +97,13 @@ def theirs(net: nn.Module, kind: str, base: Any, steps: int, **options: Any) -> 
 
 def ours(net: nn.Module, name: str, lr: float, steps: int, q: int = 1, **options: Any) -> tuple[list, set[int]]:
     leaves = trainable(net)
-    noise = Theirs(leaves, randn=name.startswith("forward"))
-    problem = Problem(lambda: F.cross_entropy(net(X), Y), leaves, Perturbation(net, leaves), noise)
+    oracle = ModuleOracle(lambda: F.cross_entropy(net(X), Y), leaves, Overlay(net, leaves))
+    problem = Problem(oracle, Theirs(leaves, randn=name.startswith("forward")))
     stepper = Stepper(optimizer_of(name, queries=q, **options), problem)
     draws = np.random.RandomState(7)
     path, accepted = [], set()
-    for _ in range(steps):
-        accepted.add(stepper.step([int(draws.randint(int(1e9))) for _ in range(q)], lr).accepted)
+    for t in range(steps):
+        accepted.add(stepper.step([int(draws.randint(int(1e9))) for _ in range(q)], lr, t).accepted)
         path.append(weights(net))
     return path, accepted
 

@@ -8,13 +8,14 @@ import torch.nn.functional as F
 from torch import nn
 from toys import NAMES, Wide, bits, given, optimizer_of, problem_of, same, seeds, state, suited_lr, weights
 
-from zfscale.zo import noise, problem
+from zfscale.engine import module_oracle
+from zfscale.engine.module_leaves import ModuleLeaf
+from zfscale.engine.overlay import Scratch
+from zfscale.zo.directions import base
+from zfscale.zo.directions.base import GROUP
+from zfscale.zo.directions.sparse import Sparse
 from zfscale.zo.estimate import forward_gradient, spsa
-from zfscale.zo.leaves import Leaf
-from zfscale.zo.noise import GROUP
-from zfscale.zo.perturb import Scratch
 from zfscale.zo.problem import Problem
-from zfscale.zo.sparse import Sparse
 from zfscale.zo.step import Stepper
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
@@ -23,8 +24,8 @@ KINDS = ["rademacher", "gaussian"]
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noise, "CHUNK", GROUP)
-    monkeypatch.setattr(problem, "CHUNK", GROUP)
+    monkeypatch.setattr(base, "CHUNK", GROUP)
+    monkeypatch.setattr(module_oracle, "CHUNK", GROUP)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -36,8 +37,8 @@ def test_losses_are_those_of_one_chunk(kind, dtype, monkeypatch):
         return [p.loss_here(), *(p.loss_along(s, e) for s in (1, 2) for e in (0.1, -0.1)), p.loss_at(point)]
 
     whole = look(problem_of(Wide(dtype), kind))
-    monkeypatch.setattr(noise, "CHUNK", GROUP)
-    monkeypatch.setattr(problem, "CHUNK", GROUP)
+    monkeypatch.setattr(base, "CHUNK", GROUP)
+    monkeypatch.setattr(module_oracle, "CHUNK", GROUP)
     net = Wide(dtype)
     before = bits(weights(net))
     assert look(problem_of(net, kind)) == pytest.approx(whole, rel=1e-6 if dtype.itemsize > 2 else 1e-3)
@@ -54,14 +55,14 @@ def test_the_same_coefficients_move_the_weights_to_the_same_bits(name, dtype, mo
     if name.endswith("sign"):
         options["sign"] = "projected"
     runs = []
-    for chunk in (noise.CHUNK, 2 * GROUP, GROUP):
-        monkeypatch.setattr(noise, "CHUNK", chunk)
-        monkeypatch.setattr(problem, "CHUNK", chunk)
+    for chunk in (base.CHUNK, 2 * GROUP, GROUP):
+        monkeypatch.setattr(base, "CHUNK", chunk)
+        monkeypatch.setattr(module_oracle, "CHUNK", chunk)
         net = Wide(dtype)
         mask = Sparse(3, 0.2, 20_510).mask
         stepper = Stepper(optimizer_of(name, **options), problem_of(net, "gaussian", 2, mask))
         for t, accepted in enumerate((1, 0, -1, 1)):
-            stepper.commit(given(0.7, -1.3, t=t), 1e-2, accepted)
+            stepper.commit(given(0.7, -1.3, t=t), 1e-2, accepted, t)
         runs.append((bits(weights(net)), state(stepper)))
     assert torch.equal(runs[0][0], runs[1][0])
     assert torch.equal(runs[0][0], runs[2][0])
@@ -74,12 +75,12 @@ def test_the_same_coefficients_move_the_weights_to_the_same_bits(name, dtype, mo
 def test_whole_steps_stay_close(name, monkeypatch):
     """Coefficients differ in their last bits, as the forwards round differently."""
     runs = []
-    for chunk in (noise.CHUNK, GROUP):
-        monkeypatch.setattr(noise, "CHUNK", chunk)
-        monkeypatch.setattr(problem, "CHUNK", chunk)
+    for chunk in (base.CHUNK, GROUP):
+        monkeypatch.setattr(base, "CHUNK", chunk)
+        monkeypatch.setattr(module_oracle, "CHUNK", chunk)
         net = Wide(torch.float64)
         stepper = Stepper(optimizer_of(name, sides=1), problem_of(net, queries=2))
-        results = [stepper.step(seeds(t, 2), 1e-2 * suited_lr(name)) for t in range(4)]
+        results = [stepper.step(seeds(t, 2), 1e-2 * suited_lr(name), t) for t in range(4)]
         runs.append((weights(net), [r.accepted for r in results], [c for r in results for c in r.coefficients]))
     assert runs[0][1] == runs[1][1]
     assert runs[1][2] == pytest.approx(runs[0][2], rel=1e-4)
@@ -90,9 +91,9 @@ def test_whole_steps_stay_close(name, monkeypatch):
 def test_estimates_of_many_queries(kind, small_chunks):
     """Each query's chunks push the others' out of the cache."""
     p = problem_of(Wide(torch.float64), kind, queries=3)
-    g = torch.cat([g.flatten() for g in torch.autograd.grad(p.loss(), [leaf.parameter for leaf in p.leaves])])
+    g = torch.cat([g.flatten() for g in torch.autograd.grad(p.oracle.loss(), [leaf.parameter for leaf in p.leaves])])
     for estimate in (spsa(p, seeds(0, 3), 1e-4, 2), forward_gradient(p, seeds(0, 3))):
-        along = [float(g @ p.noise.slice(s, 0, p.leaves.total).double()) for s in seeds(0, 3)]
+        along = [float(g @ p.directions.slice(s, 0, p.leaves.total).double()) for s in seeds(0, 3)]
         assert estimate.coefficients == pytest.approx(along, rel=1e-3, abs=1e-6)
 
 
@@ -122,8 +123,8 @@ class Prompt(nn.Module):
 
 def test_a_module_may_return_its_own_leaf(monkeypatch):
     whole = problem_of(Returning()).loss_along(1, 0.5)
-    monkeypatch.setattr(noise, "CHUNK", GROUP)
-    monkeypatch.setattr(problem, "CHUNK", GROUP)
+    monkeypatch.setattr(base, "CHUNK", GROUP)
+    monkeypatch.setattr(module_oracle, "CHUNK", GROUP)
     assert problem_of(Returning()).loss_along(1, 0.5) == pytest.approx(whole, rel=1e-5)
 
 
@@ -131,7 +132,7 @@ def test_scratch_holds_no_more_than_the_modules_in_progress(small_chunks, monkey
     given_out: list[int] = []
     take = Scratch.take
 
-    def spy(self: Scratch, leaf: Leaf) -> torch.Tensor:
+    def spy(self: Scratch, leaf: ModuleLeaf) -> torch.Tensor:
         tensor = take(self, leaf)
         given_out.append(tensor.untyped_storage().data_ptr())
         return tensor
@@ -141,7 +142,7 @@ def test_scratch_holds_no_more_than_the_modules_in_progress(small_chunks, monkey
     for t in range(3):
         p.loss_along(t, 0.1)
     assert len(given_out) == 3 * len(p.leaves)
-    held = p._scratch._free
+    held = p.oracle._scratch._free
     assert len(held) <= 2  # a module's weight and its bias
     assert sum(t.numel() for t in held) <= 211 * 77 + 211
     assert set(given_out[len(p.leaves) :]) == {t.data_ptr() for t in held}  # after the first forward, nothing is new
@@ -151,11 +152,11 @@ def test_a_forward_that_raises_gives_everything_back(small_chunks):
     net = Wide()
     p = problem_of(net)
     before, here, along = bits(weights(net)), p.loss_here(), p.loss_along(1, 0.1)
-    free = sum(t.numel() for t in p._scratch._free)
+    free = sum(t.numel() for t in p.oracle._scratch._free)
     handle = net.body[2].register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(KeyError("mid-forward")))
     with pytest.raises(KeyError):
         p.loss_along(1, 0.1)
     handle.remove()
-    assert sum(t.numel() for t in p._scratch._free) == free
+    assert sum(t.numel() for t in p.oracle._scratch._free) == free
     assert (p.loss_here(), p.loss_along(1, 0.1)) == (here, along)
     assert torch.equal(bits(weights(net)), before)

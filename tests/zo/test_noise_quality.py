@@ -9,7 +9,7 @@ import pytest
 from philox_reference import SEED
 from scipy import stats
 
-from zfscale.zo.noise import NOISES
+from zfscale.zo.directions.dense import NOISES
 from zfscale.zo.philox import words_of
 
 PART = 1 << 17

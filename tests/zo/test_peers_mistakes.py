@@ -13,6 +13,7 @@ from toys import (
     NAMES,
     Regression,
     bits,
+    dense_of,
     given,
     make,
     optimizer_of,
@@ -24,17 +25,16 @@ from toys import (
     weights,
 )
 
-from zfscale.zo import noise
 from zfscale.zo.direct import identity
+from zfscale.zo.directions import dense
+from zfscale.zo.directions.sparse import Sparse
 from zfscale.zo.estimate import forward_gradient, spsa
-from zfscale.zo.noise import Noise
-from zfscale.zo.sparse import Sparse
 from zfscale.zo.step import Algorithm, Stepper
 from zfscale.zo.update import SGD
 
 
 def z_of(seed: int, kind: str = "rademacher") -> torch.Tensor:
-    return Noise(kind, 10).slice(seed, 0, 10)
+    return dense_of(kind, 10).slice(seed, 0, 10)
 
 
 def watch(net: Regression) -> list[torch.Tensor]:
@@ -51,8 +51,8 @@ def test_a_learning_rate_schedule_acts(name):
     for lr in (1e-4, 2e-4):
         net, stepper = make(name)
         before = weights(net)
-        stepper.step(seeds(0), 0.0)
-        stepper.step(seeds(0), lr)
+        stepper.step(seeds(0), 0.0, 0)
+        stepper.step(seeds(0), lr, 0)
         moved.append(weights(net) - before)
     assert moved[0].any()
     torch.testing.assert_close(moved[1], 2 * moved[0], rtol=1e-2, atol=1e-6)
@@ -62,10 +62,10 @@ def test_a_learning_rate_schedule_acts(name):
 def test_conserve_looks_at_its_candidates_from_the_same_place(name):
     """infty: +1, -2, +1 steps through an optimizer with a state, which do not cancel; here decay is on as well."""
     net, stepper = make(name, weight_decay=0.1)
-    stepper.step(seeds(0), 1e-4)
+    stepper.step(seeds(0), 1e-4, 0)
     looked = watch(net)
     before = weights(net)
-    assert stepper.step(seeds(1), 100.0).accepted == 0
+    assert stepper.step(seeds(1), 100.0, 1).accepted == 0
     there, back = looked[-2] - before, looked[-1] - before
     assert float(there.abs().max()) > 10
     torch.testing.assert_close(there, -back, rtol=1e-5, atol=1e-4)
@@ -76,9 +76,9 @@ def test_conserve_looks_at_its_candidates_from_the_same_place(name):
 def test_moments_do_not_advance_on_rejection(name):
     """infty: they do, three times."""
     _, stepper = make(name, weight_decay=0.1)
-    stepper.step(seeds(0), 1e-4)
+    stepper.step(seeds(0), 1e-4, 0)
     before = state(stepper)
-    assert stepper.step(seeds(1), 100.0).accepted == 0
+    assert stepper.step(seeds(1), 100.0, 1).accepted == 0
     assert same(state(stepper), before)
     assert stepper.taken == 1
 
@@ -87,7 +87,7 @@ def test_moments_do_not_advance_on_rejection(name):
 def test_conserve_costs_no_forward_twice(sides, forwards):
     """infty: 5."""
     net, stepper = make("zo-sgd-conserve", sides=sides)
-    result = stepper.step(seeds(0), 1e-4)
+    result = stepper.step(seeds(0), 1e-4, 0)
     assert (result.accepted, result.forwards, net.forwards) == (1, forwards, forwards)
 
 
@@ -95,7 +95,7 @@ def test_sign_is_of_every_element_of_g():
     """infty: sign(c) z, which for normal z is no sign at all."""
     net, stepper = make("zo-sgd-sign", "gaussian", queries=3, momentum=0.0)
     before = weights(net)
-    result = stepper.step(seeds(0, 3), 0.5)
+    result = stepper.step(seeds(0, 3), 0.5, 0)
     g = sum(c * z_of(s, "gaussian") for s, c in zip(result.seeds, result.coefficients, strict=True))
     torch.testing.assert_close(before - weights(net), 0.5 * g.sign())
 
@@ -107,7 +107,7 @@ def test_history_averages_estimates_and_not_raw_z():
     before = weights(net)
     z = [z_of(seeds(t)[0]) for t in (0, 1)]
     for t, c in enumerate((3.0, -0.1)):
-        stepper.commit(given(c, t=t), 1.0, 1)
+        stepper.commit(given(c, t=t), 1.0, 1, t)
     second = (1 - a) * -0.1 * z[1] + a * 3.0 * z[0]
     torch.testing.assert_close(before - weights(net), 3.0 * z[0] + second)
 
@@ -116,7 +116,7 @@ def test_history_averages_estimates_and_not_raw_z():
 def test_sparsity_zeroes_the_share_it_says(share):
     """infty: 69 % for 0.5 and 82 % for 0.9."""
     total = 20_000
-    z = Noise("gaussian", total, mask=Sparse(1, share, total).mask).slice(2, 0, total)
+    z = dense_of("gaussian", total, mask=Sparse(1, share, total).mask).slice(2, 0, total)
     assert int((z == 0).sum()) == round(share * total)
 
 
@@ -127,7 +127,7 @@ def test_forward_grad_hears_of_learning_rate_and_weight_decay(name):
     for lr, decay in ((1e-4, 0.0), (2e-4, 0.0), (1e-4, 50.0)):
         net, stepper = make(name, weight_decay=decay)
         before = weights(net)
-        stepper.step(seeds(0), lr)
+        stepper.step(seeds(0), lr, 0)
         moved[lr, decay] = weights(net) - before
     torch.testing.assert_close(moved[2e-4, 0.0], 2 * moved[1e-4, 0.0], rtol=1e-3, atol=1e-6)
     assert not torch.allclose(moved[1e-4, 50.0], moved[1e-4, 0.0], atol=1e-5)
@@ -137,7 +137,7 @@ def test_forward_grad_hears_of_learning_rate_and_weight_decay(name):
 def test_one_sided_queries_share_the_loss_at_theta(q):
     """infty: 2q forwards."""
     net, stepper = make("zo-sgd", sides=1)
-    assert stepper.step(seeds(0, q), 1e-3).forwards == net.forwards == q + 1
+    assert stepper.step(seeds(0, q), 1e-3, 0).forwards == net.forwards == q + 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,7 +145,7 @@ def test_global_generators_are_untouched(name):
     """infty: reseeded at every perturbation, so the order of the data depends on the optimizer."""
     _, stepper = make(name, "gaussian", net=Regression().bfloat16(), eps=0.1)
     before = (torch.random.get_rng_state(), np.random.get_state()[1], random.getstate())
-    stepper.step(seeds(0), 0.01)
+    stepper.step(seeds(0), 0.01, 0)
     assert torch.equal(torch.random.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])
     assert random.getstate() == before[2]
@@ -177,14 +177,14 @@ def test_a_step_generates_its_noise_once(monkeypatch):
 
     def count(key: Any, *rest: Any) -> torch.Tensor:
         calls.append(key)
-        return noise.rademacher(key, *rest)
+        return dense.rademacher(key, *rest)
 
-    monkeypatch.setitem(noise.NOISES, "rademacher", count)
+    monkeypatch.setitem(dense.NOISES, "rademacher", count)
     net = Regression()
     problem = problem_of(net, queries=3)
     stepper = Stepper(Algorithm(lambda p, s: spsa(p, s, 1e-3, 2), identity, SGD(), conserve=True), problem)
     for t in range(4):
-        stepper.step(seeds(t, 3), 1e-4)
+        stepper.step(seeds(t, 3), 1e-4, t)
     assert len(calls) == len(set(calls)) == 4 * 3
 
 
@@ -200,7 +200,7 @@ def test_what_is_perturbed_is_what_is_updated(name):
     problem.loss_along(1, 0.1)
     (perturbed,) = looked
     assert torch.equal(perturbed != before, kept)
-    Stepper(optimizer_of(name), problem).step(seeds(0), suited_lr(name))
+    Stepper(optimizer_of(name), problem).step(seeds(0), suited_lr(name), 0)
     assert torch.equal(weights(net) != before, kept)
     assert int(kept.sum()) == 6
 
@@ -211,6 +211,6 @@ def test_queries_and_leaves_each_have_noise_of_their_own(kind):
     assert len({s for t in range(10) for s in seeds(t, 4)}) == 40
     net = torch.nn.Sequential(torch.nn.Linear(50, 50, bias=False), torch.nn.Linear(50, 50, bias=False))
     problem = problem_of(net, kind, queries=4)
-    zs = [problem.noise.slice(s, leaf.start, leaf.stop) for s in seeds(0, 4) for leaf in problem.leaves]
+    zs = [problem.directions.slice(s, leaf.start, leaf.stop) for s in seeds(0, 4) for leaf in problem.leaves]
     correlation = torch.stack(zs) @ torch.stack(zs).T / 2500
     assert float((correlation - torch.diag(correlation.diag())).abs().max()) < 4.5 / 50

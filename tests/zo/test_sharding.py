@@ -9,8 +9,8 @@ import pytest
 import torch
 from toys import NAMES, Wide, bits, given, make, optimizer_of, problem_of, same, state, weights
 
+from zfscale.zo.directions.sparse import Sparse
 from zfscale.zo.estimate import Estimate
-from zfscale.zo.sparse import Sparse
 from zfscale.zo.step import Piece, Stepper
 
 TOTAL = 20_510
@@ -45,7 +45,7 @@ def run(name: str, options: dict[str, Any], dtype: torch.dtype, parts: int | Non
     stepper = Stepper(optimizer_of(name, **options), problem)
     for t, accepted in enumerate((1, -1, 0, 1)):
         estimate = stepper._shaped(given(0.7, -2.3, 0.011, t=t))
-        stepper.commit(estimate, 0.01 / (t + 1), accepted, cut(parts, t) if parts else None)
+        stepper.commit(estimate, 0.01 / (t + 1), accepted, t, cut(parts, t) if parts else None)
     return stepper
 
 
@@ -84,12 +84,12 @@ def test_a_shard_alone_writes_its_own_elements(name):
     for start, stop in ((0, 33), (33, 20_001), (20_001, TOTAL)):
         _, stepper = make(name, net=Wide(), **options)
         for t, accepted in enumerate((1, -1, 0, 1)):
-            stepper.commit(given(0.7, -2.3, 0.011, t=t), 0.01 / (t + 1), accepted, [(start, stop)])
+            stepper.commit(given(0.7, -2.3, 0.011, t=t), 0.01 / (t + 1), accepted, t, [(start, stop)])
         assert torch.equal(stepper.theta[start:stop], whole.theta[start:stop])
         assert torch.equal(stepper.theta[:start], before[:start])
         assert torch.equal(stepper.theta[stop:], before[stop:])
-        for key, value in stepper.state.items():
-            assert torch.equal(value[start:stop], whole.state[key][start:stop])
+        for key, value in state(stepper).items():
+            assert torch.equal(value[start:stop], state(whole)[key][start:stop])
             assert not value[:start].any()
             assert not value[stop:].any()
 
@@ -97,7 +97,7 @@ def test_a_shard_alone_writes_its_own_elements(name):
 def test_a_shard_of_nothing_writes_nothing():
     _, stepper = make("zo-sgd", net=Wide())
     before = weights(Wide())
-    stepper.commit(given(1.0), 0.1, 1, [])
+    stepper.commit(given(1.0), 0.1, 1, 0, [])
     assert torch.equal(stepper.theta, before)
     assert stepper.taken == 1
 

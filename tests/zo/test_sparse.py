@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from toys import dense_of
 
-from zfscale.zo import noise
-from zfscale.zo.noise import CHUNK, Noise
-from zfscale.zo.sparse import Sparse
+from zfscale.zo.directions import base
+from zfscale.zo.directions.base import CHUNK
+from zfscale.zo.directions.sparse import Sparse
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -33,8 +34,8 @@ def test_the_mask_is_a_function_of_seed_and_index():
 @pytest.mark.parametrize("kind", ["rademacher", "gaussian"])
 @pytest.mark.parametrize("total", [377, 10_001])
 def test_noise_is_masked_and_otherwise_untouched(kind, total, monkeypatch):
-    monkeypatch.setattr(noise, "CHUNK", 4096)  # the larger of the two is of three chunks
+    monkeypatch.setattr(base, "CHUNK", 4096)  # the larger of the two is of three chunks
     mask = Sparse(9, 0.3, total).mask
-    plain, masked = Noise(kind, total), Noise(kind, total, mask=mask)
+    plain, masked = dense_of(kind, total), dense_of(kind, total, mask=mask)
     for a, b in ((0, 300), (300, 377), (0, total)):
         assert torch.equal(masked.slice(5, a, b), plain.slice(5, a, b) * mask(0, total + total % 2)[a:b])

@@ -7,19 +7,18 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from toys import NAMES, Regression, given, make, problem_of, same, seeds, state, suited_lr, weights
+from toys import NAMES, Regression, dense_of, given, make, problem_of, same, seeds, state, suited_lr, weights
 
 from zfscale.spec import OptimizerSpec
 from zfscale.zo.direct import identity, sign
 from zfscale.zo.estimate import spsa
-from zfscale.zo.noise import Noise
 from zfscale.zo.step import Algorithm, StepResult, make_algorithm
 from zfscale.zo.update import SGD, Adam
 
 
 def gradient(result: StepResult, kind: str = "rademacher") -> torch.Tensor:
     """Mean of c_i z_i from the symbolic result alone."""
-    z = [Noise(kind, 10).slice(s, 0, 10) for s in result.seeds]
+    z = [dense_of(kind, 10).slice(s, 0, 10) for s in result.seeds]
     return sum(c * one for c, one in zip(result.coefficients, z, strict=True)) / len(z)
 
 
@@ -31,7 +30,7 @@ def test_lowers_a_convex_loss_and_repeats_bit_for_bit(name, sides):
         net, stepper = make(name, sides=sides)
         before = float(net().detach())
         net.forwards = 0
-        results = [stepper.step(seeds(t), suited_lr(name)) for t in range(60)]
+        results = [stepper.step(seeds(t), suited_lr(name), t) for t in range(60)]
         assert sum(r.forwards for r in results) == net.forwards
         assert all(p.grad is None for p in net.parameters())
         assert float(net.frozen) == 1
@@ -63,7 +62,7 @@ def test_one_step_is_the_estimate_through_torch_optim(name, q):
     """Its weights follow from the symbolic result alone: g = mean c_i z_i, its sign, torch.optim's rule."""
     net, stepper = make(name, weight_decay=0.01, queries=q)
     start, lr = weights(net), suited_lr(name)
-    result = stepper.step(seeds(0, q), lr)
+    result = stepper.step(seeds(0, q), lr, 0)
     assert result.seeds == tuple(seeds(0, q))
     g = gradient(result)
     theta = nn.Parameter(start.clone())
@@ -91,9 +90,9 @@ def test_forward_gradients_through_torch_optim(name, reference, kind):
     leaves = [p for p in other.parameters() if p.requires_grad]
     optimizer = reference(leaves)
     for t in range(20):
-        result = stepper.step(seeds(t), 0.05)
+        result = stepper.step(seeds(t), 0.05, t)
         grads = torch.cat([g.flatten() for g in torch.autograd.grad(other(), leaves)])
-        z = Noise(kind, 10).slice(seeds(t)[0], 0, 10)
+        z = dense_of(kind, 10).slice(seeds(t)[0], 0, 10)
         assert result.coefficients[0] == pytest.approx(float(grads @ z), rel=1e-4, abs=1e-4)
         h = float(grads @ z) * z
         for p, part in zip(leaves, h.split([p.numel() for p in leaves]), strict=True):
@@ -106,7 +105,7 @@ def test_forward_gradients_through_torch_optim(name, reference, kind):
 def test_sign_is_element_wise(q):
     net, stepper = make(Algorithm(lambda p, s: spsa(p, s, 1e-3, 2), sign, SGD(0.0)))
     before = weights(net)
-    result = stepper.step(seeds(3, q), 0.25)
+    result = stepper.step(seeds(3, q), 0.25, 3)
     torch.testing.assert_close(before - weights(net), 0.25 * torch.sign(gradient(result)))
 
 
@@ -115,7 +114,7 @@ def test_projected_sign_is_the_mean_of_the_signs_of_the_coefficients():
     for which in ("projected", "elementwise"):
         net, stepper = make("zo-sgd-sign", "gaussian", queries=3, momentum=0.0, sign=which)
         before = weights(net)
-        result = stepper.step(seeds(0, 3), 0.25)
+        result = stepper.step(seeds(0, 3), 0.25, 0)
         moved[which] = (before - weights(net)) / 0.25
         assert (set(result.coefficients) <= {-1.0, 1.0}) == (which == "projected")
         if which == "projected":
@@ -130,8 +129,8 @@ def test_projected_sign_is_the_mean_of_the_signs_of_the_coefficients():
 def test_projected_and_element_wise_sign_agree_for_one_query_of_rademacher_noise():
     a, b = (make("zo-adam-sign", sign=s) for s in ("projected", "elementwise"))
     for t in range(5):
-        a[1].step(seeds(t), 0.05)
-        b[1].step(seeds(t), 0.05)
+        a[1].step(seeds(t), 0.05, t)
+        b[1].step(seeds(t), 0.05, t)
         assert torch.equal(weights(a[0]), weights(b[0]))
 
 
@@ -146,9 +145,9 @@ def test_directions():
 def test_low_precision_weights_are_stepped_in_their_own_dtype(name, dtype):
     net, stepper = make(name, net=Regression().to(dtype), eps=0.1)  # 1e-3 is lost next to a bfloat16 of 1
     before = float(net().detach())
-    results = [stepper.step(seeds(t), suited_lr(name)) for t in range(80)]
+    results = [stepper.step(seeds(t), suited_lr(name), t) for t in range(80)]
     assert {p.dtype for p in net.parameters()} == {dtype}
-    assert {s.dtype for s in stepper.state.values()} <= {torch.float32}
+    assert {s.dtype for s in state(stepper).values()} <= {torch.float32}
     assert any(r.accepted for r in results)
     assert float(net().detach()) < 0.6 * before
 
@@ -158,7 +157,7 @@ def test_what_conserve_looks_at_in_low_precision_is_what_is_written():
     taken = 0
     for t in range(40):
         before = float(net().detach())
-        if stepper.step(seeds(t), 0.02).accepted:
+        if stepper.step(seeds(t), 0.02, t).accepted:
             assert float(net().detach()) < before
             taken += 1
     assert taken > 5
@@ -169,12 +168,12 @@ def test_steps_smaller_than_the_spacing_of_bfloat16_add_up():
     net = nn.Linear(100, 40, bias=False).bfloat16()
     net.weight.data.fill_(1.0)
     _, stepper = make(Algorithm(lambda p, s: given(1.0), identity, SGD(0.0)), net=net)
-    z = Noise("rademacher", 4000).slice(given(1.0).seeds[0], 0, 4000)
+    z = dense_of("rademacher", 4000).slice(given(1.0).seeds[0], 0, 4000)
     for t in range(100):
         # The same z with a new seed in front, of coefficient 0: the first seed's draws decide on the rounding.
         estimate = replace(given(0.0, 0.0, t=t), coefficients=(0.0, 2.0))
         estimate = replace(estimate, seeds=(estimate.seeds[0], given(1.0).seeds[0]))
-        stepper.commit(estimate, 2**-10, 1)
+        stepper.commit(estimate, 2**-10, 1, t)
     theta = stepper.theta.float()
     assert float((theta * z).mean()) == pytest.approx(float((z - 100 * 2**-10).mean()), abs=0.01)
 
@@ -185,7 +184,7 @@ def test_history_averages_the_estimates_with_their_coefficients():
     net, stepper = make("zo-sgd", history=a, momentum=0.0)
     theta, past = weights(net), None
     for t in range(4):
-        g = gradient(stepper.step(seeds(t), lr))
+        g = gradient(stepper.step(seeds(t), lr, t))
         past = g if past is None else (1 - a) * g + a * past
         theta = theta - lr * past
     torch.testing.assert_close(weights(net), theta, rtol=1e-5, atol=1e-6)
@@ -194,8 +193,8 @@ def test_history_averages_the_estimates_with_their_coefficients():
 def test_clip_bounds_the_coefficient_that_the_ledger_gets():
     _, free = make("zo-sgd")
     _, bounded = make("zo-sgd", clip=0.01)
-    assert abs(free.step(seeds(0), 0.0).coefficients[0]) > 0.01
-    assert abs(bounded.step(seeds(0), 0.0).coefficients[0]) == 0.01
+    assert abs(free.step(seeds(0), 0.0, 0).coefficients[0]) > 0.01
+    assert abs(bounded.step(seeds(0), 0.0, 0).coefficients[0]) == 0.01
 
 
 @pytest.mark.parametrize("options", [{}, {"clip": 0.5}, {"sign": "projected"}, {"history": 0.4}], ids=str)
@@ -205,9 +204,9 @@ def test_a_step_is_taken_again_from_its_result(name, options):
     net, stepper = make(name, queries=2, **options)
     other, again = make(name, queries=2, **options)
     for t in range(12):
-        result = stepper.step(seeds(t, 2), 3 * suited_lr(name))
+        result = stepper.step(seeds(t, 2), 3 * suited_lr(name), t)
         estimate = replace(given(*result.coefficients), seeds=result.seeds)
-        again.commit(estimate, 3 * suited_lr(name), result.accepted)
+        again.commit(estimate, 3 * suited_lr(name), result.accepted, t)
     assert other.forwards == 0
     assert torch.equal(weights(net), weights(other))
     assert same(state(stepper), state(again))

@@ -8,17 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from zfscale.engine.module_leaves import trainable
+from zfscale.engine.module_oracle import ModuleOracle
+from zfscale.engine.overlay import Overlay
 from zfscale.spec import OptimizerSpec
 from zfscale.zo.catalogue import OPTIMIZERS
+from zfscale.zo.directions.base import Directions
+from zfscale.zo.directions.dense import Gaussian, Rademacher
 from zfscale.zo.estimate import Estimate
-from zfscale.zo.leaves import trainable
-from zfscale.zo.noise import Noise
-from zfscale.zo.perturb import Perturbation
+from zfscale.zo.leaves import Leaf
 from zfscale.zo.philox import derive
 from zfscale.zo.problem import Problem
 from zfscale.zo.step import Algorithm, Stepper, make_algorithm
 
 NAMES = [name for name, facts in OPTIMIZERS.items() if not facts.first_order]
+KINDS: dict[str, type[Directions]] = {"rademacher": Rademacher, "gaussian": Gaussian}
 CONSERVE = [n for n in NAMES if n.endswith("conserve")]
 
 
@@ -71,7 +75,13 @@ class Wide(nn.Module):
 
 def problem_of(net: nn.Module, kind: str = "rademacher", queries: int = 1, mask: Any = None) -> Problem:
     leaves = trainable(net)
-    return Problem(net, leaves, Perturbation(net, leaves), Noise(kind, leaves.total, queries=queries, mask=mask))
+    directions = KINDS[kind](leaves, queries=queries, mask=mask)
+    return Problem(ModuleOracle(net, leaves, Overlay(net, leaves)), directions)
+
+
+def dense_of(kind: str, total: int, **settings: Any) -> Directions:
+    """Of one leaf, a vector."""
+    return KINDS[kind]([Leaf("w", (total,), 0, total, 0, total, 0)], **settings)
 
 
 def optimizer_of(name: str, **options: Any) -> Algorithm:
@@ -100,7 +110,10 @@ def weights(net: nn.Module) -> torch.Tensor:
 
 
 def state(stepper: Stepper) -> dict[str, torch.Tensor]:
-    return {k: v.clone() for k, v in stepper.state.items()}
+    kept = dict(stepper.states.vectors)
+    if stepper.past is not None:
+        kept["g"] = stepper.past
+    return {name: vector.clone() for name, vector in kept.items()}
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 
 from zfscale.bench import peers
 from zfscale.bench.settings import Settings
+from zfscale.engine.module_leaves import ModuleLeaves
+from zfscale.engine.module_oracle import ModuleOracle
 from zfscale.errors import ModelError, ZfscaleError, nearest
 from zfscale.models.heads import LinearHead
 from zfscale.models.load import EMBEDDED
@@ -23,8 +25,7 @@ from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.vit import Encoder, build, load_base
 from zfscale.spec.trial import OptimizerSpec
-from zfscale.zo.leaves import Leaves
-from zfscale.zo.noise import Noise
+from zfscale.zo.directions.base import make_directions
 from zfscale.zo.problem import Problem
 from zfscale.zo.step import Stepper, make_algorithm
 
@@ -56,17 +57,18 @@ class Step:
     def __init__(self, s: Settings) -> None:
         self.network = _network(s.model, s.precision)
         batch = batch_for(self.network, s)
-        self.leaves, perturbation = self.network.prepare(batch.images[:1])
+        self.leaves, overlay = self.network.prepare(batch.images[:1])
         o = OptimizerSpec.model_validate(
             {"name": s.optimizer, "lr": LR, "eps": EPS, "sides": s.sides, "momentum": s.momentum}
+            | {"noise": s.noise, "queries": s.queries}
         )
-        noise = Noise(s.noise, self.leaves.total, DEVICE, s.queries)
-        problem = Problem(batch.loss(self.network), self.leaves, perturbation, noise)
-        self._stepper = Stepper(make_algorithm(o), problem)
-        self._s, self._seeds = s, itertools.count(1)
+        oracle = ModuleOracle(batch.loss(self.network), self.leaves, overlay)
+        self._stepper = Stepper(make_algorithm(o), Problem(oracle, make_directions(o, self.leaves, device=DEVICE)))
+        self._s, self._seeds, self._taken = s, itertools.count(1), itertools.count()
 
     def __call__(self) -> None:
-        result = self._stepper.step(list(itertools.islice(self._seeds, self._s.queries)), LR)
+        seeds = list(itertools.islice(self._seeds, self._s.queries))
+        result = self._stepper.step(seeds, LR, next(self._taken))
         if not result.accepted:
             raise ZfscaleError(f"model {self._s.model!r}: its loss on random images is not a number")
         assert result.forwards == self._s.forwards
@@ -88,6 +90,7 @@ def contestants(s: Settings, names: Iterable[str]) -> dict[str, Run]:
     def mezo() -> Run:
         return peers.mezo(bare("fp32"), batch_for(bare("fp32"), s).loss(bare("fp32")), LR, EPS)
 
+    torch.backends.cudnn.allow_tf32 = False  # as the engine has it: float32 is float32 on either side
     makers: dict[str, Callable[[], Run]] = {
         "forwards": lambda: forwards(s.precision),
         "forwards_fp32": lambda: forwards("fp32"),
@@ -112,7 +115,7 @@ def batch_for(network: Network, s: Settings) -> Batch:
     return Batch(network.encoder.pixels, s.batch_size)
 
 
-def largest_leaf(leaves: Leaves) -> int:
+def largest_leaf(leaves: ModuleLeaves) -> int:
     """Bytes of the largest leaf in the dtype that a forward sees."""
     return max(leaf.parameter.numel() * leaf.seen.itemsize for leaf in leaves)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from zfscale.errors import ZfscaleError, nearest
 from zfscale.models.precision import PRECISIONS
-from zfscale.zo.noise import NOISES
+from zfscale.zo.catalogue import DIRECTIONS
 
 PEERS = ("infty", "mezo")
 OPTIMIZERS = ("zo-sgd", "zo-sgd-sign", "zo-adam", "zo-adam-sign", "zo-adamm", "zo-adamm-sign")  # of fixed forwards
@@ -33,7 +33,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check_name("precision", self.precision, PRECISIONS)
-        _check_name("noise", self.noise, NOISES)
+        _check_name("noise", self.noise, DIRECTIONS)
         _check_name("optimizer", self.optimizer, OPTIMIZERS)
         for name in self.against or ():
             _check_name("against", name, PEERS)

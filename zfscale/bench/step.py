@@ -87,10 +87,12 @@ def table(found: dict[str, Any]) -> str:
     s, memory, seconds = found["settings"], found["memory"], found["seconds"]
     shown = {"step": found["ratio_to_forwards"], "fo_sgd": found["fo_ratio_to_forwards"]}
     shown |= {name: peer["ratio_to_forwards"] for name, peer in found["against"].items()}
+    gpu = f"{s['gpu']}, " if s["gpu"] else ""
     rows = [
         f"{s['model']}, {s['parameters']:,} parameters, batch of {s['batch_size']}, {s['precision']}"
         f" (peers: {s['peer_precision']}), {s['noise']} noise",
-        f"{s['optimizer']}, {s['forwards']} forwards a step; {s['threads']} threads of {s['cpu']}, torch {s['torch']}",
+        f"{s['optimizer']}, {s['forwards']} forwards a step; {gpu}{s['threads']} threads of {s['cpu']},"
+        f" torch {s['torch']}",
         "",
         f"{'':14}{'seconds':>9}{'min':>9}{'max':>9}{'/ forwards':>12}{'/ step':>9}",
     ]
@@ -123,6 +125,7 @@ def _settings(s: Settings, parameters: int) -> dict[str, Any]:
         "lr": LR,
         "eps": EPS,
         "device": DEVICE,
+        "gpu": torch.cuda.get_device_name() if DEVICE == "cuda" else None,
         "cpu": _cpu(),
         "torch": torch.__version__,
         "infty": importlib.metadata.version("infty") if "infty" in s.peers else None,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from zfscale.zo.leaves import Leaves, Shard
-from zfscale.zo.ranks import Ranks
+from zfscale.engine.module_leaves import ModuleLeaves, Shard
+from zfscale.engine.ranks import Ranks
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -82,14 +82,14 @@ class Engine:
             self.backward(loss * math.nan)
             self._engine.step()
 
-    def start_from(self, leaves: Leaves) -> None:
+    def start_from(self, leaves: ModuleLeaves) -> None:
         """Where DeepSpeed trains in 16 bits: its float32 weights are those of the leaves, not the rounded ones."""
         from deepspeed.utils import safe_set_full_fp32_param
 
         for leaf in leaves if self._low else ():
             safe_set_full_fp32_param(leaf.parameter, leaf.of(leaves.flat))
 
-    def hand_back(self, leaves: Leaves) -> None:
+    def hand_back(self, leaves: ModuleLeaves) -> None:
         """Training is over: the leaves hold the weights again, in their own format, and DeepSpeed lets go of them."""
         from deepspeed.utils import safe_get_full_fp32_param
 
@@ -106,8 +106,9 @@ def shard_of(parameter: nn.Parameter) -> Shard | None:
     kept = getattr(parameter, "ds_tensor", None)
     if kept is None:
         return None
-    count, size, rank = parameter.ds_numel, kept.ds_numel, parameter.ds_zero_partition_rank  # type: ignore[attr-defined]
-    return Shard(kept, min(rank * size, count), min((rank + 1) * size, count), count)
+    shape, size, rank = parameter.ds_shape, kept.ds_numel, parameter.ds_zero_partition_rank  # type: ignore[attr-defined]
+    count = shape.numel()
+    return Shard(kept, min(rank * size, count), min((rank + 1) * size, count), shape)
 
 
 def start_process_group(store: dist.Store | None = None, rank: int = 0, world: int = 1) -> None:
@@ -115,6 +116,8 @@ def start_process_group(store: dist.Store | None = None, rank: int = 0, world: i
 
     DeepSpeed would compile its shared-memory collectives at this point, a minute on CPU, for an all-reduce that a
     lone process never runs and that gloo does across several: it is told that the operator is not to be had.
+
+    float32 is to mean float32: cuDNN would compute its convolutions in TF32, whose 10 bits lose a small perturbation.
     """
     import deepspeed
     import torch.distributed as dist
@@ -123,6 +126,7 @@ def start_process_group(store: dist.Store | None = None, rank: int = 0, world: i
     if dist.is_initialized():
         return
     logger.setLevel(logging.ERROR)
+    torch.backends.cudnn.allow_tf32 = False
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists on the launcher's variable
     backend = "nccl" if torch.cuda.is_available() else "gloo"

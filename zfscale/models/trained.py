@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from zfscale.engine.deepspeed import shard_of
+from zfscale.engine.module_leaves import ModuleLeaves, trainable
+from zfscale.engine.overlay import Overlay
 from zfscale.errors import ModelError
 from zfscale.models.precision import Precision
-from zfscale.zo.leaves import Leaves, trainable
-from zfscale.zo.perturb import Perturbation
 
 
 class Trained(nn.Module):
@@ -22,27 +22,27 @@ class Trained(nn.Module):
     def __init__(self, precision: Precision) -> None:
         super().__init__()
         self.precision = precision
-        self._perturbation: Perturbation | None = None
+        self._overlay: Overlay | None = None
 
-    def prepare(self, example: torch.Tensor) -> tuple[Leaves, Perturbation]:
+    def prepare(self, example: torch.Tensor) -> tuple[ModuleLeaves, Overlay]:
         """What is trained from here on: the leaves that a loss reaches, and the hooks through which forwards see them.
 
         A forward of `example`, one input, finds the parameters that no loss reaches: they are frozen. The hooks stay
         until the next call. Errors: ZfscaleError if there is nothing to train, ModelError if a parameter cannot be
         perturbed.
         """
-        leaves, perturbation = self._hook()
+        leaves, overlay = self._hook()
         with torch.enable_grad():
             reached = _reached(self(example))
-        unread = perturbation.unread()
+        unread = overlay.unread()
         if missed := [leaf.name for leaf in leaves if id(leaf.parameter) in reached and leaf.name in unread]:
             raise ModelError(f"{missed[0]} is read outside its module's forward, where it cannot be perturbed")
         if unreached := [leaf for leaf in leaves if id(leaf.parameter) not in reached]:
             for leaf in unreached:
                 leaf.parameter.requires_grad_(False)
                 leaf.home.data = leaf.home.data.clone()  # no longer a view that keeps all the others alive
-            leaves, perturbation = self._hook()
-        return leaves, perturbation
+            leaves, overlay = self._hook()
+        return leaves, overlay
 
     def ready(self) -> None:
         """Forwards before `prepare` compute in the same number formats as those after it."""
@@ -61,13 +61,13 @@ class Trained(nn.Module):
         self.requires_grad_(False)
         self._store()
 
-    def _hook(self) -> tuple[Leaves, Perturbation]:
-        if self._perturbation is not None:
-            self._perturbation.remove()
+    def _hook(self) -> tuple[ModuleLeaves, Overlay]:
+        if self._overlay is not None:
+            self._overlay.remove()
         self._store()
         leaves = trainable(self, lambda name: None if name.startswith(self.exact) else self.precision.compute, shard_of)
-        self._perturbation = Perturbation(self, leaves)
-        return leaves, self._perturbation
+        self._overlay = Overlay(self, leaves)
+        return leaves, self._overlay
 
     def _store(self) -> None:
         """Every parameter in the dtype it is kept in."""

@@ -55,7 +55,7 @@ def queries(tasks: np.ndarray, numbers: np.ndarray, spec: TrialSpec) -> np.ndarr
         return np.zeros(len(tasks), int)
     epochs = o.first_order.epochs if o.first_order else 0
     _, place, sizes = np.unique(tasks, return_inverse=True, return_counts=True)
-    return np.where(numbers * spec.train.epochs < sizes[place] * epochs, 0, spec.optimizing.queries(o))
+    return np.where(numbers * spec.train.epochs < sizes[place] * epochs, 0, spec.optimizing.queries(o.filled()))
 
 
 def _gap(steps: pa.Table) -> str | None:

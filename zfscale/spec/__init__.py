@@ -14,20 +14,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zfscale.block import Block
 from zfscale.errors import SpecError
 from zfscale.spec.document import Document
-from zfscale.spec.overrides import override
+from zfscale.spec.outside import opened
+from zfscale.spec.overrides import in_order, override
 from zfscale.spec.problems import explain
 from zfscale.spec.schema import METRICS, OutputSpec, ResourcesSpec, SearchSpec, SweepSpec, WandbSpec, json_schema
 from zfscale.spec.sinks import sink_problems
 from zfscale.spec.sources import DatasetPath, DomainPath, HubDataset
 from zfscale.spec.space import Problem, expand, located, misspelt
 from zfscale.spec.stream import DomainSpec, StreamSpec
-from zfscale.spec.trial import EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
+from zfscale.spec.trial import OPEN, EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.spec.yaml import Place
 
 __all__ = [
     "METRICS",
+    "Block",
     "DatasetPath",
     "DomainPath",
     "DomainSpec",
@@ -69,7 +72,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     """Read a sweep file, apply `path=value` overrides, and expand it; raises SpecError on any mistake."""
     file = Path(path).expanduser()
     document = Document.load(file)
-    for text in overrides:
+    document.opened = opened(document.data, OPEN)
+    for text in in_order(overrides):
         override(document, text)
     spec, problems = _validate(document)
     return Sweep(spec, tuple(expand(document, spec, problems)), file, document)
@@ -80,15 +84,23 @@ def _validate(document: Document) -> tuple[SweepSpec, dict[Place, str]]:
 
     Errors: SpecError where the trials that are meant cannot be told.
     """
-    template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
+    template = {key: _ours(document, key) for key in TrialSpec.model_fields if key in document.data}
     spec, problems = _check(SweepSpec, document.data)
-    problems |= misspelt(document.data.get("space"))
-    problems |= {} if spec is None else sink_problems(spec.output.sinks)
+    problems |= misspelt(document)
     whole = spec is not None and not problems
+    problems |= {} if spec is None else sink_problems(spec.output.sinks)
     problems |= _check(TrialSpec, template, partial=True)[1]
     if spec is None or not whole:
         raise document.error(problems)
     return spec, problems
+
+
+def _ours(document: Document, key: str) -> Any:
+    """A block of the template without what may be an option of something that the file names; trials tell that."""
+    block = document.data[key]
+    if key not in document.opened or not isinstance(block, dict):
+        return block
+    return {option: value for option, value in block.items() if option in OPEN[key].model_fields}
 
 
 def _check(model: Any, data: dict[str, Any], *, partial: bool = False) -> tuple[Any, dict[Place, str]]:

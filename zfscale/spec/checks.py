@@ -11,7 +11,7 @@ from zfscale.errors import DataError, nearest
 from zfscale.methods import catalogue as methods
 from zfscale.registry import is_path
 from zfscale.spec.directories import layout
-from zfscale.spec.domains import IMAGE_KEYS, TEXT_KEYS, domain_findings, domain_model, hub_dataset, modality
+from zfscale.spec.domains import domain_findings, domain_model, hub_dataset, modality
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
 from zfscale.spec.sources import DatasetPath, HubDataset
 from zfscale.spec.stream import StreamSpec
@@ -56,18 +56,10 @@ def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
     """What of an optimizer does not go with how it is to train."""
     found: list[Finding] = []
     facts, phase = catalogue.optimizer(optimizer.name), optimizer.first_order
-    backward = facts.first_order
-    if phase and backward:
-        message = f"{optimizer.name} is first-order throughout; allowed: null, or a zo- or forward-grad optimizer"
-        found.append((("optimizer", "first_order"), message))
-    if optimizer.sign == "projected" and facts.direct != "sign":
-        message = f"'projected' has no effect on {optimizer.name}; allowed: elementwise, or a -sign optimizer"
-        found.append((("optimizer", "sign"), message))
-    if optimizer.sign == "projected" and optimizer.clip:
+    if facts.first_order:
+        phase = None
+    if optimizer.sign == "projected" and facts.direct == "sign" and optimizer.clip:
         found.append((("optimizer", "clip"), "the projected sign drops the size that clip bounds; allowed: 0"))
-    for option in ("history", "sparsity", "clip") if backward else ():
-        if getattr(optimizer, option):
-            found.append((("optimizer", option), f"{optimizer.name} is first-order and has none; allowed: 0"))
     if phase and phase.epochs > train.epochs:
         message = f"{phase.epochs} of {train.epochs} train.epochs; allowed: 1 to {train.epochs}"
         found.append((("optimizer", "first_order", "epochs"), message))
@@ -80,25 +72,17 @@ def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
 
 def _model(model: ModelSpec) -> list[Finding]:
     place, name = ("model", "name"), model.name
-    found: list[Finding] = []
-    if model.train != "full":
-        message = f"{model.train!r} has no effect on class_incremental, where the method decides; allowed: full"
-        found.append((("model", "train"), message))
     if name.startswith(PATH_LIKE) or name in (".", ".."):
-        return found if Path(name).is_dir() else [*found, (place, f"{name!r} is not an existing directory")]
+        return [] if Path(name).is_dir() else [(place, f"{name!r} is not an existing directory")]
     if name in MODELS or is_path(name):
-        return found
+        return []
     if name.startswith("embedded/"):
-        return [*found, (place, f"unknown model {name!r}; {nearest(name, MODELS)}")]
-    return [*found, *((place, problem) for problem in hub_id(name, MODELS, "model"))]
+        return [(place, f"unknown model {name!r}; {nearest(name, MODELS)}")]
+    return [(place, problem) for problem in hub_id(name, MODELS, "model")]
 
 
 def _stream(stream: StreamSpec) -> list[Finding]:
-    found: list[Finding] = [
-        (("stream", key), "has no effect on class_incremental; allowed: null, or kind: domain_incremental")
-        for key in ("domains", "upstream", "order_seed", *TEXT_KEYS, *IMAGE_KEYS)
-        if getattr(stream, key) is not None
-    ]
+    found: list[Finding] = []
     dataset = stream.dataset
     if dataset is None:
         found.append(

@@ -22,6 +22,7 @@ class Document:
     file: str
     data: dict[str, Any]
     origins: dict[Place, int | str] = field(default_factory=dict)
+    opened: frozenset[str] = frozenset()  # blocks in which the file or a `--set` names something with its own options
 
     @classmethod
     def load(cls, file: Path) -> Document:
@@ -51,16 +52,16 @@ class Document:
                 return False
         return True
 
-    def _origin(self, place: Place) -> int | str:
+    def origin(self, place: Place) -> int | str:
         """Where a path was written; for one that is missing, where the block around it was."""
         while place and place not in self.origins:
             place = place[:-1]
         return self.origins.get(place, 1)
 
     def _cite(self, place: Place) -> str:
-        origin = self._origin(place)
+        origin = self.origin(place)
         return origin if isinstance(origin, str) else f"{self.file}:{origin}"
 
     def _rank(self, place: Place) -> int:
-        origin = self._origin(place)
+        origin = self.origin(place)
         return 0 if isinstance(origin, str) else origin

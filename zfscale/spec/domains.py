@@ -21,9 +21,7 @@ from zfscale.spec.trial import ModelSpec
 from zfscale.spec.yaml import Place
 
 Modality = Literal["text", "images"]
-TEXT_KEYS = ("block_size", "tokens_per_domain")
 TABLE = ("jsonl", "parquet", "csv")  # formats that have columns
-IMAGE_KEYS = ("images_per_domain",)
 FASHION = ("fashion_mnist", "zalando-datasets/fashion_mnist")  # where Fashion-MNIST is had
 
 
@@ -44,18 +42,10 @@ def domain_order(count: int, seed: int | None) -> list[int]:
 
 def domain_findings(stream: StreamSpec) -> list[Finding]:
     """Everything wrong with a stream of kind `domain_incremental`."""
-    found: list[Finding] = [
-        (("stream", key), f"{getattr(stream, key)!r} has no effect on domain_incremental; allowed: class_incremental")
-        for key in ("dataset", "tasks", "first_task_classes", "task_sizes")
-        if getattr(stream, key) is not None
-    ]
     if stream.domains is None:
-        return [
-            *found,
-            (("stream", "domains"), "missing; expected a list such as [{name: licenses}, {name: reference}]"),
-        ]
+        return [(("stream", "domains"), "missing; expected a list such as [{name: licenses}, {name: reference}]")]
     names = [domain.name for domain in stream.domains]
-    found += [
+    found: list[Finding] = [
         (("stream", "domains", i, "name"), f"{name!r} is the name of an earlier domain; allowed: a name of its own")
         for i, name in enumerate(names)
         if name in names[:i]
@@ -173,22 +163,14 @@ def _no_use(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
 
 
 def _blocks(stream: StreamSpec, what: Modality) -> list[Finding]:
-    found: list[Finding] = [
-        (("stream", key), f"{getattr(stream, key)} has no effect on {what}; allowed: null")
-        for key in (TEXT_KEYS if what == "images" else IMAGE_KEYS)
-        if getattr(stream, key) is not None
-    ]
     if what == "images":
-        return found
+        return []
     if stream.block_size is None:
-        return [*found, (("stream", "block_size"), "missing; expected an integer >= 2, the tokens of an example")]
+        return [(("stream", "block_size"), "missing; expected an integer >= 2, the tokens of an example")]
     return [
-        *found,
-        *(
-            (("stream", key), f"{budget} tokens are less than one block of {stream.block_size}")
-            for key in ("tokens_per_domain", "held_out_tokens")
-            if (budget := getattr(stream, key)) is not None and budget < stream.block_size
-        ),
+        (("stream", key), f"{budget} tokens are less than one block of {stream.block_size}")
+        for key in ("tokens_per_domain", "held_out_tokens")
+        if (budget := getattr(stream, key)) is not None and budget < stream.block_size
     ]
 
 

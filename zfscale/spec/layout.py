@@ -19,8 +19,8 @@ def layout(trial: TrialSpec, resources: ResourcesSpec) -> list[Finding]:
 
 def _stage(trial: TrialSpec) -> Iterator[Finding]:
     stage, o = trial.engine.stage, trial.optimizer
-    if stage not in (stages := trial.optimizing.stages(o)):
-        who = f"{o.name} with a first-order phase" if o.first_order else o.name
+    if stage not in (stages := trial.optimizing.stages(o.filled())):
+        who = f"{o.name} with a first-order phase" if trial.hybrid else o.name
         yield STAGE, f"{stage} cannot be used by {who}; allowed: {', '.join(map(str, stages))}"
     elif stage == 3 and trial.stream.protocol != "domain_incremental":
         yield STAGE, f"3 divides the weights once, but the methods of {trial.stream.kind} add to them; allowed: 0"
@@ -49,7 +49,7 @@ def _workers(trial: TrialSpec, resources: ResourcesSpec) -> Iterator[Finding]:
         yield PARALLEL, f"{o.name} has no queries to share; allowed: data"
     elif query and trial.engine.stage == 3:
         yield PARALLEL, "at engine.stage 3 all ranks gather the same weights for a forward; allowed: data"
-    elif query and n > (count := trial.optimizing.estimator.forwards(o)):
+    elif query and n > (count := trial.optimizing.estimator.forwards(o.filled())):
         yield WORKERS, f"{n} for the {count} forwards of an estimate, so that some would idle; allowed: 1 to {count}"
     if (not query or o.first_order) and train.batch_size % n:
         allowed = ", ".join(str(k) for k in range(1, train.batch_size + 1) if train.batch_size % k == 0)

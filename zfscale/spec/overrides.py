@@ -6,14 +6,17 @@ A path starts at the root of the file. Setting a path of the template fixes it: 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from zfscale.errors import SpecError, nearest
 from zfscale.spec import yaml
 from zfscale.spec.distributions import KINDS
 from zfscale.spec.document import Document
+from zfscale.spec.outside import is_own, opened
 from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec, paths
 from zfscale.spec.space import unknown_path
+from zfscale.spec.trial import OPEN
 from zfscale.spec.yaml import Place
 
 ROOT_PATHS = tuple(dict.fromkeys([*paths(SweepSpec), *TEMPLATE_PATHS]))
@@ -25,29 +28,42 @@ def override(document: Document, text: str) -> None:
     cite = f"--set {' '.join(text.split())}"
     path, equals, value_text = text.partition("=")
     path = path.strip()
+    ours = path in TEMPLATE_PATHS or is_own(path, document.opened)
     if not equals or not path:
         raise SpecError(f"{cite}: expected path=value, such as optimizer.lr=1e-3")
-    place = _place(path, cite)
+    place = _place(path, cite, document.opened)
     value, _ = yaml.parse(value_text, lambda line: cite)
-    if path in TEMPLATE_PATHS:
+    if ours:
         _fix(document, path, value, cite)
-    if path in TEMPLATE_PATHS or place[0] != "space" or len(place) == 1:
+    if ours or place[0] != "space" or len(place) == 1:
         _set(document, place, value, cite)
     else:  # a path of the space has one distribution: the new one replaces the old
         _set(document, place[:2], {place[2]: value} if len(place) == 3 else value, cite)
+    document.opened |= opened(document.data, OPEN)
 
 
-def _place(path: str, cite: str) -> Place:
+def in_order(texts: Sequence[str]) -> list[str]:
+    """The overrides as given, but for own options, which come last: another may name the thing that has them."""
+
+    def own(text: str) -> bool:
+        path = text.partition("=")[0].strip().removeprefix("space.")
+        option = ".".join(path.split(".")[:2])
+        return is_own(option, OPEN) and option not in TEMPLATE_PATHS
+
+    return sorted(texts, key=own)
+
+
+def _place(path: str, cite: str, opened: Collection[str]) -> Place:
     """The place in the file that a dotted path names; the keys of the space have dots themselves."""
-    if path in ROOT_PATHS:
+    if path in ROOT_PATHS or is_own(path, opened):
         return tuple(path.split("."))
     if not path.startswith("space."):
         raise SpecError(f"{cite}: {path}: unknown path; {_hint(path)}")
     target = path.removeprefix("space.")
-    if target in TEMPLATE_PATHS:
+    if target in TEMPLATE_PATHS or is_own(target, opened):
         return ("space", target)
     parent, _, kind = target.rpartition(".")
-    if parent in TEMPLATE_PATHS and kind in KINDS:
+    if (parent in TEMPLATE_PATHS or is_own(parent, opened)) and kind in KINDS:
         return ("space", parent, kind)
     if parent in LEAVES:
         raise SpecError(f"{cite}: {path}: unknown distribution; {nearest(kind, KINDS)}")

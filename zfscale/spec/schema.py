@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field
 
+from zfscale.block import MAX_SEED, Block
 from zfscale.metrics.catalogue import SEARCHED
-from zfscale.spec.block import MAX_SEED, Block
 from zfscale.spec.distributions import Distribution
 from zfscale.spec.names import OneOf
+from zfscale.spec.owners import owners
 from zfscale.spec.sinks import Sinks
 from zfscale.spec.text import ResultsPlace, Text
-from zfscale.spec.trial import TrialSpec
+from zfscale.spec.trial import OPEN, TrialSpec
 
 METRICS = SEARCHED  # those that `search.metric` may name
 
@@ -106,11 +107,16 @@ TEMPLATE_PATHS = tuple(paths(TrialSpec))
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a sweep file, for editors; only `name` is required, as the space may supply the rest."""
     sweep, trial = SweepSpec.model_json_schema(), TrialSpec.model_json_schema()
-    for block in ("ModelSpec", "StreamSpec", "MethodSpec", "OptimizerSpec", "TrainSpec"):
-        trial["$defs"][block].pop("required", None)
+    for block in ("model", "stream", "method", "optimizer", "train"):
+        described = trial["$defs"][f"{block.title()}Spec"]
+        described.pop("required", None)
+        for option, field in described["properties"].items():
+            if who := owners(f"{block}.{option}"):
+                field["description"] = f"{who}: {field['description']}"
     values = sweep["properties"]["space"].pop("additionalProperties")
     sweep["properties"]["space"] |= {
         "properties": dict.fromkeys(TEMPLATE_PATHS, values),
+        "patternProperties": {rf"^({'|'.join(OPEN)})\.[A-Za-z_]\w*$": values},
         "additionalProperties": False,
     }
     return {
@@ -118,5 +124,14 @@ def json_schema() -> dict[str, Any]:
         **sweep,
         "title": "zfscale sweep file",
         "properties": sweep["properties"] | trial["properties"],
+        "allOf": [_closed(block, trial["$defs"][kind.__name__]) for block, kind in OPEN.items()],
         "$defs": sweep["$defs"] | trial["$defs"],
     }
+
+
+def _closed(block: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Paths of the space below a block whose name, in the template, has no options of its own: those listed."""
+    known = [f"{block}.{option}" for option in schema["else"]["propertyNames"]["enum"]]
+    named = {"required": [block], "properties": {block: schema["if"]}}
+    keys = {"anyOf": [{"enum": known}, {"not": {"pattern": rf"^{block}\."}}]}
+    return {"if": named, "else": {"properties": {"space": {"propertyNames": keys}}}}

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from zfscale import registry
+from zfscale.block import Block
 from zfscale.errors import one_line
 from zfscale.sinks.catalogue import LISTED, SINKS
-from zfscale.spec.block import Block
 from zfscale.spec.names import OneOf
 from zfscale.spec.problems import explain
 from zfscale.spec.yaml import Place

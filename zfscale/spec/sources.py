@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from zfscale.spec.block import Block
+from zfscale.block import Block
 from zfscale.spec.text import Text, UserPath
 
 

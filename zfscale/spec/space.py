@@ -19,17 +19,20 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from zfscale.block import Block
 from zfscale.errors import nearest
-from zfscale.spec.block import Block
 from zfscale.spec.checks import aim, findings, learning, training
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
 from zfscale.spec.layout import layout
 from zfscale.spec.names import Finding
+from zfscale.spec.outside import Outside, is_own
+from zfscale.spec.owners import setting
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec
+from zfscale.spec.strays import Assignment, Strays, Unknown
 from zfscale.spec.stream import StreamSpec
-from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
+from zfscale.spec.trial import OPEN, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.spec.yaml import Place
 
 MAX_COMBINATIONS = 100_000
@@ -40,6 +43,7 @@ BLOCKS: dict[str, type[Block]] = {
     "optimizer": OptimizerSpec,
     "train": TrainSpec,
 }
+DECIDING = {"model", "stream", "method", "optimizer"}  # the blocks that decide which options mean something
 
 
 class Problem(NamedTuple):
@@ -50,14 +54,6 @@ class Problem(NamedTuple):
     message: str
 
 
-class Assignment(NamedTuple):
-    """One value for one path of the template, and the place in the file that says so."""
-
-    target: tuple[str, ...]
-    value: Any
-    source: Place
-
-
 def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSpec]:
     """Every distinct trial, first path of the space outermost; a SpecError if any combination is invalid.
 
@@ -65,23 +61,41 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
     """
     if stopping := too_many(spec) or scalar_blocks(spec):
         raise document.error({**known, **stopping})
-    problems = dict(known)
-    template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
+    problems, complete = dict(known), True
+    template = _template(document)
     check = functools.cache(findings)  # for this call only: directories may change before the next one
+    outside = Outside({block: OPEN[block] for block in document.opened})
+    strays = Strays(document, spec.space)
     trials: dict[str, TrialSpec] = {}
     for assignments in combinations(spec):
-        whole = _apply(template, assignments)
+        whole, unknown, wrong = outside.fit(_apply(template, assignments))
+        found = dict(wrong)
         try:
             trial = TrialSpec.model_validate(whole)
-            found = _between(vars(trial), check) | dict(layout(trial, spec.resources))
-            trials.setdefault(trial.trial_id, trial)
+            blocks: Mapping[str, Any] = vars(trial)
         except ValidationError as error:
-            found = _between(_valid_blocks(whole), check) | explain(TrialSpec, error)
+            found |= explain(TrialSpec, error)
+            blocks = _valid_blocks(whole)
+        if wrong:
+            blocks = {name: block for name, block in blocks.items() if name not in {place[0] for place in wrong}}
+        found |= _between(blocks, check)
+        if blocks.keys() >= DECIDING:
+            strays.note(assignments, setting(blocks), tuple((path, Unknown(*why)) for path, *why in unknown))
+        else:
+            complete = False
+        if len(blocks) == len(TrialSpec.model_fields):
+            found |= dict(layout(trial, spec.resources))
+            trials.setdefault(trial.trial_id, trial)
         for place, message in found.items():
             problems.setdefault(source(document, assignments, place), message)
-    if problems:
+    if problems := {**strays.problems(complete), **problems}:
         raise document.error(problems)
     return list(trials.values())
+
+
+def _template(document: Document) -> dict[str, Any]:
+    """What the file says of every trial."""
+    return {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
 
 
 def _between(blocks: Mapping[str, Any], check: Callable[..., list[Finding]]) -> dict[Place, str]:
@@ -105,7 +119,7 @@ def _valid_blocks(whole: dict[str, Any]) -> dict[str, Any]:
 
 def located(document: Document, spec: SweepSpec, found: Collection[Problem]) -> Problems:
     """Problems of trials as problems of the file: each where the file says what the trial has there."""
-    template = {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
+    template, outside = _template(document), Outside({block: OPEN[block] for block in document.opened})
     of_trial: dict[str, list[Problem]] = {}
     for problem in found:
         of_trial.setdefault(problem.trial.trial_id, []).append(problem)
@@ -113,16 +127,17 @@ def located(document: Document, spec: SweepSpec, found: Collection[Problem]) -> 
     for assignments in combinations(spec):
         if not of_trial:
             break
-        trial = TrialSpec.model_validate(_apply(template, assignments))
+        trial = TrialSpec.model_validate(outside.fit(_apply(template, assignments)).whole)
         for problem in of_trial.pop(trial.trial_id, ()):
             problems.setdefault(source(document, assignments, problem.place), problem.message)
     return problems
 
 
-def misspelt(space: Any) -> dict[Place, str]:
-    """The paths of a space, valid or not, that the template does not have."""
-    keys = space if isinstance(space, dict) else ()
-    return {("space", path): unknown_path(path) for path in keys if path not in TEMPLATE_PATHS}
+def misspelt(document: Document) -> dict[Place, str]:
+    """The paths of a space, valid or not, that the template does not have and no block that it names something for."""
+    space = document.data.get("space")
+    keys = [path for path in space if path not in TEMPLATE_PATHS] if isinstance(space, dict) else ()
+    return {("space", path): unknown_path(path) for path in keys if not is_own(path, document.opened)}
 
 
 def unknown_path(path: str) -> str:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from zfscale.spec.block import MAX_SEED, Block
+from zfscale.block import MAX_SEED, Block
 from zfscale.spec.names import OneOf
+from zfscale.spec.outside import OpenBlock
 from zfscale.spec.sources import Dataset, DomainData, DomainPath, HubDataset
 from zfscale.spec.text import Text
 from zfscale.streams.catalogue import STREAMS, Protocol, stream
@@ -29,8 +30,12 @@ class DomainSpec(Block):
         return self.name if self.dataset is None else self.dataset
 
 
-class StreamSpec(Block):
+class StreamSpec(OpenBlock):
     """The tasks, in the order they are learnt; which keys are needed depends on `kind`."""
+
+    KEY = "kind"
+    CATALOGUE = STREAMS
+    facts = staticmethod(stream)
 
     kind: Annotated[str, OneOf(STREAMS, "module:Class of your own")] = Field(
         default="class_incremental",
@@ -38,38 +43,34 @@ class StreamSpec(Block):
     )
     dataset: Dataset | None = Field(
         default=None,
-        description="class_incremental: a name (mnist5k, digits, fashion_mnist, fashion1k, glyphs, photos), a hub id, "
+        description="a name (mnist5k, digits, fashion_mnist, fashion1k, glyphs, photos), a hub id, "
         "{hub: ID, config: ..., split: ...}, or {path: DIR, format: imagefolder}",
     )
-    tasks: int | None = Field(
-        default=None, ge=1, description="class_incremental: number of tasks; divides the number of classes"
-    )
+    tasks: int | None = Field(default=None, ge=1, description="number of tasks; divides the number of classes")
     first_task_classes: int | None = Field(
-        default=None, ge=1, description="class_incremental: classes of the first task; the other tasks share the rest"
+        default=None, ge=1, description="classes of the first task; the other tasks share the rest"
     )
     task_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)] | None = Field(
-        default=None, description="class_incremental: classes of each task, such as [50, 10, 10], in place of `tasks`"
+        default=None, description="classes of each task, such as [50, 10, 10], in place of `tasks`"
     )
     class_order_seed: int = Field(default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes")
     domains: Annotated[tuple[DomainSpec, ...], Field(strict=False, min_length=1)] | None = Field(
-        default=None, description="domain_incremental: the domains, [{name: ..., dataset: ...}, ...]"
+        default=None, description="the domains, [{name: ..., dataset: ...}, ...]"
     )
     upstream: DomainSpec | None = Field(
-        default=None, description="domain_incremental: held-out data of what the model was pretrained on; null: none"
+        default=None, description="held-out data of what the model was pretrained on; null: none"
     )
     order_seed: int | None = Field(
-        default=None, ge=0, le=MAX_SEED, description="domain_incremental: seed of the order of domains; null: as listed"
+        default=None, ge=0, le=MAX_SEED, description="seed of the order of domains; null: as listed"
     )
-    block_size: int | None = Field(default=None, ge=2, description="text domains: tokens of an example")
-    tokens_per_domain: int | None = Field(
-        default=None, ge=1, description="text domains: training budget of each; null: all there is"
-    )
-    held_out_tokens: int = Field(default=16384, ge=1, description="text domains: tokens of each that are evaluated on")
+    block_size: int | None = Field(default=None, ge=2, description="tokens of an example")
+    tokens_per_domain: int | None = Field(default=None, ge=1, description="training budget of each; null: all there is")
+    held_out_tokens: int = Field(default=16384, ge=1, description="tokens of each that are evaluated on")
     images_per_domain: int | None = Field(
-        default=None, ge=1, description="image domains: training budget of each; null: all there are"
+        default=None, ge=1, description="training budget of each; null: all there are"
     )
     held_out_images: int = Field(
-        default=512, ge=1, description="image domains: how many of a domain's test images are evaluated on, at most"
+        default=512, ge=1, description="how many of a domain's test images are evaluated on, at most"
     )
 
     @property

@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from zfscale.methods.catalogue import METHODS
-from zfscale.spec.block import MAX_SEED, Block
+from zfscale.block import MAX_SEED, Block
+from zfscale.methods.catalogue import METHODS, method
 from zfscale.spec.names import OneOf
+from zfscale.spec.outside import OpenBlock
 from zfscale.spec.sources import DatasetPath, HubDataset
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.text import Text, UserPath
@@ -30,14 +31,17 @@ class ModelSpec(Block):
     )
     train: Text = Field(
         default="full",
-        description="domain_incremental: full, adapter, lora, or a regular expression that parameter names contain",
+        description="full, adapter, lora, or a regular expression that parameter names contain",
     )
-    lora_rank: int = Field(default=8, ge=1, description="lora: rank of an update")
-    lora_alpha: float = Field(default=16.0, gt=0, description="lora: an update is scaled by alpha / rank")
+    lora_rank: int = Field(default=8, ge=1, description="rank of an update")
+    lora_alpha: float = Field(default=16.0, gt=0, description="an update is scaled by alpha / rank")
 
 
-class MethodSpec(Block):
+class MethodSpec(OpenBlock):
     """The continual-learning method."""
+
+    CATALOGUE = METHODS
+    facts = staticmethod(method)
 
     name: Annotated[str, OneOf(METHODS, "module:Class of your own")] = Field(
         description="the method: finetune to ease for class_incremental, zero-shot to joint for domain_incremental"
@@ -45,10 +49,10 @@ class MethodSpec(Block):
     bottleneck: int = Field(default=64, ge=1, description="width of an adapter's bottleneck")
     adapter_scale: float = Field(default=0.1, description="factor on an adapter's output")
     adapter_dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout inside an adapter while it trains")
-    alpha: float = Field(default=0.1, description="ease: weight of the other tasks' subspaces in the logits")
-    beta: float = Field(default=0.0, description="ease: moderation of the logits of old classes")
+    alpha: float = Field(default=0.1, description="weight of the other tasks' subspaces in the logits")
+    beta: float = Field(default=0.0, description="moderation of the logits of old classes")
     replay_fraction: float = Field(
-        default=0.1, gt=0, le=1, description="replay: share of each earlier domain's examples that is learned again"
+        default=0.1, gt=0, le=1, description="share of each earlier domain's examples that is learned again"
     )
 
 
@@ -60,22 +64,26 @@ class FirstOrderSpec(Block):
     epochs: int = Field(ge=1, description="how many of train.epochs it takes, from the start of each task")
 
 
-class OptimizerSpec(Block):
+class OptimizerSpec(OpenBlock):
     """The optimizer: first order (fo-), zeroth order (zo-), or forward gradient."""
+
+    CATALOGUE = OPTIMIZERS
+    facts = staticmethod(optimizer)
 
     name: Annotated[str, OneOf(OPTIMIZERS, "module:NAME of your own")] = Field(description="the optimizer")
     lr: float = Field(ge=0, description="learning rate")
-    eps: float = Field(default=1e-3, gt=0, description="zo: size of the perturbation")
-    queries: int = Field(default=1, ge=1, le=32, description="zo and forward-grad: directions per step")
+    eps: float = Field(default=1e-3, gt=0, description="size of the perturbation")
+    queries: int = Field(default=1, ge=1, le=32, description="directions per step")
     noise: Annotated[str, OneOf(DIRECTIONS)] = Field(default="rademacher", description="distribution of a direction")
-    sides: int = Field(default=2, ge=1, le=2, description="zo: 1 for a one-sided difference, 2 for a two-sided one")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd: momentum")
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="adam: decay of the first moment")
-    beta2: float = Field(default=0.999, ge=0, lt=1, description="adam: decay of the second moment")
+    rank: int = Field(default=4, ge=1, description="rank of a matrix's direction")
+    sides: int = Field(default=2, ge=1, le=2, description="1 for a one-sided difference, 2 for a two-sided one")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="decay of the first moment")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="decay of the second moment")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay; decoupled in fo-adamw only")
-    history: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of past estimates in g")
-    sparsity: float = Field(default=0.0, ge=0, lt=1, description="zo and forward-grad: share of z's entries zeroed")
-    clip: float = Field(default=0.0, ge=0, description="zo and forward-grad: bound on |coefficient|; 0 for none")
+    history: float = Field(default=0.0, ge=0, lt=1, description="share of past estimates in g")
+    sparsity: float = Field(default=0.0, ge=0, lt=1, description="share of z's entries zeroed")
+    clip: float = Field(default=0.0, ge=0, description="bound on |coefficient|; 0 for none")
     sign: Literal["elementwise", "projected"] = Field(
         default="elementwise", description="what -sign takes it of: every element of g, or each query's coefficient"
     )
@@ -83,10 +91,13 @@ class OptimizerSpec(Block):
         default="constant",
         description="learning rate within a task; warmup-cosine warms up and decays again in every task",
     )
-    warmup: float = Field(default=0.05, ge=0, lt=1, description="warmup-cosine: share of a task's steps that warm up")
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of a task's steps that warm up")
     first_order: FirstOrderSpec | None = Field(
-        default=None, description="zo and forward-grad: a first-order phase at the start of each task; null: none"
+        default=None, description="a first-order phase at the start of each task; null: none"
     )
+
+
+OPEN: dict[str, type[OpenBlock]] = {"stream": StreamSpec, "method": MethodSpec, "optimizer": OptimizerSpec}
 
 
 class TrainSpec(Block):
@@ -148,6 +159,11 @@ class TrialSpec(Block):
         return optimizer(self.optimizer.name)
 
     @property
+    def hybrid(self) -> bool:
+        """Whether a forward-only optimizer has a first-order phase."""
+        return self.optimizer.first_order is not None and not self.optimizing.first_order
+
+    @property
     def trial_id(self) -> str:
         """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
         canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))
@@ -181,10 +197,16 @@ class TrialSpec(Block):
         return cls.model_validate_json(text)
 
     def leaves(self) -> dict[str, str | int | float | None]:
-        """Dotted path -> scalar for every leaf, defaults included; a directory is its path, a domain its name."""
+        """Dotted path -> scalar for every leaf, defaults included; a directory is its path, a domain its name.
+
+        Of the options that one thing alone has, those that are not the default; one that is no scalar is JSON.
+        """
         flat: dict[str, Any] = {"seed": self.seed}
         for block, values in self.model_dump(exclude={"seed"}).items():
             flat |= {f"{block}.{key}": value for key, value in values.items()}
+        for block in OPEN:
+            own = getattr(self, block).model_extra or {}
+            flat |= {f"{block}.{key}": json.dumps(v) for key, v in own.items() if isinstance(v, (dict, list))}
         if isinstance(self.stream.dataset, DatasetPath):
             flat["stream.dataset"] = self.stream.dataset.path
         if isinstance(self.stream.dataset, HubDataset):

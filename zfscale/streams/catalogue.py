@@ -47,11 +47,11 @@ STREAMS: dict[str, Stream] = {
 }
 
 
-def stream(kind: str) -> Stream:
+def stream(name: str) -> Stream:
     """The facts of a kind of stream, or of a user's own at "package.module:Class". Errors: SpecError."""
-    if kind in STREAMS:
-        return STREAMS[kind]
-    facts = getattr(registry.load_user(kind), "facts", None)
+    if name in STREAMS:
+        return STREAMS[name]
+    facts = getattr(registry.load_user(name), "facts", None)
     if not isinstance(facts, Stream):
-        raise SpecError(f"stream.kind: {kind!r} has no `facts`, a zfscale.streams.catalogue.Stream")
+        raise SpecError(f"stream.kind: {name!r} has no `facts`, a zfscale.streams.catalogue.Stream")
     return facts

@@ -89,7 +89,7 @@ def drive(
 
 def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
     """Remove what a worker that was killed right after it wrote its trial's tables could not: it is needed no more."""
-    hybrid = {trial.trial_id for trial in sweep.trials if trial.optimizer.first_order is not None}
+    hybrid = {trial.trial_id for trial in sweep.trials if trial.hybrid}
     mine = {trial.trial_id for trial in sweep.trials} & done
     for folder, over in ((LEDGERS, mine), (SNAPSHOTS, mine - hybrid)):
         for name in there.names(folder):

@@ -110,7 +110,7 @@ class Worker(tune.Trainable):
         # Outside: a disk that refuses the rows does not make the trial a failed one.
         sink.close(replace(outcome, node=node_name()))
         ledger.remove()
-        if spec.optimizer.first_order is None or outcome.status is Status.FAILED:  # a hybrid's are needed for replay
+        if not spec.hybrid or outcome.status is Status.FAILED:  # a hybrid's are needed for replay
             snapshots.remove()
         if self.team and outcome.status is Status.FAILED:
             # The ranks may be out of step: Tune shall make new ones. It will start this trial again, too, in vain.

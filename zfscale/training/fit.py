@@ -81,7 +81,7 @@ class Fit:
             if taken is None:
                 yield step, rows
             else:
-                trainer.replay(taken, lr)
+                trainer.replay(taken, lr, step)
                 self._skipped = 0 if taken.finite else self._skipped + 1
 
     def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> None:
@@ -90,7 +90,7 @@ class Fit:
         for step, rows in steps:
             trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset)
             rate = lr * self._factor(step)
-            result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate)
+            result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate, step)
             self.journal.record(self.task.index, step, rate, result)
             self._skipped = 0 if result.finite else self._skipped + 1
             if self._skipped:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.records import Query, Sink, Step
 from zfscale.training.snapshots import Snapshots
-from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry, Ledger, Past
 from zfscale.zo.step import StepResult
 
@@ -57,12 +57,12 @@ class Journal:
             self._ledger.drop(len(self._past))
             self._past.clear()
 
-    def save(self, task: int, leaves: Leaves) -> None:
+    def save(self, task: int, leaves: ModuleLeaves) -> None:
         """A first-order phase has ended."""
         if self._snapshots:
             self._snapshots.save(task, leaves)
 
-    def load(self, task: int, leaves: Leaves) -> None:
+    def load(self, task: int, leaves: ModuleLeaves) -> None:
         """The weights at the end of a first-order phase that an earlier attempt finished, where they are kept."""
         if self._snapshots:
             self._snapshots.load(task, leaves)

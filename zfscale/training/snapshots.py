@@ -14,11 +14,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.errors import ZfscaleError
 from zfscale.results.layout import TRIALS, file_of, snapshots_of
 from zfscale.results.patience import patiently
 from zfscale.results.storage import Place, storage
-from zfscale.zo.leaves import Leaves
 
 CHECKSUM = "sha256"  # in the file's metadata; snapshots of earlier versions have none
 
@@ -41,12 +41,12 @@ class Snapshots:
             logging.getLogger(__name__).warning("%s: %s: void", self._file(task), torn)
             return False
 
-    def save(self, task: int, leaves: Leaves) -> None:
+    def save(self, task: int, leaves: ModuleLeaves) -> None:
         """Write the leaves under their names; whole or not at all. StorageError if it fails for about a minute."""
         tensors = {leaf.name: leaf.parameter.data for leaf in leaves}
         patiently(partial(self._write, task, tensors), self._file(task))
 
-    def load(self, task: int, leaves: Leaves) -> None:
+    def load(self, task: int, leaves: ModuleLeaves) -> None:
         """Write the snapshot of a task into the leaves; ZfscaleError if it is missing or damaged."""
         try:
             kept = patiently(partial(self._read, task), self._file(task))

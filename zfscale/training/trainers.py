@@ -11,21 +11,22 @@ import torch.nn.functional as F
 
 from zfscale import registry
 from zfscale.engine.deepspeed import Engine
+from zfscale.engine.module_leaves import ModuleLeaves
+from zfscale.engine.module_oracle import ModuleOracle
+from zfscale.engine.ranks import Ranks
 from zfscale.errors import ZfscaleError
 from zfscale.models.trained import Trained
 from zfscale.streams.base import Stage
 from zfscale.training import objective
 from zfscale.training.batch import Batch
-from zfscale.training.seeds import DROPOUT, QUERY, SPARSE
+from zfscale.training.seeds import DIRECTIONS, DROPOUT, QUERY, SPARSE
 from zfscale.zo import catalogue
+from zfscale.zo.directions.base import CHUNK, make_directions
+from zfscale.zo.directions.sparse import Sparse
 from zfscale.zo.estimate import Estimate
-from zfscale.zo.leaves import Leaves
 from zfscale.zo.ledger import Entry
-from zfscale.zo.noise import CHUNK, Noise
 from zfscale.zo.philox import derive
 from zfscale.zo.problem import Problem
-from zfscale.zo.ranks import Ranks
-from zfscale.zo.sparse import Sparse
 from zfscale.zo.step import Stepper, StepResult, make_algorithm
 
 if TYPE_CHECKING:
@@ -55,10 +56,10 @@ class Trainer(Protocol):
     """Takes optimizer steps on `batch`; `leaves` are what it trains."""
 
     batch: Batch
-    leaves: Leaves
+    leaves: ModuleLeaves
 
-    def step(self, seed: int, lr: float) -> StepResult:
-        """`seed` is the step's own: whatever is random in it derives from it."""
+    def step(self, seed: int, lr: float, number: int) -> StepResult:
+        """`seed` is the step's own: whatever is random in it derives from it. `number` is its place in the task."""
         ...
 
     def close(self) -> None:
@@ -73,9 +74,9 @@ class ForwardOnly:
     """
 
     def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, replaying: bool = False) -> None:
-        o, self._queries = spec.optimizer, spec.optimizer.queries
+        o, self._queries = spec.optimizer.filled(), spec.optimizer.queries
         engine.train(False)
-        self.leaves, perturbation = network.prepare(one(task, engine))
+        self.leaves, overlay = network.prepare(one(task, engine))
         if "eps" in spec.optimizing.estimator.arguments and not replaying:
             check_eps(self.leaves, o.eps, engine.ranks)
         self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec)
@@ -83,19 +84,20 @@ class ForwardOnly:
         if o.sparsity:
             seed = derive(spec.seed, task.index, SPARSE)
             mask = Sparse(seed, o.sparsity, self.leaves.total, self.leaves.device).mask
-        noise = Noise(o.noise, self.leaves.total, self.leaves.device, o.queries, mask)
+        seed = derive(spec.seed, task.index, DIRECTIONS)
+        directions = make_directions(o, self.leaves, device=self.leaves.device, mask=mask, seed=seed)
         over = (engine.ranks, self.batch.share, spec.train.parallel == "query")
-        problem = Problem(self.batch.loss, self.leaves, perturbation, noise, *over)
-        self._stepper = Stepper(make_algorithm(o), problem)
+        oracle = ModuleOracle(self.batch.loss, self.leaves, overlay, *over)
+        self._stepper = Stepper(make_algorithm(o), Problem(oracle, directions))
 
-    def step(self, seed: int, lr: float) -> StepResult:
+    def step(self, seed: int, lr: float, number: int) -> StepResult:
         """Algorithm 1, with seeds derived from the step's."""
-        return self._stepper.step([derive(seed, QUERY, i) for i in range(self._queries)], lr)
+        return self._stepper.step([derive(seed, QUERY, i) for i in range(self._queries)], lr, number)
 
-    def replay(self, taken: Entry, lr: float) -> None:
+    def replay(self, taken: Entry, lr: float, number: int) -> None:
         """Take a step again as it was taken: no forward, the same weights and state, bit for bit."""
         estimate = Estimate(taken.seeds, taken.coefficients, taken.loss, exact=False, forwards=0)
-        self._stepper.commit(estimate, lr, taken.accepted)
+        self._stepper.commit(estimate, lr, taken.accepted, number)
 
     def close(self) -> None:
         """Nothing to undo."""
@@ -108,7 +110,7 @@ class FirstOrder:
     """
 
     def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, name: str) -> None:
-        o, self._inference = spec.optimizer, engine
+        o, self._inference = spec.optimizer.filled(), engine
         self.leaves, _ = network.prepare(one(task, engine))
         parameters = [leaf.parameter for leaf in self.leaves]
         rule = catalogue.optimizer(name).rule
@@ -121,7 +123,7 @@ class FirstOrder:
         training.train(True)
         self.batch = _batch(network, training, spec)
 
-    def step(self, seed: int, lr: float) -> StepResult:
+    def step(self, seed: int, lr: float, number: int) -> StepResult:
         """Backward over the batch and one step of torch.optim's rule; none where the loss is not a number."""
         for group in self._optimizer.param_groups:
             group["lr"] = lr
@@ -149,7 +151,7 @@ class FirstOrder:
         self._inference.train(False)
 
 
-def check_eps(leaves: Leaves, eps: float, ranks: Ranks) -> None:
+def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks) -> None:
     """ZfscaleError if theta + eps rounds to theta for most weights, in the number format that forwards see.
 
     Weights that are 0 do not count: there any eps is a number of its own.

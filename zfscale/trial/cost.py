@@ -34,7 +34,7 @@ def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
     sizes = _examples(spec, inputs)
     per_epoch = sum(steps_per_epoch(n, spec.train.batch_size) for n in sizes)
     first = first_order(spec).epochs
-    least, most = spec.optimizing.forwards(spec.optimizer)
+    least, most = spec.optimizing.forwards(spec.optimizer.filled())
     rest = spec.train.epochs - first
     memory = _memory(spec, *inputs.of(spec))
     return Cost(per_epoch * (first + rest * least), per_epoch * (first + rest * most), memory)
@@ -51,7 +51,7 @@ def _memory(spec: TrialSpec, base: Any, data: Any) -> int:
     Each weight takes what its number format does; optimizers keep their state in float32. A hybrid needs the larger of
     its two phases.
     """
-    price, phase, o = family(spec).price(spec, base), first_order(spec), spec.optimizer
+    price, phase, o = family(spec).price(spec, base), first_order(spec), spec.optimizer.filled()
     by_model = price.weights if spec.model.train == "full" else price.adapter
     counts = {"all": price.weights, "adapter": price.adapter, "none": 0, "model": by_model}
     trained = counts[methods.method(spec.method.name).trained]

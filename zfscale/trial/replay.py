@@ -24,8 +24,8 @@ from zfscale.spec import EngineSpec, TrialSpec
 from zfscale.training.journal import Snapshots
 from zfscale.training.trainers import ForwardOnly
 from zfscale.trial.inputs import Inputs
+from zfscale.zo.exact import ARITHMETIC
 from zfscale.zo.ledger import Entry
-from zfscale.zo.noise import ARITHMETIC
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learne
             trainer = ForwardOnly(method.network, method.engine, spec, task, replaying=True)
             if any(not step.entry.seeds for step in mine):
                 snapshots.load(task.index, trainer.leaves)
-            for step in mine:
+            for number, step in enumerate(mine):
                 if step.entry.seeds:
-                    trainer.replay(step.entry, step.lr)
+                    trainer.replay(step.entry, step.lr, number)
         if not taken:
             break
         method.settle(task)

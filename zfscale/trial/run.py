@@ -16,8 +16,8 @@ from zfscale.training.journal import Journal, Snapshots
 from zfscale.training.trainers import first_order
 from zfscale.trial import class_incremental, domain_incremental
 from zfscale.trial.report import Report
+from zfscale.zo.exact import ARITHMETIC
 from zfscale.zo.ledger import Ledger, Past
-from zfscale.zo.noise import ARITHMETIC
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec

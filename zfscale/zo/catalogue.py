@@ -44,7 +44,7 @@ class Rule:
     """How a direction becomes a step.
 
     Args:
-        path: The class of the update rule; for backpropagation, that of torch.optim.
+        path: The class of the update rule (zfscale.zo.update.Update); for backpropagation, that of torch.optim.
         arguments: The options of the `optimizer` block that it is made with.
         states: How many vectors of the length of the weights it keeps.
         unit: What a step of it depends on: single elements, or whole leaves (the matrices and vectors of the model).
@@ -58,8 +58,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Direction:
-    """What z is; `arguments` are the options of the `optimizer` block that it is made with."""
+    """What z is.
 
+    Args:
+        path: The class, a subclass of zfscale.zo.directions.base.Directions.
+        arguments: The options of the `optimizer` block that it is made with.
+    """
+
+    path: str
     arguments: tuple[str, ...] = ()
 
 
@@ -93,7 +99,11 @@ TORCH_UPDATES = {
     "adam": Rule("torch.optim:Adam", _ADAM, states=lambda o: 2),
     "adamw": Rule("torch.optim:AdamW", _ADAM, states=lambda o: 2),
 }
-DIRECTIONS = {"rademacher": Direction(), "gaussian": Direction()}
+DIRECTIONS = {
+    "rademacher": Direction("zfscale.zo.directions.dense:Rademacher"),
+    "gaussian": Direction("zfscale.zo.directions.dense:Gaussian"),
+    "low-rank": Direction("zfscale.zo.directions.low_rank:LowRank", ("rank",)),
+}
 # What every optimizer reads that draws directions, and what every optimizer reads.
 DRAWS = frozenset({"queries", "noise", "history", "sparsity", "clip", "first_order"})
 EVERY = frozenset({"name", "lr", "schedule"})

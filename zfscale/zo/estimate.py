@@ -9,15 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
-from torch.autograd import forward_ad
 
-from zfscale.errors import ZfscaleError
-from zfscale.zo.leaves import Leaf
-from zfscale.zo.perturb import Value
-from zfscale.zo.problem import Loss, Problem
+from zfscale.zo.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -51,9 +46,9 @@ class Estimate:
     def gradient(self, problem: Problem, start: int, stop: int) -> torch.Tensor:
         """Elements start .. stop - 1 of g; float32 [stop - start]. Products and sums are rounded one by one."""
         q = len(self.seeds)
-        total = problem.noise.slice(self.seeds[0], start, stop) * (self.coefficients[0] / q)
+        total = problem.directions.slice(self.seeds[0], start, stop) * (self.coefficients[0] / q)
         for seed, coefficient in zip(self.seeds[1:], self.coefficients[1:], strict=True):
-            total += problem.noise.slice(seed, start, stop) * (coefficient / q)
+            total += problem.directions.slice(seed, start, stop) * (coefficient / q)
         return total
 
 
@@ -75,31 +70,7 @@ def spsa(problem: Problem, seeds: Sequence[int], eps: float, sides: int) -> Esti
 
 
 def forward_gradient(problem: Problem, seeds: Sequence[int]) -> Estimate:
-    """Forward gradient (Baydin et al. 2022): c = d/dt L(theta + t z) at t = 0, by forward-mode AD; q forwards.
-
-    NOTE: fused attention has no forward derivative, so models are built with eager attention for this. Where forwards
-    compute in 16 bits, so does the tangent: it is along z rounded to them, while the update uses z itself.
-    """
-    told = problem.look([partial(_loss_and_tangent, problem, seed) for seed in seeds], width=2)
+    """Forward gradient (Baydin et al. 2022): c = d/dt L(theta + t z) at t = 0, by forward derivatives; q forwards."""
+    told = problem.slopes(seeds)
     mean = sum(loss for loss, _ in told) / len(told)
     return Estimate(tuple(seeds), tuple(c for _, c in told), mean, exact=True, forwards=len(seeds))
-
-
-def _loss_and_tangent(problem: Problem, seed: int, loss: Loss) -> tuple[float, float]:
-    with torch.no_grad(), forward_ad.dual_level(), problem.perturbation.at(_dual_value(problem, seed)):
-        try:
-            value, tangent = forward_ad.unpack_dual(loss())
-        except NotImplementedError as error:  # of an operator
-            reason = str(error).strip().partition("\n")[0]
-            raise ZfscaleError(f"optimizer: forward-grad needs forward-mode derivatives: {reason}") from error
-        if tangent is None:
-            raise ZfscaleError("train.objective: no derivative, which forward-grad needs")
-        return float(value), float(tangent)
-
-
-def _dual_value(problem: Problem, seed: int) -> Value:
-    def value(leaf: Leaf) -> torch.Tensor:
-        z = problem.noise.slice(seed, leaf.start, leaf.stop).view(leaf.parameter.shape)
-        return forward_ad.make_dual(leaf.cast().detach(), z.to(leaf.seen))
-
-    return value

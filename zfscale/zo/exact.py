@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+ARITHMETIC = 2  # raised whenever noise or updates change in a bit: older ledgers then cannot be replayed
+
 
 def sqrt(x: torch.Tensor) -> torch.Tensor:
     """The correctly rounded square root of float32; torch's own vector code may be off by one in the last place.
@@ -12,6 +14,14 @@ def sqrt(x: torch.Tensor) -> torch.Tensor:
     25 bits, so its square differs from any 24-bit number. A double within two units of its last place rounds right.
     """
     return torch.sqrt(x.to(torch.float64)).to(x.dtype)
+
+
+def divide(x: torch.Tensor, by: float) -> torch.Tensor:
+    """The correctly rounded quotient of a tensor and a number, which is first rounded to the tensor's dtype.
+
+    Of a Python number, CUDA would take the reciprocal and multiply by it, which rounds twice; of a tensor it does not.
+    """
+    return x / x.new_full((), by)
 
 
 def stochastic_round(x: torch.Tensor, dtype: torch.dtype, u: torch.Tensor) -> torch.Tensor:

@@ -1,117 +1,63 @@
-"""The trainable parameters as one flat vector: each leaf is a range of global element indices.
+"""The trained weights as one flat vector: each leaf, a matrix or a vector of the model, is a range of its elements.
 
-A process may hold all of the vector or, where parameters are divided over ranks, a shard of every leaf.
+A process may hold all of the vector or, where weights are divided over ranks, a shard of every leaf.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
-from torch import nn
-
-from zfscale.errors import ZfscaleError
-
-
-@dataclass(frozen=True)
-class Shard:
-    """What this process holds of a parameter that is divided over ranks: elements first .. last - 1 of its `count`.
-
-    They are the first of the tensor `home` [n], from which forwards gather; the rest of it is padding.
-    """
-
-    home: torch.Tensor
-    first: int
-    last: int
-    count: int
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One trainable parameter: elements start .. stop - 1 of the flat vector; `seen` is its dtype in a forward.
+    """Elements start .. stop - 1 of the flat vector, in the order of a tensor of `shape`.
 
-    Elements first .. last - 1 are held here, in `home`: the parameter itself, or this rank's shard of it.
+    Elements first .. last - 1 of the vector are held by this process, from `offset` on in `Leaves.flat`.
     """
 
     name: str
-    parameter: nn.Parameter
+    shape: Sequence[int]
     start: int
     stop: int
-    seen: torch.dtype
-    home: torch.Tensor
     first: int
     last: int
-    offset: int  # where `home` begins in `Leaves.flat`
-
-    @property
-    def sharded(self) -> bool:
-        """Whether other ranks hold the rest of it."""
-        return self.home is not self.parameter
-
-    def of(self, flat: torch.Tensor) -> torch.Tensor:
-        """The leaf's part of a tensor that is laid out as `Leaves.flat` is, in the shape of its home."""
-        return flat[self.offset : self.offset + self.home.numel()].view(self.home.shape)
-
-    def cast(self) -> torch.Tensor:
-        """The parameter, or what is held of it, as a forward sees it."""
-        return self.home.to(self.seen)
+    offset: int
 
 
 class Leaves:
-    """Leaves in the order given, which fixes the global index of every element, laid out in one tensor, `flat`.
+    """Leaves one after the other and the tensor that holds them, `flat`.
 
-    The leaves' homes become views of `flat`, so that an update is a few operations on it, whatever the number of
-    leaves. It is the flat vector, or the held parts of it one after the other: `held` are their ranges, `here` finds
-    them. A parameter shared by two modules (tied weights) is one leaf under its first name. `seen` maps a name to the
-    dtype of its leaf in a forward, where that is not its own; `shard` finds what is held of a parameter that is
-    divided, None for one that is not. Errors: ZfscaleError if there is nothing to train, or for several dtypes.
+    `flat` is the flat vector, or the held parts of it one after the other: `held` are their ranges, `here` finds them.
     """
 
-    def __init__(
-        self,
-        named: Iterable[tuple[str, nn.Parameter]],
-        seen: Callable[[str], torch.dtype | None] | None = None,
-        shard: Callable[[nn.Parameter], Shard | None] | None = None,
-    ) -> None:
-        self._leaves: list[Leaf] = []
-        self.total = size = 0
-        known: set[int] = set()
-        for name, parameter in named:
-            if id(parameter) not in known:
-                known.add(id(parameter))
-                part = (shard(parameter) if shard else None) or _whole(parameter)
-                start, stop = self.total, self.total + part.count
-                dtype = (seen(name) if seen else None) or part.home.dtype
-                leaf = Leaf(name, parameter, start, stop, dtype, part.home, start + part.first, start + part.last, size)
-                self._leaves.append(leaf)
-                self.total, size = stop, size + part.home.numel()
-        if not self.total:
-            raise ZfscaleError("there is nothing to train: no parameter requires a gradient")
-        if len(kinds := {leaf.home.dtype for leaf in self._leaves}) > 1:
-            raise ZfscaleError(f"trainable parameters must be of one dtype, got {', '.join(map(str, kinds))}")
-        self.sharded = any(leaf.sharded for leaf in self._leaves)
-        self.held = [(leaf.first, leaf.last) for leaf in self._leaves] if self.sharded else [(0, self.total)]
+    def __init__(self, leaves: Sequence[Leaf], flat: torch.Tensor, sharded: bool = False) -> None:
+        self.flat, self.sharded, self._all = flat, sharded, leaves
+        self.total = leaves[-1].stop
+        self.held = [(leaf.first, leaf.last) for leaf in leaves] if sharded else [(0, self.total)]
         self._starts = [first for first, _ in self.held]
-        self._offsets = [leaf.offset for leaf in self._leaves] if self.sharded else [0]
-        self.flat = self._lay_out(size)
+        self._offsets = [leaf.offset for leaf in leaves] if sharded else [0]
 
-    def _lay_out(self, size: int) -> torch.Tensor:
-        """Move the leaves' homes into one new tensor; the first time, each is freed as soon as it is copied."""
-        first = self._leaves[0].home
-        flat = torch.zeros(size, dtype=first.dtype, device=first.device)
-        for leaf in self._leaves:
-            held = leaf.last - leaf.first
-            leaf.of(flat).view(-1)[:held] = leaf.home.data.view(-1)[:held]
-            leaf.home.data = leaf.of(flat)
-        return flat
+    @classmethod
+    def of(cls, shapes: Mapping[str, Sequence[int]], flat: torch.Tensor) -> Leaves:
+        """All of `flat`, cut into leaves of these names and shapes."""
+        leaves, start = [], 0
+        for name, shape in shapes.items():
+            stop = start + prod(shape)
+            leaves.append(Leaf(name, tuple(shape), start, stop, start, stop, start))
+            start = stop
+        assert flat.shape == (start,), f"{tuple(flat.shape)} is not the {start} elements of the shapes"
+        return cls(leaves, flat)
 
     def __iter__(self) -> Iterator[Leaf]:
-        return iter(self._leaves)
+        return iter(self._all)
 
     def __len__(self) -> int:
-        return len(self._leaves)
+        return len(self._all)
 
     def here(self, start: int, stop: int) -> slice:
         """Where elements start .. stop - 1 of the flat vector, within one held range, are in `flat`."""
@@ -122,27 +68,13 @@ class Leaves:
     @property
     def finite(self) -> bool:
         """Whether every weight that is held here is a number."""
-        # The smallest or the largest is NaN or infinite if any is; no copy is made.
-        return all(bool(bound.isfinite()) for leaf in self for bound in leaf.home.data.view(-1).aminmax())
+        return all(bool(bound.isfinite()) for bound in self.flat.aminmax())
 
     @property
     def attached(self) -> bool:
-        """Whether the leaves still are views of `flat`; a module moved to another device or dtype is not."""
-        return self._leaves[0].home.data_ptr() == self.flat.data_ptr()  # what moves one leaf moves them all
+        """Whether `flat` still is where the weights are read from."""
+        return True
 
     @property
     def device(self) -> torch.device:
         return self.flat.device
-
-
-def _whole(parameter: nn.Parameter) -> Shard:
-    return Shard(parameter, 0, parameter.numel(), parameter.numel())
-
-
-def trainable(
-    module: nn.Module,
-    seen: Callable[[str], torch.dtype | None] | None = None,
-    shard: Callable[[nn.Parameter], Shard | None] | None = None,
-) -> Leaves:
-    """The parameters of `module` that require a gradient, in `named_parameters` order."""
-    return Leaves(((n, p) for n, p in module.named_parameters() if p.requires_grad), seen, shard)

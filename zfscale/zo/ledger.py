@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from zfscale.results.patience import patiently
-from zfscale.zo.noise import ARITHMETIC
+from zfscale.zo.exact import ARITHMETIC
 
 MAGIC = f"zfscale ledger 2.{ARITHMETIC}\n".encode()  # a file of another format, or of other arithmetic, is void
 HEAD = struct.Struct("<HBBfd")  # checksum of the rest, accepted + 1 and queries, forwards, seconds, loss

@@ -19,7 +19,7 @@ M0, M1 = 0xD2511F53, 0xCD9E8D57  # multipliers
 W0, W1 = 0x9E3779B9, 0xBB67AE85  # Weyl increments of the key
 ROUNDS = 10
 
-# Purposes: streams of the same seed that must be independent of each other.
+# Purposes: streams of the same seed that must be independent of each other. From 16 on, they are a direction's own.
 PERTURB, DERIVE, SPARSE, ROUND = range(4)
 
 

@@ -9,7 +9,7 @@ for each step:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,15 +17,16 @@ from typing import Any
 import torch
 
 from zfscale import registry
+from zfscale.errors import SpecError
 from zfscale.zo import catalogue
 from zfscale.zo.direct import Direct, identity, sign
+from zfscale.zo.directions.base import Piece
 from zfscale.zo.estimate import Estimate
 from zfscale.zo.exact import stochastic_round
 from zfscale.zo.philox import ROUND
 from zfscale.zo.problem import Problem
+from zfscale.zo.units import states_of
 from zfscale.zo.update import State, Update
-
-Piece = tuple[int, int]  # start, stop in the flat vector
 
 
 @dataclass(frozen=True)
@@ -62,53 +63,58 @@ class StepResult:
 
 
 class Stepper:
-    """Runs an optimizer on a problem, holding its state: the step count and the moments, flat as the weights are."""
+    """Runs an optimizer on a problem, holding what lies between its steps: their count, the states, past estimates.
+
+    The number of a step, from 0, is its place within a task, taken or not; directions may depend on it.
+    """
 
     def __init__(self, algorithm: Algorithm, problem: Problem) -> None:
         self.algorithm = algorithm
         self.problem = problem
         self.taken = 0
         self.theta = problem.leaves.flat
-        self.state: State = algorithm.update.init(self.theta)
-        if algorithm.history:
-            self.state["g"] = torch.zeros_like(self.theta, dtype=torch.float32)
+        self.states = states_of(algorithm.update, problem)
+        self.past = torch.zeros_like(self.theta, dtype=torch.float32) if algorithm.history else None
 
     @torch.no_grad()
-    def step(self, seeds: Sequence[int], lr: float) -> StepResult:
+    def step(self, seeds: Sequence[int], lr: float, number: int) -> StepResult:
         """One pass of Algorithm 1 on the problem's current batch."""
+        self.problem.directions.at(number)
         estimate = self.algorithm.estimate(self.problem, seeds)
         accepted, loss, extra = 0, estimate.loss, 0
         if estimate.finite:
             accepted, estimate = 1, self._shaped(estimate)
             if self.algorithm.conserve:
                 accepted, loss, extra = self._conserve(estimate, lr)
-        self.commit(estimate, lr, accepted)
+        self.commit(estimate, lr, accepted, number)
         return StepResult(loss, estimate.seeds, estimate.coefficients, accepted, estimate.forwards + extra)
 
     @torch.no_grad()
-    def commit(self, estimate: Estimate, lr: float, accepted: int, pieces: Sequence[Piece] | None = None) -> None:
+    def commit(
+        self, estimate: Estimate, lr: float, accepted: int, number: int, held: Sequence[Piece] | None = None
+    ) -> None:
         """Write theta <- theta - accepted * step, and the state of that step, once; nothing where theta is kept.
 
-        The pieces may be any division of what this process holds of the flat vector, or part of it, in any order; by
-        default, the noise's own. An element's step depends on nothing but its own weight, state and noise.
+        `held` are the ranges to write, by default all that this process holds of the flat vector. They may be any
+        division of it, or part of it, in any order, where the update is by elements: an element's step depends on
+        nothing but its own weight, state and noise.
 
-        NOTE: the paper does not say what becomes of the state on theta + step. Here its first moment is turned round
-        with the step (the second is even in g), so that the state is the one whose step was the move made.
+        NOTE: the paper does not say what becomes of the state on theta + step. Here it is the one of which that step
+        was the move made (`Update.reverse`), and the past estimates are turned round with it.
         """
         if accepted == 0:
             return
         self.taken += 1
+        self.problem.directions.at(number)
         leaves = self.problem.leaves
         assert leaves.attached, "the parameters were moved away from the flat vector"
-        for start, stop in self._pieces() if pieces is None else pieces:
-            here = leaves.here(start, stop)
-            state = self._move(estimate, start, stop, lr, self.taken, accepted, self.theta[here])
-            for name, value in (state if accepted > 0 else _reversed(state)).items():
-                self.state[name][here] = value
-
-    def _pieces(self) -> Iterator[Piece]:
-        for first, last in self.problem.leaves.held:
-            yield from self.problem.noise.pieces(first, last)
+        for first, last in leaves.held if held is None else held:
+            for piece in self.states.pieces(first, last):
+                here = leaves.here(*piece)
+                g, state = self._move(estimate, piece, lr, self.taken, accepted, self.theta[here])
+                self.states.keep(piece, state if accepted > 0 else self.algorithm.update.reverse(state))
+                if self.past is not None:
+                    self.past[here] = g if accepted > 0 else -g
 
     def _shaped(self, estimate: Estimate) -> Estimate:
         """The estimate with its coefficients as the ledger will have them."""
@@ -117,28 +123,26 @@ class Stepper:
         return estimate.signed() if self.algorithm.projected else estimate
 
     def _move(
-        self, estimate: Estimate, start: int, stop: int, lr: float, t: int, accepted: int, out: torch.Tensor
-    ) -> State:
-        """Write theta - accepted * step of a piece of the flat vector to `out`; the state after that step."""
-        here = self.problem.leaves.here(start, stop)
-        g, theta = estimate.gradient(self.problem, start, stop), self.theta[here]
-        state = {name: value[here] for name, value in self.state.items()}
-        kept: State = {}
-        if a := self.algorithm.history:
-            g = kept["g"] = g if t == 1 else g * (1 - a) + state["g"] * a
-        step, new = self.algorithm.update.apply(theta, self.algorithm.direct(g), state, lr, t)
+        self, estimate: Estimate, piece: Piece, lr: float, t: int, accepted: int, out: torch.Tensor
+    ) -> tuple[torch.Tensor, State]:
+        """Write theta - accepted * step of a piece of the flat vector to `out`; its g and the state after that step."""
+        here = self.problem.leaves.here(*piece)
+        g, theta = estimate.gradient(self.problem, *piece), self.theta[here]
+        if self.past is not None and t > 1:
+            g = g * (1 - self.algorithm.history) + self.past[here] * self.algorithm.history
+        step, state = self.states.apply(theta, self.algorithm.direct(g), piece, lr, t)
         combine = torch.sub if accepted > 0 else torch.add
         if theta.dtype.itemsize > 2 and out.dtype == theta.dtype:
             combine(theta, step, out=out)
         else:
-            out.copy_(self._rounded(combine(theta, step), estimate.seeds[0], start, stop))
-        return new | kept
+            out.copy_(self._rounded(combine(theta, step), estimate.seeds[0], piece))
+        return g, state
 
-    def _rounded(self, moved: torch.Tensor, seed: int, start: int, stop: int) -> torch.Tensor:
+    def _rounded(self, moved: torch.Tensor, seed: int, piece: Piece) -> torch.Tensor:
         """`moved` as a number of theta's dtype; 16 bits are rounded stochastically, by noise of the first seed."""
         if self.theta.dtype.itemsize > 2:
             return moved.to(self.theta.dtype)
-        return stochastic_round(moved, self.theta.dtype, self.problem.noise.uniform(seed, start, stop, ROUND))
+        return stochastic_round(moved, self.theta.dtype, self.problem.directions.uniform(seed, *piece, ROUND))
 
     def _conserve(self, estimate: Estimate, lr: float) -> tuple[int, float, int]:
         """Of theta, theta - step, theta + step, the one of lowest loss: (accepted, L(theta), extra forwards).
@@ -156,28 +160,25 @@ class Stepper:
         return 0, here, extra + 2
 
     def _loss_after(self, estimate: Estimate, lr: float, accepted: int) -> float:
-        t = self.taken + 1
-
-        def point(a: int, b: int, out: torch.Tensor) -> None:
-            self._move(estimate, a, b, lr, t, accepted, out)
+        def point(start: int, stop: int, out: torch.Tensor) -> None:
+            for a, b in self.states.pieces(start, stop):
+                self._move(estimate, (a, b), lr, self.taken + 1, accepted, out[a - start : b - start])
 
         return self.problem.loss_at(point)
-
-
-def _reversed(state: State) -> State:
-    """The state of the opposite step: history `g`, and SGD's velocity `v` (alone) or Adam's `m`, change sign."""
-    odd = {"m" if "m" in state else "v", "g"}
-    return {k: -s if k in odd else s for k, s in state.items()}
 
 
 def make_algorithm(o: Any) -> Algorithm:
     """The forward-only optimizer that a sweep file's `optimizer` block names (its fields as attributes).
 
     NOTE: with `history`, the paper's enhancement 2, the first step of a task has no past and takes g as it is.
+    Errors: SpecError if a user's own update has another unit than its `Rule` says.
     """
     facts = catalogue.optimizer(o.name)
     estimate = partial(registry.load(facts.estimator.path), **_given(o, facts.estimator.arguments))
     update = registry.load(facts.rule.path)(**_given(o, facts.rule.arguments))
+    if update.unit != facts.rule.unit:
+        units = f"{facts.rule.path} has unit {update.unit!r}, its Rule {facts.rule.unit!r}"
+        raise SpecError(f"optimizer.name: {o.name!r}: {units}")
     projected = facts.direct == "sign" and o.sign == "projected"
     direct = sign if facts.direct == "sign" and not projected else identity
     return Algorithm(estimate, direct, update, facts.direct == "conserve", o.history, o.clip, projected)

@@ -1,35 +1,51 @@
-"""Stage 3 of Algorithm 1: the parameter update as a pure pair, `init` and `apply`.
+"""Stage 3 of Algorithm 1: the parameter update as pure functions, `init`, `apply` and `reverse`.
 
 `apply` never writes: it returns the step (theta is to become theta - step) and the state that belongs to it, so that
 conserve can look at a step before it is taken. Rules and defaults are those of `torch.optim`, weight decay coupled.
 
 Each operation is rounded by itself (no fused multiply-add, exact square root), so that an element's bits do not depend
-on where in a vector it stands: any sharding of the flat vector takes the same step.
+on where in a vector it stands: any sharding of the flat vector takes the same step. These rules are by elements.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 
-from zfscale.zo.exact import sqrt
+from zfscale.zo.exact import divide, sqrt
 
-State = dict[str, torch.Tensor]  # flat, like theta; float32 for theta of 32 bits or fewer
+State = Any  # of unit "element": dict[str, tensor like theta]; of unit "leaf": whatever the update wants
+Unit = Literal["element", "leaf"]
 
 
 class Update(Protocol):
-    """An update rule."""
+    """An update rule.
+
+    Attributes:
+        unit: What one call gets. "element": any stretch of the flat vector, since no element's step depends on another;
+            its state is a dict of vectors like theta. "leaf": a whole leaf in its own shape, a matrix say; its state
+            is an object of any kind, one a leaf.
+    """
+
+    unit: ClassVar[Unit]
 
     def init(self, theta: torch.Tensor) -> State:
-        """The state before the first step."""
+        """The state before the first step, of all elements or of one leaf."""
         ...
 
     def apply(
         self, theta: torch.Tensor, h: torch.Tensor, state: State, lr: float, t: int
     ) -> tuple[torch.Tensor, State]:
-        """(step, state after it); t counts the steps taken, from 1."""
+        """(step, state after it), both new; t counts the steps taken, from 1."""
+        ...
+
+    def reverse(self, state: State) -> State:
+        """The state that the step in the opposite direction would have led to; new.
+
+        That is what was kept of h with its sign turned: a mean of h is, one of its squares is not.
+        """
         ...
 
 
@@ -37,6 +53,7 @@ class Update(Protocol):
 class SGD:
     """v <- momentum v + h + weight_decay theta; step = lr v. The first v is its d, as in torch.optim.SGD."""
 
+    unit: ClassVar[Unit] = "element"
     momentum: float = 0.9
     weight_decay: float = 0.0
 
@@ -54,11 +71,16 @@ class SGD:
         v = state["v"] * self.momentum + d
         return v * lr, {"v": v}
 
+    def reverse(self, state: State) -> State:
+        """The velocity turned round."""
+        return {name: -v for name, v in state.items()}
+
 
 @dataclass(frozen=True)
 class Adam:
     """Adam (Kingma, Ba 2015): d = h + weight_decay theta; m, v means of d, d^2; step = lr m^ / (sqrt v^ + eps)."""
 
+    unit: ClassVar[Unit] = "element"
     beta1: float = 0.9
     beta2: float = 0.999
     weight_decay: float = 0.0
@@ -81,7 +103,11 @@ class Adam:
         if self.amsgrad:
             new["v_max"] = v = torch.maximum(state["v_max"], v)
         scale = lr / (1 - self.beta1**t)
-        return m * scale / (sqrt(v / (1 - self.beta2**t)) + self.eps), new
+        return m * scale / (sqrt(divide(v, 1 - self.beta2**t)) + self.eps), new
+
+    def reverse(self, state: State) -> State:
+        """The first moment turned round; the second is even in h."""
+        return state | {"m": -state["m"]}
 
 
 @dataclass(frozen=True)

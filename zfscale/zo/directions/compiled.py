@@ -1,8 +1,9 @@
-"""Noise kernels compiled ahead of time by Inductor, for large trainable sets; eager torch gives the same bits.
+"""Kernels of dense directions, compiled ahead of time, for large trainable sets; eager torch gives the same bits.
 
-A kernel generates one chunk of fixed size: C++ on CPU, Triton on GPU (not run yet), from the one source in `noise`. It
-is compiled in a process of its own, so that the compiler's memory is not ours, and kept on disk, so that this is paid
-once a machine. Loading one takes milliseconds.
+A kernel generates one chunk of fixed size: C++ on CPU, Triton on GPU (not run yet), from the one source in `dense`. It
+is compiled by `compile`, in a process of its own, so that the compiler's memory is not ours, and kept on disk, so that
+this is paid once a machine. Before it is kept, chunks of it are compared with eager noise: one of other bits is
+thrown away. Loading one takes milliseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import torch
 from zfscale.zo.philox import words_of
 
 Kernel = Callable[[int, int], torch.Tensor]  # (seed, first element) -> float32 [chunk]
-SOURCES = ("noise.py", "philox.py", "exact.py", "compiled.py")
+HERE = Path(__file__).parent
+SOURCES = (HERE / "dense.py", HERE / "compile.py", HERE.parent / "philox.py", HERE.parent / "exact.py")
 TIMEOUT_S = 600
 
 log = logging.getLogger(__name__)
@@ -36,23 +38,17 @@ def load(kind: str, size: int, device: torch.device) -> Kernel | None:
         path = cache() / f"{kind}-{size}-{device.type}-{fingerprint()}.pt2"
         if not path.exists():
             _compile(kind, size, device, path)
-        runner = _runner(path, device)
+        return kernel(path, device)
     except (subprocess.SubprocessError, OSError, RuntimeError) as error:
         told = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         log.warning("noise is not compiled, so large steps are slower: %s", told[-1] if told else error)
         return None
 
-    def generate(seed: int, first: int) -> torch.Tensor:
-        key = torch.tensor([*words_of(seed), first], device=device)
-        return runner.run([key])[0]
-
-    return generate
-
 
 def _compile(kind: str, size: int, device: torch.device, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}-{path.name}")  # the compiler insists on the suffix
-    command = [sys.executable, "-m", "zfscale.zo.compiled", kind, str(size), device.type, str(aside)]
+    command = [sys.executable, "-m", "zfscale.zo.directions.compile", kind, str(size), device.type, str(aside)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
         os.replace(aside, path)
@@ -60,9 +56,16 @@ def _compile(kind: str, size: int, device: torch.device, path: Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _runner(path: Path, device: torch.device) -> Any:
+def kernel(path: Path, device: torch.device) -> Kernel:
+    """The generator of a compiled package."""
     index = -1 if device.index is None else device.index
-    return torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
+    runner: Any = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
+
+    def generate(seed: int, first: int) -> torch.Tensor:
+        key = torch.tensor([*words_of(seed), first], device=device)
+        return runner.run([key])[0]
+
+    return generate
 
 
 def cache() -> Path:
@@ -72,32 +75,7 @@ def cache() -> Path:
 
 def fingerprint() -> str:
     """12 hex digits of what a kernel depends on: our source, torch, and the processor."""
-    parts = [(Path(__file__).parent / name).read_bytes() for name in SOURCES]
+    parts = [source.read_bytes() for source in SOURCES]
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     machine = (torch.__version__, platform.machine(), torch.backends.cpu.get_cpu_capability(), gpu)
     return hashlib.sha256(b"".join([*parts, repr(machine).encode()])).hexdigest()[:12]
-
-
-def build(kind: str, size: int, device: str, path: str) -> None:
-    """Compile the generator and write the package; run in the child process."""
-    from torch._inductor import config
-
-    from zfscale.zo.noise import NOISES
-
-    class Generator(torch.nn.Module):
-        def forward(self, key: torch.Tensor) -> torch.Tensor:
-            return NOISES[kind]((key[0], key[1]), key[2], size, key.device)
-
-    example: tuple[Any, ...] = (torch.tensor([1, 2, size], device=device),)
-    program = torch.export.export(Generator(), example)
-    # The CPU's compiler flags round every operation as eager torch does. A GPU must be told to: no fused multiply-add,
-    # exact division.
-    exact = {} if device == "cpu" else {"emulate_precision_casts": True}
-    if exact and hasattr(config, "eager_numerics"):
-        exact["eager_numerics.division_rounding"] = True
-    with config.patch(exact):
-        torch._inductor.aoti_compile_and_package(program, package_path=path)
-
-
-if __name__ == "__main__":
-    build(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import torch
 
-from zfscale.zo.noise import CHUNK
+from zfscale.zo.directions.base import CHUNK
 from zfscale.zo.philox import SPARSE, blocks, words_of
 
 PER_BLOCK = 2  # elements that share a Philox block: two words a rank

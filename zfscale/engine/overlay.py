@@ -1,6 +1,6 @@
 """Exact perturbation: a forward at other weights than the model's, which are never written.
 
-While `Perturbation.at(value)` is open, every trainable leaf is replaced, for the forward of the module that reads it
+While `Overlay.at(value)` is open, every trainable leaf is replaced, for the forward of the module that reads it
 and no longer, by the tensor `value(leaf)`. So there is nothing to restore, no rounding drift in any dtype, and only
 the leaves of the modules in progress exist twice.
 
@@ -18,20 +18,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from zfscale.zo.leaves import Leaf, Leaves
+from zfscale.engine.module_leaves import ModuleLeaf, ModuleLeaves
 
-Value = Callable[[Leaf], torch.Tensor]
-Slot = tuple[nn.Module, str, Leaf]  # the attribute of a module that holds the leaf
+Value = Callable[[ModuleLeaf], torch.Tensor]
+Slot = tuple[nn.Module, str, ModuleLeaf]  # the attribute of a module that holds the leaf
 
 
-class Perturbation:
+class Overlay:
     """Hooks on the modules that own the leaves. Create once for a (module, leaves) pair, `remove` when done.
 
     Outside `at`, a leaf that forwards see in another dtype than its own is replaced by its cast, so that every forward
     of the module, perturbed or not, computes in the same dtypes; autograd goes through the cast.
     """
 
-    def __init__(self, module: nn.Module, leaves: Leaves) -> None:
+    def __init__(self, module: nn.Module, leaves: ModuleLeaves) -> None:
         self._value: Value | None = None
         self._release: Callable[[torch.Tensor], None] | None = None
         self._slots = _slots(module, leaves)
@@ -49,7 +49,7 @@ class Perturbation:
 
         `release` is given each of these tensors back when its module is done with it.
         """
-        assert self._value is None, "perturbations do not nest"
+        assert self._value is None, "overlays do not nest"
         self._value, self._release = value, release
         try:
             yield
@@ -90,7 +90,7 @@ class Perturbation:
             if replaced is not None and self._release is not None and not _shares(output, replaced):
                 self._release(replaced)
 
-    def _restore(self, reader: nn.Module, owner: nn.Module, attribute: str, leaf: Leaf) -> torch.Tensor | None:
+    def _restore(self, reader: nn.Module, owner: nn.Module, attribute: str, leaf: ModuleLeaf) -> torch.Tensor | None:
         """What was in the leaf's place while `reader` ran, if anything; the leaf is back."""
         if leaf.sharded:
             if self._replaced.get(leaf.name) is not reader:
@@ -114,7 +114,7 @@ class Scratch:
     def __init__(self) -> None:
         self._free: list[torch.Tensor] = []
 
-    def take(self, leaf: Leaf) -> torch.Tensor:
+    def take(self, leaf: ModuleLeaf) -> torch.Tensor:
         """A flat tensor for the leaf, of the dtype that forwards see: the smallest free one that is large enough."""
         count = leaf.home.numel()
         fitting = [t for t in self._free if t.dtype == leaf.seen and t.numel() >= count]
@@ -132,7 +132,7 @@ class Scratch:
         self._free.append(whole)
 
 
-def _slots(module: nn.Module, leaves: Leaves) -> dict[nn.Module, list[Slot]]:
+def _slots(module: nn.Module, leaves: ModuleLeaves) -> dict[nn.Module, list[Slot]]:
     """Reader -> the slots it reads in its forward: its own attributes; a tied parameter is listed under every owner.
 
     NOTE: nn.MultiheadAttention reads the weights of its `out_proj`, whose forward, and so whose hooks, never run.

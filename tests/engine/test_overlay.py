@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from zfscale.engine.module_leaves import ModuleLeaves, trainable
+from zfscale.engine.module_oracle import ModuleOracle
+from zfscale.engine.overlay import Overlay
 from zfscale.errors import ZfscaleError
-from zfscale.zo.leaves import Leaves, trainable
-from zfscale.zo.noise import Noise
-from zfscale.zo.perturb import Perturbation
+from zfscale.zo.directions.dense import Gaussian
 from zfscale.zo.problem import Problem
 
 
@@ -54,7 +55,7 @@ def make(dtype: torch.dtype = torch.float32) -> tuple[Net, Problem]:
     def loss() -> torch.Tensor:
         return F.cross_entropy(net(TOKENS).float().flatten(0, 1), TOKENS.flatten().roll(1))
 
-    return net, Problem(loss, leaves, Perturbation(net, leaves), Noise("gaussian", leaves.total))
+    return net, Problem(ModuleOracle(loss, leaves, Overlay(net, leaves)), Gaussian(leaves))
 
 
 def snapshot(net: nn.Module) -> dict[str, tuple[int, torch.Tensor]]:
@@ -96,7 +97,7 @@ def test_what_leaves_refuse():
     with pytest.raises(ZfscaleError, match="nothing to train"):
         trainable(net.requires_grad_(False))
     with pytest.raises(ZfscaleError, match="nothing to train"):
-        Leaves([("empty", nn.Parameter(torch.empty(0)))])
+        ModuleLeaves([("empty", nn.Parameter(torch.empty(0)))])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -108,7 +109,7 @@ def test_loss_is_that_of_a_model_with_the_weights_written(dtype, scale):
     with torch.no_grad():
         for leaf in problem.leaves:
             target = written.get_parameter(leaf.name)
-            z = problem.noise.slice(42, leaf.start, leaf.stop).view(target.shape)
+            z = problem.directions.slice(42, leaf.start, leaf.stop).view(target.shape)
             target.copy_(target.float() + scale * z)
         expected = float(F.cross_entropy(written(TOKENS).float().flatten(0, 1), TOKENS.flatten().roll(1)))
     before = snapshot(net)
@@ -163,7 +164,7 @@ def test_nothing_is_replaced_outside_of_its_own_forward():
 
 def test_perturbations_do_not_nest():
     _, problem = make()
-    at = problem.perturbation.at
+    at = problem.oracle.overlay.at
     with at(lambda leaf: leaf.parameter), pytest.raises(AssertionError, match="nest"), at(lambda leaf: leaf.parameter):
         pass
 
@@ -175,7 +176,7 @@ def test_remove_takes_the_hooks_off():
         return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net.modules())
 
     assert hooks() > 0
-    problem.perturbation.remove()
+    problem.oracle.overlay.remove()
     assert hooks() == 0
     assert problem.loss_along(1, 0.5) == problem.loss_here()
 
@@ -184,7 +185,7 @@ def test_leaves_are_seen_in_the_dtype_asked_for():
     """Perturbed or not, and by autograd; the weights themselves keep theirs."""
     net = nn.Linear(3, 2)
     leaves = trainable(net, lambda name: torch.bfloat16 if name == "weight" else None)
-    perturbation = Perturbation(net, leaves)
+    overlay = Overlay(net, leaves)
     net.register_forward_pre_hook(lambda *_: seen.append((net.weight.dtype, net.bias.dtype)))
     seen: list[tuple[torch.dtype, torch.dtype]] = []
     x = torch.ones(1, 3)
@@ -193,8 +194,8 @@ def test_leaves_are_seen_in_the_dtype_asked_for():
         return sum((net.weight.float() @ x[0] + net.bias).square())
 
     net.forward = lambda _: loss()  # type: ignore[method-assign]
-    problem = Problem(lambda: net(x), leaves, perturbation, Noise("gaussian", leaves.total))
-    z = problem.noise.slice(1, 0, 8)
+    problem = Problem(ModuleOracle(lambda: net(x), leaves, overlay), Gaussian(leaves))
+    z = problem.directions.slice(1, 0, 8)
     w, b = net.weight.detach().clone(), net.bias.detach().clone()
     for scale, value in ((0.0, problem.loss_here()), (0.5, problem.loss_along(1, 0.5))):
         moved = (w + scale * z[:6].view(2, 3)).bfloat16().float()

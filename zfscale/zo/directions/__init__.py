@@ -1,0 +1,1 @@
+"""What z is: the random directions along which a forward-only optimizer looks and moves."""
