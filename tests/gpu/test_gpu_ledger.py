@@ -129,5 +129,7 @@ def test_of_compiled_and_eager_noise(noise, made_on, replayed_on, monkeypatch):
     run, load = Run("zo-sgd", {"noise": noise}, width=1500), compiled.load
     monkeypatch.setattr(dense, "COMPILE_FROM", 1500**2)
     monkeypatch.setattr(compiled, "load", lambda *of: load(*of) if of[2].type == "cuda" else None)
-    assert run.on("cuda").problem.directions._compiled is not None
+    directions = run.on("cuda").problem.directions
+    assert isinstance(directions, dense.Dense)
+    assert directions._compiled is not None
     check(run, made_on, replayed_on)
