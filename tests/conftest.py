@@ -46,7 +46,7 @@ class Memory:
     steps: list[Step] = field(default_factory=list)
     queries: list[Query] = field(default_factory=list)
     evals: list[Eval] = field(default_factory=list)
-    outcome: Outcome | None = None
+    outcome: Any = None  # Outcome, once closed
 
     def step(self, record: Step) -> None:
         self.steps.append(record)
@@ -63,8 +63,9 @@ class Memory:
     @property
     def told(self) -> list[Any]:
         """All that must come out the same again: everything but the clock."""
-        steps = [replace(step, loss=repr(step.loss), seconds=0.0) for step in self.steps]
-        return [*steps, *(replace(q, coefficient=repr(q.coefficient)) for q in self.queries), *self.evals]
+        steps = [(replace(step, loss=0.0, seconds=0.0), repr(step.loss)) for step in self.steps]
+        queries = [(replace(query, coefficient=0.0), repr(query.coefficient)) for query in self.queries]
+        return [*steps, *queries, *self.evals]
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def small(tiny_vit: Path, image_folder: Path) -> Small:
     dataset = {"path": str(image_folder), "format": "imagefolder"}
     base = load_base(str(tiny_vit))
     spec_of = {"model": {"name": str(tiny_vit)}, "stream": {"dataset": dataset, "tasks": 3}}
-    return Small(spec_of, base, load(DatasetPath(**dataset), base.pixels.size))
+    return Small(spec_of, base, load(DatasetPath.model_validate(dataset), base.pixels.size))
 
 
 def id_of(name: str) -> str:

@@ -28,7 +28,10 @@ FORBIDDEN = {
     "trial": ["sweep", "report"],
     "pretraining": ["sinks", "sweep", "trial", "report"],
     "bench": ["sweep", "sinks", "trial", "report"],
+    "sweep": ["pretraining"],
+    "testing": ["sweep", "report", "pretraining"],
 }
+IMPORTERS = {"bench": "cli.py", "cli": "__main__.py", "sweep": "cli.py", "pretraining": "cli.py", "testing": None}
 ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks/wandb.py"}
 
 
@@ -42,7 +45,8 @@ def imports(path: Path, typing: bool = True) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            module = node.module or ""
+            found += [module, *(f"{module}.{alias.name}" for alias in node.names)]
     return found
 
 
@@ -70,9 +74,16 @@ def test_heavy_packages_have_one_importer(package):
     assert all(f.is_relative_to(PACKAGE / ONLY[package]) for f in users), users
 
 
-def test_only_the_command_imports_the_benchmarks():
-    users = {f for f in PACKAGE.rglob("*.py") if any(n.startswith("zfscale.bench") for n in imports(f))}
-    assert {f for f in users if not f.is_relative_to(PACKAGE / "bench")} == {PACKAGE / "cli.py"}
+def test_every_room_has_its_rule():
+    assert set(FORBIDDEN) == {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("part", IMPORTERS)
+def test_what_stands_above_the_others_has_one_importer(part):
+    name = f"zfscale.{part}"
+    users = {f for f in PACKAGE.rglob("*.py") if any(n == name or n.startswith(f"{name}.") for n in imports(f))}
+    outside = {f.name for f in users if not f.is_relative_to(PACKAGE / part)}
+    assert outside == ({IMPORTERS[part]} if IMPORTERS[part] else set())
 
 
 def test_catalogues_offer_what_is_there():
@@ -125,3 +136,12 @@ def test_catalogues_need_no_torch(catalogue):
     module = ".".join(catalogue.relative_to(PACKAGE.parent).with_suffix("").parts)
     code = f"import sys, {module}; assert not {{'torch', 'transformers', 'ray', 'deepspeed'}} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_types_are_shipped():
+    """A type checker reads a package's annotations only where this file is installed with it."""
+    from setuptools.config.pyprojecttoml import read_configuration
+
+    shipped = read_configuration(PACKAGE.parent / "pyproject.toml")["tool"]["setuptools"]["package-data"]["zfscale"]
+    assert "py.typed" in shipped
+    assert (PACKAGE / "py.typed").is_file()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from zfscale.cli import main
 from zfscale.errors import ZfscaleError
 from zfscale.models.network import Network
 
-NANO = {"model": "embedded/vit-nano", "batch_size": 2}
+NANO: dict[str, Any] = {"model": "embedded/vit-nano", "batch_size": 2}
 MODEL = ["bench", "step", "--model", "embedded/vit-nano"]
 FORWARDS = {"forwards": 2, "step": 2, "mezo": 2, "infty": 2, "fo_sgd": 1}
 
@@ -100,7 +102,7 @@ def test_the_table_has_a_row_for_each(found):
 
 def test_rounds_are_interleaved_and_the_first_is_dropped():
     order: list[str] = []
-    runs = {name: lambda name=name: order.append(name) for name in ("a", "b")}
+    runs: dict[str, Callable[[], object]] = {name: partial(order.append, name) for name in ("a", "b")}
     times = step.interleaved(runs, 2)
     assert order == ["a", "b"] * 3
     assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
@@ -148,7 +150,7 @@ def test_the_step_moves_every_kind_of_weight(precision):
 
 @pytest.mark.parametrize(("precision", "head"), [("bf16-mixed", torch.float32), ("bf16", torch.bfloat16)])
 def test_bare_forwards_read_16_bit_weights(precision, head):
-    network = stored(_network("embedded/vit-nano", precision))
+    network: Any = stored(_network("embedded/vit-nano", precision))
     assert {p.dtype for p in network.encoder.parameters()} == {torch.bfloat16}
     assert {p.dtype for p in network.head.parameters()} == {head}
     assert network(batch_for(network, Settings(**NANO)).images).dtype == torch.float32

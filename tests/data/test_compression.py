@@ -27,7 +27,7 @@ def by_arrow(name: str) -> Callable[[bytes], bytes]:
     return pack
 
 
-PACK = {
+PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,

@@ -48,7 +48,7 @@ def pictures(tmp_path: Path) -> Path:
 
 def test_from_the_cache_comes_what_is_decoded(cache: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = folder(pictures)
-    base = first.train_x
+    base: Any = first.train_x
     while isinstance(base, np.ndarray):
         base = base.base
     assert isinstance(base, mmap.mmap)
@@ -155,7 +155,7 @@ def test_a_cache_that_cannot_be_written(pictures: Path, cache: Path) -> None:
 
 def test_a_full_disk(pictures: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.BytesIO):
-        def write(self, data: bytes) -> int:
+        def write(self, data: Any) -> int:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(decoding, "open", lambda *_: Full(), raising=False)

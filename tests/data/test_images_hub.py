@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def rows(first: int, count: int = 6, classes: int = 2) -> dict[str, list[Any]]:
     return {"image": pictures, "label": [i % classes for i in numbers]}
 
 
-def parquet(file: Path, table: dict[str, list[Any]], names: list[str] | None = ("x", "y"), **features: Any) -> None:
+def parquet(file: Path, table: dict[str, list[Any]], names: Sequence[str] | None = ("x", "y"), **features: Any) -> None:
     """A Parquet file as the hub has them: an Image column, and a ClassLabel if there are names."""
     from datasets import ClassLabel, Features, Image, Value
 
@@ -51,7 +51,7 @@ def parquet(file: Path, table: dict[str, list[Any]], names: list[str] | None = (
     pq.write_table(pa.table(table, schema=schema), file)
 
 
-def dataset(root: Path, names: list[str] | None = ("x", "y"), **splits: dict[str, list[Any]]) -> Path:
+def dataset(root: Path, names: Sequence[str] | None = ("x", "y"), **splits: dict[str, list[Any]]) -> Path:
     for split, table in splits.items():
         parquet(root / "data" / f"{split}-00000-of-00001.parquet", table, names)
     return root
@@ -79,7 +79,7 @@ def test_train_and_test(tmp_path: Path) -> None:
 @pytest.mark.parametrize("only", ["test", "validation", "train"])
 def test_an_only_split_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture, only: str) -> None:
     caplog.set_level(logging.WARNING, "zfscale")
-    data = hub(dataset(tmp_path, **{only: rows(0, 10)}))
+    data = hub(dataset(tmp_path, names=("x", "y"), **{only: rows(0, 10)}))
     assert (len(data.train_y), len(data.test_y)) == (8, 2)
     assert not {x.tobytes() for x in data.train_x} & {x.tobytes() for x in data.test_x}
     assert f"its only split, {only!r}, is cut into 80 % to train and 20 % to test on" in caplog.text
@@ -164,9 +164,8 @@ def test_a_bad_row_is_named(tmp_path: Path, split: str) -> None:
     ):
         splits = {"train": rows(0), "test": rows(6)}
         splits[split][column][4] = value
-        error = refused(
-            dataset(tmp_path / name, **splits), f"dataset '{tmp_path / name}', split {split!r}, row 4", says
-        )
+        made = dataset(tmp_path / name, names=("x", "y"), **splits)
+        error = refused(made, f"dataset '{made}', split {split!r}, row 4", says)
         assert "mnist5k" not in error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ def everywhere(root: Path, kind: str) -> dict[str, ImageData]:
     """Eight pictures to train and four to test on, in two classes, through each loader."""
     import datasets
 
-    table, lines = {"train": [], "test": []}, ["image,label,split"]
+    table: dict[str, list[Any]] = {"train": [], "test": []}
+    lines = ["image,label,split"]
     for i in range(12):
         split, name, raw = ("train", "test")[i >= 8], f"{i:02}.img", KINDS[kind](i)
         file = root / "folder" / split / "ab"[i % 2] / name

@@ -33,7 +33,7 @@ def lines(form: str, header: str = "", names: list[str] = NAMES) -> str:
     return "\n".join([*([header] if header else []), *rows]) + "\n"
 
 
-FORMS = {
+FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
     "no header": (lines("{name},{label}"), {}),
     "header": (lines("{name},{label}", "filename,label"), {}),
     "label first": (lines("{label},{name}"), {}),
@@ -93,7 +93,7 @@ def test_integers_are_ordered_by_size(root: Path) -> None:
     assert csv(root, text).classes == ("9", "10", "100")
 
 
-BAD = {
+BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "empty": ("", ["t.csv: it is empty"]),
     "header only": ("image,label\n", ["t.csv: no rows below the header image, label"]),
     "no columns": ("justoneword\nanother\n", ["t.csv: one column only"]),

@@ -31,10 +31,10 @@ def test_inputs_and_targets_are_the_image(patches):
     for image, mask, targets in zip(images, x[:, -1], y, strict=True):
         hidden = iter(targets.reshape(-1, 4, 4, patches.channels))
         for i, j in np.ndindex(3, 3):
-            cell = np.s_[4 * i : 4 * i + 4, 4 * j : 4 * j + 4]
-            assert len(np.unique(mask[cell])) == 1
-            if mask[cell].all():
-                assert np.array_equal(next(hidden), image[(slice(None), *cell)].transpose(1, 2, 0))
+            rows, columns = slice(4 * i, 4 * i + 4), slice(4 * j, 4 * j + 4)
+            assert len(np.unique(mask[rows, columns])) == 1
+            if mask[rows, columns].all():
+                assert np.array_equal(next(hidden), image[:, rows, columns].transpose(1, 2, 0))
         assert next(hidden, None) is None
 
 
@@ -71,6 +71,8 @@ def test_images_are_brought_to_the_models_size_and_channels():
 def test_a_budget_is_spread_over_the_classes():
     whole = data()
     task = image_domain("x", whole, GREY, 10, 4)
+    assert task.train_labels is not None
+    assert task.held_out_labels is not None
     assert sorted(np.bincount(task.train_labels).tolist()) == [3, 3, 4]
     assert sorted(np.bincount(task.held_out_labels).tolist()) == [1, 1, 2]
     label = {image.tobytes(): y for image, y in zip(whole.train_x, whole.train_y, strict=True)}

@@ -51,9 +51,9 @@ def test_bert_s_rule(blocks, tokenizer):
 
 def test_masks_are_a_function_of_seed_and_place(blocks, tokenizer):
     np.random.seed(3)
-    state = np.random.get_state()[1].copy()
+    state = np.random.get_state(legacy=False)["state"]["key"].copy()
     inputs, labels = mask_blocks(blocks, tokenizer, seed=1)
-    assert (np.random.get_state()[1] == state).all()
+    assert (np.random.get_state(legacy=False)["state"]["key"] == state).all()
     again = mask_blocks(blocks[:10], tokenizer, seed=1)  # however many blocks follow
     assert (again[0] == inputs[:10]).all()
     assert (again[1] == labels[:10]).all()

@@ -54,7 +54,7 @@ def test_duplicates_are_on_one_side(tmp_path, tokenizer):
 
 
 def test_budgets_end_the_reading(tokenizer, monkeypatch):
-    read = []
+    read: list[Any] = []
 
     def endless() -> Iterator[str]:
         while True:
@@ -103,7 +103,7 @@ def rows(n: int) -> Iterator[dict[str, Any]]:
 
 
 def test_a_hub_dataset_is_streamed(tokenizer, monkeypatch):
-    read = []
+    read: list[Any] = []
 
     def stream() -> Iterator[dict[str, Any]]:
         for row in rows(10**6):

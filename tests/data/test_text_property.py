@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from zfscale.data.corpora import find
 from zfscale.errors import ZfscaleError
 
 SUFFIXES = {"text": ".txt", "jsonl": ".jsonl", "csv": ".csv", "parquet": ".parquet"}
-PACKED = {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+PACKED: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1251", "latin-1", "utf-16-le", "cp932")
 FAULTS = (*["none"] * 8, "cut", "zeros", "garbage", "packed", "packed twice", "suffix", "encoding", "doubled", "empty")
 

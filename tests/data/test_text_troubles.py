@@ -21,7 +21,7 @@ from zfscale.data.text import load_domain
 from zfscale.errors import DataError
 
 Case = Callable[[Path, pytest.MonkeyPatch], None]
-ROWS = [{"id": i, "text": f"document {i} of a table, naïve"} for i in range(5)]
+ROWS: list[dict[str, Any]] = [{"id": i, "text": f"document {i} of a table, naïve"} for i in range(5)]
 TEXTS = [row["text"] for row in ROWS]
 PICTURE = No("text has none of it")
 
@@ -96,7 +96,8 @@ def unreadable(format: str, good: bytes, _texts: Any, tmp: Path, patch: pytest.M
 
 def common(format: str, good: bytes, texts: list[str]) -> dict[str, Case | No]:
     cases = (empty, hidden, duplicate, link, unreadable)
-    return {case.__name__: partial(case, format, good, texts) for case in cases} | {
+    found: dict[str, Case | No] = {case.__name__: partial(case, format, good, texts) for case in cases}
+    return found | {
         "other class set": PICTURE,
         "other bit depth": PICTURE,
         "rotated": PICTURE,
@@ -261,7 +262,8 @@ def tables(format: str) -> dict[str, Case | No]:
         "cut": cut_table,
         "other schema": other_columns,
     }
-    return {name: partial(case, format) for name, case in cases.items()} | common(format, table(format, ROWS), TEXTS)
+    found: dict[str, Case | No] = {name: partial(case, format) for name, case in cases.items()}
+    return found | common(format, table(format, ROWS), TEXTS)
 
 
 LOADERS: dict[str, dict[str, Case | No]] = {

@@ -61,7 +61,8 @@ def plain(source: Any, size: int, tokens: int | None, held_out: int) -> TextDoma
     """In a loop: whole documents until a side has the blocks of its budget."""
     found: list[np.ndarray] = []
     for held, budget in ((False, tokens or 10**9), (True, held_out)):
-        ids, length = [], 0
+        ids: list[Any] = []
+        length = 0
         for document in (d.encode() for d in corpora.find(source).documents() if is_held_out(d) == held):
             if len(ids) < budget - budget % size:
                 ids += [*document, END]
@@ -176,7 +177,7 @@ def test_blocks_are_mapped_and_read_only(poems, tokenizer, cache):
     """A side larger than memory is one of many files of the system's page cache."""
     domain = load(poems, tokenizer)
     for blocks in (domain.train, domain.held_out):
-        base = blocks
+        base: Any = blocks
         while base is not None and not isinstance(base, np.memmap):
             base = base.base
         assert base is not None
@@ -227,7 +228,7 @@ def test_a_full_disk_is_told_with_its_directory(poems, tokenizer, cache, monkeyp
 
     def aside(directory: Path) -> Any:
         made = make(directory)
-        made.file = Full(made.file)
+        made.file = Full(made.file)  # type: ignore[assignment]
         return made
 
     monkeypatch.setattr(token_cache, "Aside", aside)

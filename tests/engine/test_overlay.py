@@ -128,7 +128,11 @@ def test_every_leaf_reaches_the_forward(name):
     shift = torch.zeros(problem.leaves.total)
     (leaf,) = [leaf for leaf in problem.leaves if leaf.name == name]
     shift[leaf.start : leaf.stop] = torch.randn(leaf.parameter.numel(), generator=torch.Generator().manual_seed(1))
-    got = problem.loss_at(lambda a, b, out: torch.add(problem.leaves.flat[a:b], shift[a:b], out=out))
+
+    def point(a, b, out):
+        torch.add(problem.leaves.flat[a:b], shift[a:b], out=out)
+
+    got = problem.loss_at(point)
     here = problem.loss_here()
     problem.leaves.flat.add_(shift)
     expected = problem.loss_here()
@@ -191,7 +195,7 @@ def test_leaves_are_seen_in_the_dtype_asked_for():
     x = torch.ones(1, 3)
 
     def loss() -> torch.Tensor:
-        return sum((net.weight.float() @ x[0] + net.bias).square())
+        return (net.weight.float() @ x[0] + net.bias).square().sum()
 
     net.forward = lambda _: loss()  # type: ignore[method-assign]
     problem = Problem(ModuleOracle(lambda: net(x), leaves, overlay), Gaussian(leaves))

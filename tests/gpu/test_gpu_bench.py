@@ -28,6 +28,6 @@ def test_the_command_measures_on_the_gpu(capsys):
 def test_a_step_of_vit_b16_takes_compiled_noise(precision):
     step = Step(Settings(precision=precision))
     assert step.leaves.device.type == "cuda"
-    assert step._stepper.problem.noise._compiled is not None
+    assert step._stepper.problem.directions._compiled is not None
     step()
     assert step.leaves.finite

@@ -9,21 +9,32 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from zfscale.zo.noise import CHUNK, Noise
-from zfscale.zo.perturb import Perturbation
-from zfscale.zo.sparse import Sparse
 
-from tests.zo.toys import NAMES, bits, optimizer_of, seeds, state, suited_lr
-from zfscale.zo import noise
+from tests.zo.toys import NAMES, bits, seeds, state, suited_lr
+from zfscale.engine.module_leaves import trainable
+from zfscale.engine.module_oracle import ModuleOracle
+from zfscale.engine.overlay import Overlay
+from zfscale.spec import OptimizerSpec
+from zfscale.zo.catalogue import DIRECTIONS
+from zfscale.zo.directions import compiled, dense
+from zfscale.zo.directions.base import CHUNK, make_directions
+from zfscale.zo.directions.sparse import Sparse
 from zfscale.zo.estimate import Estimate
-from zfscale.zo.leaves import trainable
 from zfscale.zo.problem import Problem
-from zfscale.zo.step import Stepper, StepResult
+from zfscale.zo.step import Stepper, StepResult, make_algorithm
 
 pytestmark = pytest.mark.gpu
 STEPS = 6
-ALL: dict[str, Any] = {"queries": 3, "sides": 1, "weight_decay": 0.01, "history": 0.4, "clip": 1.0}
-DIRECTIONS = [("cpu", "cuda"), ("cuda", "cpu")]
+ALL: dict[str, Any] = {
+    "eps": 1e-2,
+    "queries": 3,
+    "sides": 1,
+    "weight_decay": 0.01,
+    "history": 0.4,
+    "clip": 1.0,
+    "sparsity": 0.5,
+}
+WAYS = [("cpu", "cuda"), ("cuda", "cpu")]
 
 
 class Net(nn.Module):
@@ -49,28 +60,30 @@ class Run:
 
     name: str
     options: dict[str, Any]
-    kind: str = "rademacher"
     dtype: torch.dtype = torch.float32
     width: int = 101
-    sparsity: float = 0.0
+
+    @property
+    def optimizer(self) -> OptimizerSpec:
+        return OptimizerSpec(name=self.name, lr=suited_lr(self.name), **self.options)
 
     def on(self, device: str) -> Stepper:
-        net = Net(device, self.dtype, self.width)
+        """As a trial makes one."""
+        net, o = Net(device, self.dtype, self.width), self.optimizer
         leaves = trainable(net)
-        mask = Sparse(5, self.sparsity, leaves.total, device).mask if self.sparsity else None
-        made = Noise(self.kind, leaves.total, device, self.options.get("queries", 1), mask)
-        problem = Problem(net, leaves, Perturbation(net, leaves), made)
-        return Stepper(optimizer_of(self.name, **self.options), problem)
+        mask = Sparse(5, o.sparsity, leaves.total, leaves.device).mask if o.sparsity else None
+        directions = make_directions(o, leaves, device=leaves.device, mask=mask)
+        return Stepper(make_algorithm(o), Problem(ModuleOracle(net, leaves, Overlay(net, leaves)), directions))
 
 
 def check(run: Run, made_on: str, replayed_on: str) -> None:
     """Train on one device, replay on the other."""
-    trained, replayed = run.on(made_on), run.on(replayed_on)
-    before, lr, ledger = bits(trained.theta.cpu()), suited_lr(run.name), []
-    for t in range(STEPS):
-        ledger.append(trained.step(seeds(t, run.options.get("queries", 1)), lr))
-    for taken in ledger:
-        replay(replayed, taken, lr)
+    trained, replayed, o = run.on(made_on), run.on(replayed_on), run.optimizer
+    assert (trained.theta.device.type, replayed.theta.device.type) == (made_on, replayed_on)
+    before = bits(trained.theta.cpu())
+    ledger = [trained.step(seeds(t, o.queries), o.lr, t) for t in range(STEPS)]
+    for number, taken in enumerate(ledger):
+        replay(replayed, taken, o.lr, number)
     assert not torch.equal(bits(trained.theta.cpu()), before)
     assert torch.equal(bits(trained.theta.cpu()), bits(replayed.theta.cpu()))
     one, other = state(trained), state(replayed)
@@ -79,41 +92,42 @@ def check(run: Run, made_on: str, replayed_on: str) -> None:
         assert torch.equal(bits(value.cpu()), bits(other[name].cpu())), name
 
 
-def replay(stepper: Stepper, taken: StepResult, lr: float) -> None:
+def replay(stepper: Stepper, taken: StepResult, lr: float, number: int) -> None:
     """As a trial's replay does."""
     estimate = Estimate(taken.seeds, taken.coefficients, taken.loss, exact=False, forwards=0)
-    stepper.commit(estimate, lr, taken.accepted)
+    stepper.commit(estimate, lr, taken.accepted, number)
 
 
-@pytest.mark.parametrize(("made_on", "replayed_on"), DIRECTIONS)
+@pytest.mark.parametrize(("made_on", "replayed_on"), WAYS)
 @pytest.mark.parametrize("name", NAMES)
 def test_of_every_optimizer(name, made_on, replayed_on):
     check(Run(name, {}), made_on, replayed_on)
 
 
-@pytest.mark.parametrize(("made_on", "replayed_on"), DIRECTIONS)
+@pytest.mark.parametrize(("made_on", "replayed_on"), WAYS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("kind", ["rademacher", "gaussian"])
+@pytest.mark.parametrize("noise", DIRECTIONS)
 @pytest.mark.parametrize("name", ["zo-sgd", "zo-adamm"])
-def test_of_every_option(name, kind, dtype, made_on, replayed_on):
-    check(Run(name, {**ALL, "eps": 1e-2}, kind, dtype, sparsity=0.5), made_on, replayed_on)
+def test_of_every_option(name, noise, dtype, made_on, replayed_on):
+    check(Run(name, {**ALL, "noise": noise}, dtype), made_on, replayed_on)
 
 
-@pytest.mark.parametrize(("made_on", "replayed_on"), DIRECTIONS)
+@pytest.mark.parametrize(("made_on", "replayed_on"), WAYS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_of_weights_of_several_chunks(dtype, made_on, replayed_on):
+@pytest.mark.parametrize("noise", ["gaussian", "low-rank"])
+def test_of_weights_of_several_chunks(noise, dtype, made_on, replayed_on):
     """Each leaf is perturbed as it is read, in pieces of the noise's chunks."""
     width = 1500
     assert width**2 > 4 * CHUNK
-    check(Run("zo-adam", {"eps": 1e-2}, "gaussian", dtype, width), made_on, replayed_on)
+    check(Run("zo-adam", {"eps": 1e-2, "noise": noise}, dtype, width), made_on, replayed_on)
 
 
-@pytest.mark.parametrize(("made_on", "replayed_on"), DIRECTIONS)
-@pytest.mark.parametrize("kind", ["rademacher", "gaussian"])
-def test_of_compiled_and_eager_noise(kind, made_on, replayed_on, monkeypatch):
+@pytest.mark.parametrize(("made_on", "replayed_on"), WAYS)
+@pytest.mark.parametrize("noise", sorted(dense.NOISES))
+def test_of_compiled_and_eager_noise(noise, made_on, replayed_on, monkeypatch):
     """Compiled on CUDA, eager on the CPU."""
-    run, load = Run("zo-sgd", {}, kind, width=1500), noise.compiled.load
-    monkeypatch.setattr(noise, "COMPILE_FROM", 1500**2)
-    monkeypatch.setattr(noise.compiled, "load", lambda *of: load(*of) if of[2].type == "cuda" else None)
-    assert run.on("cuda").problem.noise._compiled is not None
+    run, load = Run("zo-sgd", {"noise": noise}, width=1500), compiled.load
+    monkeypatch.setattr(dense, "COMPILE_FROM", 1500**2)
+    monkeypatch.setattr(compiled, "load", lambda *of: load(*of) if of[2].type == "cuda" else None)
+    assert run.on("cuda").problem.directions._compiled is not None
     check(run, made_on, replayed_on)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import pytest
 import torch
-from zfscale.zo.noise import CHUNK, GROUP, NOISES, Noise
-from zfscale.zo.sparse import Sparse
 
-from tests.zo.toys import bits
-from zfscale.zo import compiled, noise
+from tests.zo.toys import bits, dense_of
+from zfscale.zo.directions import compiled, dense
+from zfscale.zo.directions.base import CHUNK, GROUP
+from zfscale.zo.directions.dense import NOISES
+from zfscale.zo.directions.low_rank import LowRank
+from zfscale.zo.directions.sparse import Sparse
 from zfscale.zo.exact import divide, sqrt, stochastic_round
+from zfscale.zo.leaves import Leaves
 from zfscale.zo.philox import ROUND, words_of
-from zfscale.zo.update import SGD, Adam
+from zfscale.zo.update import SGD, Adam, AdaMM
 
 pytestmark = pytest.mark.gpu
 KINDS = sorted(NOISES)
 SEED = 0x0123_4567_89AB_CDEF
 SEEDS = (0, 1, SEED, 2**63 - 1)
 FIRSTS = (0, CHUNK, 2**40 // CHUNK * CHUNK)
-RULES = {"sgd": SGD(0.9, 0.01), "adam": Adam(weight_decay=0.01), "adamm": Adam(amsgrad=True)}
+RULES = {"sgd": SGD(0.9, 0.01), "adam": Adam(weight_decay=0.01), "adamm": AdaMM()}
 
 
 def every_exponent(count: int, seed: int = 0) -> torch.Tensor:
@@ -52,12 +55,23 @@ def test_compiled_noise(kind, cuda):
 def test_slices_of_large_masked_noise(kind, cuda, monkeypatch):
     total = 2 * CHUNK + 5 * GROUP
     mask = {device: Sparse(SEED, 0.3, total, device).mask for device in ("cpu", cuda)}
-    here = Noise(kind, total, mask=mask["cpu"])
-    monkeypatch.setattr(noise, "COMPILE_FROM", total)
-    there = Noise(kind, total, cuda, mask=mask[cuda])
+    here = dense_of(kind, total, mask=mask["cpu"])
+    monkeypatch.setattr(dense, "COMPILE_FROM", total)
+    there = dense_of(kind, total, device=cuda, mask=mask[cuda])
     assert there._compiled is not None
     for a, b in ((0, total), (CHUNK - 7, CHUNK + 9), (total - 1, total)):
         assert same(there.slice(SEED, a, b), here.slice(SEED, a, b))
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+def test_low_rank_directions(rank, cuda):
+    """Matrices, a convolution's kernel and a bias, in two chunks, of which one ends within a matrix."""
+    shapes = {"a": (33, 70), "b": (70,), "c": (17, 3, 5, 5), "d": (900, 700)}
+    leaves = Leaves.of(shapes, torch.zeros(33 * 70 + 70 + 17 * 75 + 900 * 700))
+    assert CHUNK < leaves.total < 2 * CHUNK
+    there, here = LowRank(leaves, cuda, rank=rank), LowRank(leaves, rank=rank)
+    for seed in SEEDS:
+        assert same(there.slice(seed, 0, leaves.total), here.slice(seed, 0, leaves.total)), seed
 
 
 @pytest.mark.parametrize("total", [7, 20_511, CHUNK + 3])
@@ -70,7 +84,7 @@ def test_masks_of_sparsity(share, total, cuda):
 
 
 def test_uniforms_of_rounding(cuda):
-    there, here = Noise("rademacher", CHUNK, cuda), Noise("rademacher", CHUNK)
+    there, here = dense_of("rademacher", CHUNK, device=cuda), dense_of("rademacher", CHUNK)
     for start, stop in ((0, CHUNK), (3, 12), (CHUNK - 1, CHUNK)):
         assert same(there.uniform(SEED, start, stop, ROUND), here.uniform(SEED, start, stop, ROUND))
 
@@ -79,7 +93,7 @@ def test_uniforms_of_rounding(cuda):
 def test_stochastic_rounding(dtype, cuda):
     x = every_exponent(1_000_000)
     x = torch.cat([x, -x, torch.randn(1_000_000, generator=torch.Generator().manual_seed(1))])
-    u = Noise("rademacher", len(x)).uniform(SEED, 0, len(x), ROUND)
+    u = dense_of("rademacher", len(x)).uniform(SEED, 0, len(x), ROUND)
     assert same(stochastic_round(x.to(cuda), dtype, u.to(cuda)), stochastic_round(x, dtype, u))
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import sweep_file
+from zfscale.results.layout import TRIALS, file_of, starts_of
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 
@@ -30,9 +31,9 @@ def test_two_trials_share_a_gpu(tmp_path, tiny_vit, image_folder):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     results = tmp_path / "results" / "small"
-    rows = ds.dataset(results / "trials", format="parquet").to_table().to_pylist()
+    rows = ds.dataset(results / TRIALS, format="parquet").to_table().to_pylist()
     assert [row["status"] for row in rows] == ["finished"] * 2
     assert {json.loads(row["versions"])["device"] for row in rows} == {torch.cuda.get_device_name()}
-    started = [(results / ".attempts" / row["trial_id"]).stat().st_mtime for row in rows]
-    ended = [(results / "trials" / f"{row['trial_id']}.parquet").stat().st_mtime for row in rows]
+    started = [(results / starts_of(row["trial_id"])).stat().st_mtime for row in rows]
+    ended = [(results / file_of(TRIALS, row["trial_id"])).stat().st_mtime for row in rows]
     assert max(started) < min(ended), "one trial waited for the other"

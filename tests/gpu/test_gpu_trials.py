@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from tests.conftest import OPTIMIZERS
 from tests.gpu.trials import CASES, specs
-from zfscale.methods import METHODS
+from zfscale.methods.catalogue import method as facts_of
+from zfscale.results.layout import STEPS, file_of
 from zfscale.training.trainers import ForwardOnly
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
@@ -73,7 +74,7 @@ def test_the_first_loss_is_the_cpus(case, there):
     trial = specs(there)[case].trial_id
     first = []
     for device in DEVICES:
-        rows = ds.dataset(there / f"on-{device}" / "steps" / f"{trial}.parquet").to_table().to_pylist()
+        rows = ds.dataset(there / f"on-{device}" / file_of(STEPS, trial)).to_table().to_pylist()
         first.append(
             next(row["loss"] for row in rows if (row["task"], row["step"]) == (1, min(r["step"] for r in rows)))
         )
@@ -84,14 +85,14 @@ def test_the_first_loss_is_the_cpus(case, there):
 @pytest.mark.parametrize("method", ["finetune", "ease"])
 def test_a_step_is_taken_on_the_gpu_in_its_formats(method, precision, small):
     spec = small.spec(method, "zo-sgd", train__precision=precision)
-    m, task = METHODS[method](spec, small.base), small.tasks(small.spec())[0]
+    m, task = facts_of(method).load()(spec, small.base), small.tasks(small.spec())[0]
     m.begin(task)
     trainer = ForwardOnly(m.network, m.engine, spec, task)
     trainer.batch.load(task.train_x[:8], task.train_y[:8])
     assert trainer.leaves.flat.dtype == PRECISIONS[precision]
     assert {t.device.type for t in (trainer.leaves.flat, trainer.batch.x, *m.network.parameters())} == {"cuda"}
     before = trainer.leaves.flat.clone()
-    assert math.isfinite(trainer.step(1, 0.01).loss)
+    assert math.isfinite(trainer.step(1, 0.01, 0).loss)
     assert not torch.equal(before, trainer.leaves.flat)
 
 
@@ -114,7 +115,7 @@ def test_backpropagation(optimizer, small):
 
 def test_float32_is_float32(small):
     """TF32, in which cuDNN would convolve, is off by a thousandth."""
-    m = METHODS["simplecil"](small.spec("simplecil"), small.base)
+    m = facts_of("simplecil").load()(small.spec("simplecil"), small.base)
     draw = torch.Generator().manual_seed(0)
     convolution = torch.nn.Conv2d(3, 256, 16, 16).to(m.engine.device)
     x = torch.randn(8, 3, 224, 224, generator=draw).to(m.engine.device)
@@ -124,7 +125,7 @@ def test_float32_is_float32(small):
 
 
 def test_a_lone_process_has_a_group_of_nccl(small):
-    engine = METHODS["simplecil"](small.spec("simplecil"), small.base).engine
+    engine = facts_of("simplecil").load()(small.spec("simplecil"), small.base).engine
     assert torch.distributed.get_backend() == "nccl"
     message = torch.ones(3, dtype=torch.float64, device=engine.device)
     torch.distributed.all_reduce(message)

@@ -11,15 +11,18 @@ import torch
 
 from zfscale.data.images import load
 from zfscale.models.vit import load_base
-from zfscale.sinks import make_sinks
-from zfscale.spec import DatasetPath, TrialSpec
+from zfscale.sinks.about import About
+from zfscale.sinks.fanout import make_sinks
+from zfscale.spec import DatasetPath, OutputSpec, TrialSpec
 from zfscale.trial import run as trial
 from zfscale.trial.replay import replay
 
+QUIET = OutputSpec.model_validate({"wandb": {"mode": "disabled"}})
 CASES: dict[str, dict[str, Any]] = {
     "sgd": {"optimizer": {"name": "zo-sgd", "lr": 1e-3}},
     "conserve": {"optimizer": {"name": "zo-adam-conserve", "lr": 1e-3, "noise": "gaussian"}},
     "sparse": {"optimizer": {"name": "zo-adamm", "lr": 1e-3, "queries": 2, "sparsity": 0.5, "history": 0.3}},
+    "low-rank": {"optimizer": {"name": "zo-adam-sign", "lr": 1e-3, "noise": "low-rank", "rank": 4}},
     "forward-grad": {"optimizer": {"name": "forward-grad-adam", "lr": 1e-3}},
     "bf16-mixed": {"optimizer": {"name": "zo-sgd", "lr": 1e-3, "eps": 1e-2}, "train": {"precision": "bf16-mixed"}},
     "bf16": {"optimizer": {"name": "zo-adam-sign", "lr": 1e-3, "eps": 1e-2}, "train": {"precision": "bf16"}},
@@ -47,9 +50,7 @@ def run(directory: Path) -> None:
     base = load_base(str(directory / "model"))
     for spec in specs(directory).values():
         data = load(DatasetPath(path=str(directory / "images"), format="imagefolder"), base.pixels.size)
-        about = (spec.trial_id, spec.to_json(), spec.leaves())
-        results = directory / f"on-{device()}"
-        sink = make_sinks(results, "s", *about, types=spec.NULLABLE, wandb_mode="disabled")
+        sink = make_sinks(About.of(directory / f"on-{device()}", "s", spec), QUIET)
         sink.close(trial.run(spec, base, data, sink))
 
 

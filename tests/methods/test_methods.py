@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,7 @@ def test_untrained_adapters_make_aper_agree_with_simplecil(small):
 
 
 def test_features_in_another_number_format_are_others(small):
-    cache = {}
+    cache: dict[Any, Any] = {}
     for dtype in ("fp32", "bf16", "fp32"):
         small.run(small.spec("simplecil", "fo-sgd", engine={"stage": 1, "dtype": dtype}), cache=cache)
     assert len(cache) == 2 * 2 * 3  # formats, splits, tasks

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 16,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -23,7 +23,7 @@ def make(family: str) -> Any:
     """A randomly initialised model of `family`, every weight of which is far from zero and one."""
     import transformers as hf
 
-    beit = {"use_relative_position_bias": True, "layer_scale_init_value": 0.5}
+    beit: dict[str, Any] = {"use_relative_position_bias": True, "layer_scale_init_value": 0.5}
     text = {k: SHAPE[k] for k in list(SHAPE)[:4]} | {"vocab_size": 9, "bos_token_id": 0, "eos_token_id": 1}
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -6,10 +6,16 @@ from typing import Any
 
 import torch
 
-SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-SIZES = SHAPE | {"vocab_size": 260, "max_position_embeddings": 40}
-GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 260, "n_positions": 40}
-OPT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 32, "vocab_size": 260}
+SHAPE: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+SIZES: dict[str, Any] = SHAPE | {"vocab_size": 260, "max_position_embeddings": 40}
+GPT2: dict[str, Any] = {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 260, "n_positions": 40}
+OPT: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "ffn_dim": 32,
+    "vocab_size": 260,
+}
 TIED = ("llama-tied", "gpt2", "opt", "bloom", "bert", "bert-decoder", "roberta")
 FAMILIES = ("llama", *TIED)
 
@@ -23,7 +29,7 @@ def make(family: str) -> Any:
     """A randomly initialised model of `family`."""
     import transformers as hf
 
-    ends = {"bos_token_id": None, "eos_token_id": 256, "pad_token_id": 257}
+    ends: dict[str, Any] = {"bos_token_id": None, "eos_token_id": 256, "pad_token_id": 257}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 16,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,

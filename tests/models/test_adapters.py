@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_a_block_computes_the_formula(family, saved, images):
     randomise(adapters)
     assert len(adapters._blocks) == 2
     for position, (block, norm) in enumerate(adapters._blocks):
-        seen = {}
+        seen: dict[Any, Any] = {}
         handles = [
             norm.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.update(h=inputs[0])),
             block.register_forward_hook(lambda *a, seen=seen: seen.update(out=a[2])),

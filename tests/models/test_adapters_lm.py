@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from small_lms import make
@@ -30,14 +32,15 @@ def adapted(family: str) -> LanguageNetwork:
 def test_a_block_computes_the_formula(family):
     """out = h + FFN(LN h) + scale U relu(D h + d) + u, with h and out seen from outside."""
     network = adapted(family)
+    adapters: Any = network.adapters
     plain = make(family)(TOKENS).logits[:, :-1]
     assert torch.equal(network(TOKENS), plain)  # U is zero at the start
-    for parameter in network.adapters.parameters():
+    for parameter in adapters.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
     assert (network(TOKENS) - plain).abs().max() > 1e-2
-    assert len(network.adapters._blocks) == 2
-    for (block, norm), adapter in zip(network.adapters._blocks, network.adapters.sets[0], strict=True):
-        seen = {}
+    assert len(adapters._blocks) == 2
+    for (block, norm), adapter in zip(adapters._blocks, adapters.sets[0], strict=True):
+        seen: dict[Any, Any] = {}
         norm.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.update(h=inputs[0]))
         block.register_forward_hook(lambda *a, seen=seen: seen.update(out=a[2]))
         network(TOKENS)

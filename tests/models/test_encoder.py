@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,12 +48,12 @@ def test_building_neither_reads_nor_moves_the_random_state(family, saved, images
     for seed in (1, 2):
         torch.manual_seed(seed)
         np.random.seed(seed)
-        before, numpys = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+        before, numpys = torch.random.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy()
         encoder = build(base)
         with torch.no_grad():
             features += [encoder(images), encoder(images)]
         assert torch.equal(torch.random.get_rng_state(), before)
-        assert np.array_equal(np.random.get_state()[1], numpys)
+        assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], numpys)
     assert all(torch.equal(f, features[0]) for f in features)
 
 
@@ -190,7 +191,9 @@ def test_a_missing_model_is_a_model_error(tmp_path):
 def test_a_model_that_is_no_image_encoder_is_a_model_error(tmp_path):
     import transformers as hf
 
-    text = {k: v for k, v in SHAPE.items() if not k.endswith("_size") or k.startswith(("hidden", "inter"))}
+    text: dict[str, Any] = {
+        k: v for k, v in SHAPE.items() if not k.endswith("_size") or k.startswith(("hidden", "inter"))
+    }
     hf.BertModel(hf.BertConfig(vocab_size=9, **text)).save_pretrained(tmp_path / "bert")
     with pytest.raises(ModelError, match=r"\(bert\) is not an image encoder"):
         load_base(str(tmp_path / "bert"))

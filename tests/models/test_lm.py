@@ -51,7 +51,7 @@ def test_a_rebuilt_model_computes_the_same(family, saved_lm, tokens):
     assert all(p.requires_grad for p in module.parameters())
     with torch.no_grad():
         torch.testing.assert_close(module(tokens).logits, make(family)(tokens).logits, rtol=0, atol=1e-6)
-    eager = build_lm(base, attention="eager")
+    eager: Any = build_lm(base, attention="eager")
     assert eager.config._attn_implementation == "eager"
     with torch.no_grad():
         torch.testing.assert_close(eager(tokens).logits, module(tokens).logits, rtol=1e-4, atol=1e-5)

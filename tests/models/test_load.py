@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from huggingface_hub import errors as hub
 
@@ -26,9 +28,10 @@ def of_transformers(cause: Exception, text: str = "We cannot load it.\nSee the d
     return error
 
 
+REFUSAL: Any = Response()
 CASES = {
-    "gated": (of_transformers(hub.GatedRepoError("403", response=Response())), "accept its terms at https://huggingf"),
-    "not found": (of_transformers(hub.RepositoryNotFoundError("404", response=Response())), "check the name"),
+    "gated": (of_transformers(hub.GatedRepoError("403", response=REFUSAL)), "accept its terms at https://huggingf"),
+    "not found": (of_transformers(hub.RepositoryNotFoundError("404", response=REFUSAL)), "check the name"),
     "offline": (
         of_transformers(hub.LocalEntryNotFoundError("none")),
         "cannot be reached; run `hf download",

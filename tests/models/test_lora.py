@@ -111,7 +111,8 @@ def test_peft_reads_what_is_saved(family, tmp_path):
     loaded = PeftModel.from_pretrained(base, tmp_path / "lora")
     with torch.no_grad():
         assert torch.equal(logits(loaded, family), net(TOKENS))
-    assert (loaded.peft_config["default"].r, loaded.peft_config["default"].lora_alpha) == (4, 16)
+    config: Any = loaded.peft_config["default"]
+    assert (config.r, config.lora_alpha) == (4, 16)
 
 
 def test_a_model_without_a_layer_to_adapt_is_a_clear_error():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweep.test_runner import kill_everything, run, start, tables, wait_for_attempts
+from tests.sweep.test_real_runs import kill_everything, run, start, tables, wait_for_attempts
 from zfscale import spec
 from zfscale.testing.recording import ran
 from zfscale.testing.tiny import tiny_images

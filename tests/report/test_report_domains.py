@@ -106,6 +106,7 @@ def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
 def drawn(root: Path) -> dict[str, list[str]]:
     """Title of each panel -> the labels of its rows, then the texts of its cells."""
     figure = heat.draw(best(rows(contents(root).trials), DOMAINS), losses(root, contents(root).finished))
+    assert figure is not None
     panels = [axes for axes in figure.axes if axes.get_visible() and axes.get_title("left")]
     texts = [[*axes.get_yticklabels(), *axes.texts] for axes in panels]
     return {axes.get_title("left"): [t.get_text() for t in found] for axes, found in zip(panels, texts, strict=True)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,14 +25,16 @@ def whole(tmp_path_factory):
     made = small_results.sweep(tmp_path_factory.mktemp("whole"))
     for trial in made.trials:
         small_results.run(root(made), trial)
-    return made, small_results.tables(root(made).root)
+    there: Any = root(made)
+    return made, small_results.tables(there.root)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damage=st.lists(DAMAGE, max_size=4))
 def test_what_counts_is_as_it_was(damage, whole, tmp_path):
     sweep, tables = whole
-    there, kept = root(sweep), tmp_path / "kept"
+    there: Any = root(sweep)
+    kept = tmp_path / "kept"
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(there.root, kept)
     try:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from zfscale import report
 from zfscale.results.check import look
 from zfscale.results.layout import TABLES, file_of
 from zfscale.results.missing import missing, root
-from zfscale.sweep.runner import begin, forget
+from zfscale.sweep.driver import begin, forget
 
 
 def cut(share: float) -> Callable[[Path, Path], None]:
@@ -131,7 +132,7 @@ def refuse(monkeypatch, file: Path) -> None:
     monkeypatch.setattr(Path, "read_bytes", act)
 
 
-TROUBLE = {  # of those that all loaders are tried with: the case above, or why there is none
+TROUBLE: dict[str, Any] = {  # of those that all loaders are tried with: the case above, or why there is none
     "null": ANY["trial_id null"],
     "wrong type": ANY["trial_id of another type"],
     "wrong encoding": ANY["text"],
@@ -153,7 +154,8 @@ def test_the_troubles_of_all_loaders_are_covered():
 
 
 def test_a_hidden_copy_changes_nothing(sweep):
-    there, victim = root(sweep), sweep.trials[1]
+    there: Any = root(sweep)
+    victim = sweep.trials[1]
     for table in TABLES:
         TROUBLE["hidden"](there.root / file_of(table, victim.trial_id), there.root)
     assert missing(sweep) == []
@@ -162,7 +164,8 @@ def test_a_hidden_copy_changes_nothing(sweep):
 
 @pytest.mark.parametrize(("table", "kind"), CASES)
 def test_damage_is_said_and_healed(table, kind, sweep, monkeypatch, capsys):
-    there, (_, victim, other) = root(sweep), sweep.trials
+    there: Any = root(sweep)
+    _, victim, other = sweep.trials
     undisturbed = small_results.tables(there.root)
     name = file_of(table, victim.trial_id)
     (ANY | TRIALS)[kind](there.root / name, there.root / file_of(table, other.trial_id))
@@ -193,7 +196,8 @@ COPIES = ("{} (copy).parquet", ".{}.parquet.swp", "{}.parquet.sync-conflict-7", 
 @pytest.mark.parametrize("kind", OF_CONTENT)
 @pytest.mark.parametrize("table", TABLES)
 def test_results_of_earlier_versions_are_checked_by_their_content(table, kind, sweep):
-    there, (_, victim, other) = root(sweep), sweep.trials
+    there: Any = root(sweep)
+    _, victim, other = sweep.trials
     small_results.as_of_earlier_versions(there.root)
     assert missing(sweep) == []
     ANY[kind](there.root / file_of(table, victim.trial_id), there.root / file_of(table, other.trial_id))
@@ -203,7 +207,8 @@ def test_results_of_earlier_versions_are_checked_by_their_content(table, kind, s
 
 @pytest.mark.parametrize("name", ["avg_accuracy", "attempts", "versions"])
 def test_run_and_report_agree_on_a_column_of_another_type(name, sweep):
-    there, (_, victim, _) = root(sweep), sweep.trials
+    there: Any = root(sweep)
+    _, victim, _ = sweep.trials
     small_results.as_of_earlier_versions(there.root)
     change = column(name, lambda table: pa.array([b"?"], pa.binary()))
     rewrite(change)(there.root / file_of("trials", victim.trial_id), there.root)
@@ -214,7 +219,8 @@ def test_run_and_report_agree_on_a_column_of_another_type(name, sweep):
 @pytest.mark.parametrize("name", COPIES)
 @pytest.mark.parametrize("table", TABLES)
 def test_files_of_other_names_are_ignored_and_said_once(table, name, sweep, capsys):
-    there, trial = root(sweep), sweep.trials[0]
+    there: Any = root(sweep)
+    trial = sweep.trials[0]
     before = report.table(there)
     file = there.root / file_of(table, trial.trial_id)
     shutil.copy(file, file.parent / name.format(trial.trial_id))
@@ -229,7 +235,7 @@ def test_files_of_other_names_are_ignored_and_said_once(table, name, sweep, caps
 
 
 def test_only_the_first_files_are_named(sweep):
-    there = root(sweep)
+    there: Any = root(sweep)
     for number in range(25):
         (there.root / "evals" / f"{number}.txt").touch()
     text = report.table(there)
@@ -238,7 +244,8 @@ def test_only_the_first_files_are_named(sweep):
 
 
 def test_a_failed_trial_is_not_tried_again_because_another_is_damaged(sweep):
-    there, (failed, victim, _) = root(sweep), sweep.trials
+    there: Any = root(sweep)
+    failed, victim, _ = sweep.trials
     small_results.run(there, failed, "failed")
     cut(0.5)(there.root / file_of("steps", victim.trial_id), there.root)
     assert missing(sweep) == [victim]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +66,7 @@ def test_a_lock_goes_with_its_process(tmp_path):
         "with held(storage(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
     with pytest.raises(ZfscaleError), held(storage(tmp_path)):
         pass
@@ -90,7 +93,7 @@ def test_a_lock_that_another_machine_holds_is_refused(tmp_path, monkeypatch):
     there = storage(tmp_path)
     with held(there):
         monkeypatch.setattr(hold, "HOST", b"another")
-        monkeypatch.setattr(hold.fcntl, "flock", lambda *_: None)
+        monkeypatch.setattr(fcntl, "flock", lambda *_: None)
         with pytest.raises(ZfscaleError, match="another run"), held(there):
             pass
 
@@ -99,7 +102,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     def no_locks(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(hold.fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     with held(storage(tmp_path)) as run:
         assert seen(storage(tmp_path), run, patience=0)
 
@@ -131,7 +134,11 @@ def lose(there, seconds):
 )
 def test_what_is_lost_ends_the_run(there, number, blocked, seconds, capsys):
     """Also where a shell has switched Ctrl-C off, and where signals are blocked, as in Ray's workers."""
-    others = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL, number: signal.default_int_handler}
+    others: dict[int, Any] = {
+        signal.SIGINT: signal.SIG_IGN,
+        signal.SIGTERM: signal.SIG_DFL,
+        number: signal.default_int_handler,
+    }
     before = {one: signal.signal(one, handler) for one, handler in others.items()}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [number] if blocked else [])
     try:
@@ -151,7 +158,7 @@ def test_of_two_that_start_at_once_the_last_one_goes_on(monkeypatch):
     def rival(_seconds):
         there.write(LOCK, b"rival 0")
 
-    monkeypatch.setattr(hold.time, "sleep", rival)
+    monkeypatch.setattr(time, "sleep", rival)
     with pytest.raises(ZfscaleError, match="another run"), held(there):
         pass
     assert there.read(LOCK) == b"rival 0"

@@ -8,6 +8,7 @@ import os
 import string
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -133,7 +134,15 @@ VALUES = st.text(string.printable.strip() + " é\n", min_size=8, max_size=40).fi
 
 @given(VALUES, st.text(max_size=20), st.text(max_size=20), st.sampled_from(["A_TOKEN", "PGPASSWORD"]))
 def test_a_value_is_nowhere_in_a_redacted_text(value, before, after, name):
-    forms = [str, repr, json.dumps, quote, quote_plus, lambda v: quote(v, safe=""), lambda v: one_line(ValueError(v))]
+    forms: list[Callable[[str], str]] = [
+        str,
+        repr,
+        json.dumps,
+        quote,
+        quote_plus,
+        lambda v: quote(v, safe=""),
+        lambda v: one_line(ValueError(v)),
+    ]
     for form in forms:
         told = redact(before + form(value) + after, {name: value})
         if value.strip() not in f"<{name}>" and not before:

@@ -12,7 +12,7 @@ from zfscale.results.check import look
 from zfscale.results.layout import file_of
 from zfscale.results.missing import missing, root
 from zfscale.results.tables import statuses
-from zfscale.sweep.runner import begin
+from zfscale.sweep.driver import begin
 from zfscale.trial.replay import replay
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from zfscale.results.lock import held
 from zfscale.results.missing import root
 from zfscale.results.patience import patiently
 from zfscale.results.storage import storage
-from zfscale.sweep.runner import begin
+from zfscale.sweep.driver import begin
 from zfscale.sweep.unfinished import UNFINISHED, Unfinished
 from zfscale.training.snapshots import Snapshots
 from zfscale.zo.ledger import MAGIC, Entry, Ledger, entries
@@ -93,14 +94,14 @@ class Leaf:
 def test_a_snapshot_is_waited_for(monkeypatch, tmp_path):
     calls = refusing(monkeypatch, os, "replace", 2)
     snapshots = Snapshots(tmp_path, "t")
-    snapshots.save(1, [Leaf])
+    snapshots.save(1, [Leaf])  # type: ignore[arg-type]
     assert len(calls) == 3
     assert snapshots.has(1)
 
 
 def test_waiting_does_not_hide_other_errors():
     with pytest.raises(KeyError):
-        patiently(lambda: {}["a"], "x")
+        patiently(lambda: dict[str, str]()["a"], "x")
 
 
 class Spec:
@@ -119,7 +120,7 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
     from zfscale.trial import run as trial
 
     spec = only(tmp_path)
-    mine = Spec(spec)
+    mine: Any = Spec(spec)
     mine.results, mine.name, mine.output = storage(tmp_path / "r"), "small", small_results.sweep(tmp_path).spec.output
     mine._run, mine._get, mine.features = lambda: worker.Worker._run(mine), lambda key: None, {}
     mine.settled = Settled()
@@ -157,7 +158,8 @@ def test_why_trials_are_unfinished_is_said_once(capsys):
 @pytest.mark.parametrize("link", [".ledgers/t", ".attempts/t", "snapshots/t", ".ledgers", "trials", ".tmp", ".lock"])
 def test_nothing_is_written_through_a_link(link, tmp_path):
     sweep = small_results.sweep(tmp_path)
-    there, victim = root(sweep), tmp_path / "victim"
+    there: Any = root(sweep)
+    victim = tmp_path / "victim"
     path = there.root / link
     path.parent.mkdir(parents=True)
     is_file = link.startswith((".ledgers/", ".lock", ".attempts/"))
@@ -195,7 +197,7 @@ def test_a_full_disk_is_told_by_name(tmp_path):
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path]).returncode:
         pytest.skip("needs to mount a small disk")
     try:
-        there = storage(tmp_path / "r")
+        there: Any = storage(tmp_path / "r")
         with pytest.raises(StorageError, match=r"r/big: the disk is full \(\[Errno 28\]\)"):
             there.write("big", bytes(10**6))
         assert not list(there.root.rglob("*big*"))

@@ -87,7 +87,7 @@ def test_one_line_opens_each_table_in_every_reader(tmp_path):
         directory = tmp_path / table
         assert len(pandas.read_parquet(directory)) == n
         assert len(polars.read_parquet(directory)) == n
-        assert len(duckdb.sql(f"from '{directory}/*.parquet'").fetchall()) == n
+        assert len(duckdb.execute(f"from '{directory}/*.parquet'").fetchall()) == n
 
 
 def test_trials_that_leave_a_typed_leaf_none_open_as_one_dataset(tmp_path):
@@ -96,7 +96,7 @@ def test_trials_that_leave_a_typed_leaf_none_open_as_one_dataset(tmp_path):
     directory = tmp_path / "trials"
     assert pandas.read_parquet(directory)["optimizer.beta"].dtype == float
     assert polars.read_parquet(directory)["optimizer.beta"].to_list() == [None, 1.0]
-    assert duckdb.sql(f"select \"optimizer.beta\" from '{directory}/*.parquet'").fetchall() == [
+    assert duckdb.execute(f"select \"optimizer.beta\" from '{directory}/*.parquet'").fetchall() == [
         (None,),
         (1.0,),
     ]
@@ -170,7 +170,8 @@ def test_leaves_that_make_no_column_are_refused(tmp_path, leaves, message):
 
 
 def test_reading_an_absent_directory_finds_nothing(tmp_path):
-    assert read.statuses(tmp_path / "none") == read.attempts(tmp_path / "none") == {}
+    assert read.statuses(tmp_path / "none") == {}
+    assert read.attempts(tmp_path / "none") == {}
 
 
 def test_reading_passes_over_foreign_files(tmp_path):
@@ -202,6 +203,7 @@ def test_a_kill_at_any_moment_leaves_only_whole_files(tmp_path):
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.getcwd()},
         )
+        assert child.stdout is not None
         assert child.stdout.readline() == b"go\n"
         time.sleep(chance.uniform(0.02, 0.3))
         child.send_signal(signal.SIGKILL)

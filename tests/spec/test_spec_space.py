@@ -176,7 +176,7 @@ def test_a_trial_survives_json(tmp_path: Path) -> None:
 def test_new_options_with_their_defaults_keep_old_ids() -> None:
     """The literal was computed before these existed: sign, first_order, micro_batch_size, objective, bf16."""
     dataset = {"path": "data", "format": "imagefolder"}
-    old = {
+    old: dict[str, Any] = {
         "model": {"name": "embedded/vit-nano", "input_range": "unit"},
         "stream": {"kind": "class_incremental", "dataset": dataset, "tasks": 3, "class_order_seed": 7},
         "method": {"name": "ease", "bottleneck": 8, "adapter_scale": 0.5, "adapter_dropout": 0.2}

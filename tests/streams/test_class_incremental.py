@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,12 +16,13 @@ CLASSES, TRAIN, TEST = 12, 7, 3  # images a class
 def data() -> ImageData:
     """Every pixel of an image is its own number, so that it can be traced; rows are shuffled."""
     rng = np.random.default_rng(0)
-    parts = []
+    parts: list[Any] = []
     for first, each in ((0, TRAIN), (CLASSES * TRAIN, TEST)):
         y = rng.permutation(np.repeat(np.arange(CLASSES), each))
         x = np.arange(first, first + len(y), dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
         parts += [x, y.astype(np.int64)]
-    return ImageData(*parts, tuple(f"c{i}" for i in range(CLASSES)))
+    train_x, train_y, test_x, test_y = parts
+    return ImageData(train_x, train_y, test_x, test_y, tuple(f"c{i}" for i in range(CLASSES)))
 
 
 @pytest.mark.parametrize("classes", [10, 100, 200])

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
@@ -41,6 +42,8 @@ class TwoNodes:
     address: str
 
     def lose_beta(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write("lose beta\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "lost\n"
@@ -51,10 +54,11 @@ def cluster() -> Iterator[TwoNodes]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     env = {**plain, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
     command = [sys.executable, str(Path(__file__).with_name("two_nodes.py"))]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     # A session of its own: Ray ends its process group where a node does not start.
     process = subprocess.Popen(command, env=env, text=True, start_new_session=True, **pipes)
     try:
+        assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address
         yield TwoNodes(process, env, address)
@@ -76,7 +80,7 @@ class Project:
     def start(self, address: str, env: dict[str, str]) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "zfscale", "run", str(self.file), "--address", address]
         path = os.pathsep.join([os.getcwd(), env.get("PYTHONPATH", "")])
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, cwd=self.file.parent, env={**env, "PYTHONPATH": path}, text=True, **pipes)
 
     def rows(self) -> list[dict]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_why_ray_does_not_start_is_one_line_with_the_whole_reason(temporary, tmp
 
 
 def test_workers_of_a_cluster_of_our_own_find_this_package_and_nothing_of_the_users(temporary, tmp_path, monkeypatch):
-    seen = {}
+    seen: dict[str, Any] = {}
     monkeypatch.setattr(cluster.ray, "init", lambda **options: seen.update(options, here=Path.cwd(), has=os.listdir()))
     with connected("local") as place:
         assert place.parent == temporary

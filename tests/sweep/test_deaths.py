@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,9 @@ from zfscale import spec
 from zfscale.results.attempts import open_ledger, start_attempt
 from zfscale.results.missing import root
 from zfscale.results.tables import rows, statuses
-from zfscale.sweep import ranks
+from zfscale.sweep import team as team_module
 from zfscale.sweep.deaths import RecordDeaths
-from zfscale.sweep.ranks import RankLost, Team
+from zfscale.sweep.team import RankLost, Team
 from zfscale.zo.ledger import Entry
 
 ENTRY = Entry(0.5, 2, 0.25, 1, (7,), (0.125,))
@@ -114,10 +115,10 @@ def team(monkeypatch):
     """A team without ranks; `answers` are what the others say, an exception being their death."""
     made = Team.__new__(Team)
     made.others, made._lost, made._failure = [], None, None
-    monkeypatch.setattr(ranks, "LAST_WORDS", 0.2)
-    monkeypatch.setattr(ranks, "ECHO", 0.0)
-    monkeypatch.setattr(ranks.ray, "wait", lambda waiting, **_: (waiting[:1], waiting[1:]))
-    monkeypatch.setattr(ranks.ray, "get", say)
+    monkeypatch.setattr(team_module, "LAST_WORDS", 0.2)
+    monkeypatch.setattr(team_module, "ECHO", 0.0)
+    monkeypatch.setattr(team_module.ray, "wait", lambda waiting, **_: (waiting[:1], waiting[1:]))
+    monkeypatch.setattr(team_module.ray, "get", say)
     return made
 
 
@@ -127,14 +128,15 @@ def say(answer):
     return answer
 
 
-DEATH = ranks.ray.exceptions.RayError("gone")
-NO_MEMORY = ranks.ray.exceptions.OutOfMemoryError("0.97 of the memory")
+DEATH = team_module.ray.exceptions.RayError("gone")
+NO_MEMORY = team_module.ray.exceptions.OutOfMemoryError("0.97 of the memory")
 
 
 @pytest.mark.parametrize(("answer", "told"), [("why", ["another rank failed:\nwhy"]), (DEATH, [])])
 def test_where_rank_0_cannot_notice_a_failure_is_recorded_and_the_process_ends(monkeypatch, team, answer, told):
-    recorded, ended = [], []
-    monkeypatch.setattr(ranks.os, "_exit", ended.append)
+    recorded: list[Any] = []
+    ended: list[Any] = []
+    monkeypatch.setattr(team_module.os, "_exit", ended.append)
     team._watch([answer], threading.Event(), threading.Event(), recorded.append)
     assert (recorded, ended) == (told, [1])
 
@@ -143,14 +145,14 @@ def test_a_process_ends_even_if_the_record_cannot_be_written(monkeypatch, team):
     def full(_error):
         raise OSError("no space left")
 
-    ended = []
-    monkeypatch.setattr(ranks.os, "_exit", ended.append)
+    ended: list[Any] = []
+    monkeypatch.setattr(team_module.os, "_exit", ended.append)
     with pytest.raises(OSError, match="no space"):
         team._watch(["why"], threading.Event(), threading.Event(), full)
     assert ended == [1]
 
 
-@pytest.mark.parametrize(("answer", "error"), [(DEATH, RankLost), ("why", ranks.ZfscaleError)])
+@pytest.mark.parametrize(("answer", "error"), [(DEATH, RankLost), ("why", team_module.ZfscaleError)])
 def test_what_happens_to_a_rank_at_the_end_is_told(team, answer, error):
     """Rank 0 is through with the trial, or fails with it."""
     team.others = [SimpleNamespace(run=SimpleNamespace(remote=lambda *_: answer))]
@@ -164,5 +166,5 @@ def test_what_happens_to_a_rank_at_the_end_is_told(team, answer, error):
 def test_a_rank_killed_for_memory_is_told_as_such(team):
     team.others = [SimpleNamespace(run=SimpleNamespace(remote=lambda *_: NO_MEMORY))]
     team._kill = lambda: None
-    with pytest.raises(RankLost, match=f"{ranks.NO_MEMORY}\n0.97"), team.running("", [], record=pytest.fail):
+    with pytest.raises(RankLost, match=f"{team_module.NO_MEMORY}\n0.97"), team.running("", [], record=pytest.fail):
         pass

@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray.runtime_env.runtime_env import _merge_runtime_env
@@ -18,8 +19,9 @@ from zfscale.results.lock import held
 from zfscale.results.storage import storage
 from zfscale.spec import OutputSpec
 from zfscale.spec.own import PLACES, own_code
-from zfscale.sweep import cluster, grow, worker
-from zfscale.sweep.cluster import ModulePath, answers, check_resources, code, look_around, where
+from zfscale.sweep import autoscale, cluster, node
+from zfscale.sweep.cluster import answers, check_resources
+from zfscale.sweep.node import ModulePath, code, look_around, where
 
 NOWHERE = ModulePath([], [])
 
@@ -44,9 +46,10 @@ def nodes(monkeypatch):
 @pytest.fixture
 def waits(monkeypatch):
     """Let the cluster grow; what is waited for, and what comes of it."""
-    asked, answers = [], []
-    monkeypatch.setattr(grow, "can_grow", lambda: True)
-    monkeypatch.setattr(grow, "await_room", lambda resources: asked.append(resources) or answers.pop())
+    asked: list[Any] = []
+    answers: list[Any] = []
+    monkeypatch.setattr(autoscale, "can_grow", lambda: True)
+    monkeypatch.setattr(autoscale, "await_room", lambda resources: asked.append(resources) or answers.pop())
     return asked, answers
 
 
@@ -104,10 +107,10 @@ TOLD = b'{"autoscaler_report": {"active_nodes": {"%s": 1}}}'
 )
 def test_whether_a_cluster_may_grow_is_what_its_autoscaler_tells(nodes, monkeypatch, table, expected):
     nodes([{"CPU": 1}])
-    monkeypatch.setattr(grow, "_newer", lambda: False)
-    monkeypatch.setattr(grow, "_internal_kv_get", table.get)
+    monkeypatch.setattr(autoscale, "_newer", lambda: False)
+    monkeypatch.setattr(autoscale, "_internal_kv_get", table.get)
     monkeypatch.setattr(cluster.ray, "nodes", lambda: [{"NodeID": "0", "Alive": True}])
-    assert grow.can_grow() is expected
+    assert autoscale.can_grow() is expected
 
 
 class Group:
@@ -131,17 +134,18 @@ class Group:
     ],
 )
 def test_waiting_ends_and_takes_its_request_back(sweep_of, monkeypatch, capsys, refused, grows, minutes, told):
-    group, removed, asked = Group(), [], sweep_of(resources={"cpus": 4, "gpus": 0.5}).spec.resources
-    monkeypatch.setattr(grow, "bundles", lambda _resources: SimpleNamespace(to_placement_group=lambda: group))
-    monkeypatch.setattr(grow, "remove_placement_group", removed.append)
-    monkeypatch.setattr(grow, "_refused", lambda _group: refused)
-    monkeypatch.setattr(grow, "can_grow", lambda: grows)
-    monkeypatch.setattr(grow, "WAIT_MINUTES", minutes)
-    assert grow.await_room(asked) == told
+    group, asked = Group(), sweep_of(resources={"cpus": 4, "gpus": 0.5}).spec.resources
+    removed: list[Any] = []
+    monkeypatch.setattr(autoscale, "bundles", lambda _resources: SimpleNamespace(to_placement_group=lambda: group))
+    monkeypatch.setattr(autoscale, "remove_placement_group", removed.append)
+    monkeypatch.setattr(autoscale, "_refused", lambda _group: refused)
+    monkeypatch.setattr(autoscale, "can_grow", lambda: grows)
+    monkeypatch.setattr(autoscale, "WAIT_MINUTES", minutes)
+    assert autoscale.await_room(asked) == told
     assert f"for a trial (4 cpus, 0.5 gpus): waiting up to {minutes:g} min" in capsys.readouterr().err
     group.error = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        grow.await_room(asked)
+        autoscale.await_room(asked)
     assert removed == [group, group]
 
 
@@ -163,7 +167,7 @@ def test_a_submitted_job_is_sent_the_package_beside_what_it_brought(monkeypatch,
     monkeypatch.delenv(JOB, raising=False)
     if job is not None:
         monkeypatch.setenv(JOB, json.dumps({"runtime_env": job, "metadata": {}}))
-    mine = cluster.runtime_env_beside_job(WANTED)
+    mine: Any = cluster.runtime_env_beside_job(WANTED)
     assert mine == expected
     assert _merge_runtime_env(job, mine) is not None, "Ray refuses it"
 
@@ -189,7 +193,7 @@ def test_a_node_that_sees_the_results_and_the_objectives_has_no_complaint(tmp_pa
 
 
 def test_a_node_that_does_not_see_the_results_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "seen", lambda there, run: bool(there.read(".lock")))
+    monkeypatch.setattr(node, "seen", lambda there, run: bool(there.read(".lock")))
     (tmp_path / "s").mkdir()
     assert "is not shared: it must be a directory that all nodes see" in look_around(
         str(tmp_path), "s", "run", NOWHERE, {}
@@ -217,7 +221,7 @@ def test_an_address_where_nothing_listens_is_told_at_once():
 
 
 def test_a_relative_place_is_no_place_for_a_cluster_seen_from_outside(sweep_of):
-    from zfscale.sweep.client import run
+    from zfscale.sweep.remote_driver import run
 
     with pytest.raises(ZfscaleError, match="is relative; with ray://head:10001"):
         run(sweep_of(output={"dir": "r"}), False, "ray://head:10001")
@@ -231,14 +235,14 @@ def test_the_name_of_a_node(monkeypatch, slurm, named, expected):
     monkeypatch.delenv("SLURMD_NODENAME", raising=False)
     if slurm:
         monkeypatch.setenv("SLURMD_NODENAME", slurm)
-    node = {"NodeID": "me", "NodeName": named, "NodeManagerAddress": "10.0.0.1"}
+    me = {"NodeID": "me", "NodeName": named, "NodeManagerAddress": "10.0.0.1"}
     context = SimpleNamespace(get_node_id=lambda: "me")
-    monkeypatch.setattr(worker.ray, "nodes", lambda: [{"NodeID": "other"}, node])
-    monkeypatch.setattr(worker.ray, "get_runtime_context", lambda: context)
-    assert worker.node_name() == expected
+    monkeypatch.setattr(node.ray, "nodes", lambda: [{"NodeID": "other"}, me])
+    monkeypatch.setattr(node.ray, "get_runtime_context", lambda: context)
+    assert node.node_name() == expected
 
 
 def test_the_modules_of_the_driver_are_looked_for_after_those_of_the_node(monkeypatch):
     monkeypatch.setattr(sys, "path", ["/own", "/both"])
-    cluster.extend_path(["/both", "/driver"])
+    node.extend_path(["/both", "/driver"])
     assert sys.path == ["/own", "/both", "/driver"]

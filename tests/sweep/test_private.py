@@ -35,6 +35,7 @@ def parent(monkeypatch):
 def hold() -> tuple[subprocess.Popen[str], Path]:
     """A process that has a private directory."""
     process = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     return process, Path(process.stdout.readline().strip())
 
 

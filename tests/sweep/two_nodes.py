@@ -4,10 +4,11 @@ Prints their address; "lose beta" on stdin kills the second one as a crash would
 """
 
 import sys
+from typing import Any
 
 from ray.cluster_utils import Cluster
 
-SIZE = {"num_cpus": 1, "object_store_memory": 200 << 20}
+SIZE: Any = {"num_cpus": 1, "object_store_memory": 200 << 20}
 
 cluster = Cluster(True, head_node_args={**SIZE, "node_name": "alpha", "include_dashboard": False}, connect=False)
 beta = cluster.add_node(**SIZE, node_name="beta")

@@ -29,13 +29,13 @@ def test_the_order_is_a_function_of_seed_and_epoch():
         flat = np.concatenate(list(batches(50, batch_size, n, seed)))
         return [tuple(e) for e in flat.reshape(n, 50)]
 
-    before = np.random.get_state()[1].copy()
+    before = np.random.get_state(legacy=False)["state"]["key"].copy()
     three = epochs(4, 3)
     assert len(set(three)) == 3
     assert epochs(4, 1) == three[:1]  # not of the number of epochs
     assert epochs(4, 3, batch_size=50) == three  # nor of the batch size
     assert set(three).isdisjoint(epochs(5, 3))
-    assert np.array_equal(np.random.get_state()[1], before)
+    assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], before)
 
 
 def test_steps_per_epoch():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_the_error_rate_is_of_the_labels_that_count():
 
 @pytest.mark.parametrize("optimizer", ["zo-sgd", "zo-sgd-sign", "zo-adam", "zo-adamm"])
 def test_the_error_rate_falls_where_it_is_minimised(optimizer):
-    more = {"objective": "accuracy", "eps": 0.1, "lr": 0.01, "queries": 8, "sides": 1}
+    more: dict[str, Any] = {"objective": "accuracy", "eps": 0.1, "lr": 0.01, "queries": 8, "sides": 1}
     losses = [s.loss for s in toy.fit(toy.spec(optimizer, epochs=100, **more)).steps]
     assert losses[0] > 0.3
     assert sum(losses[-10:]) / 10 < 0.15

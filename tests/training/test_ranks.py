@@ -61,9 +61,9 @@ def launch(directory: Path) -> range:
     for rank in range(2):
         program = f"from tests.training.ranked import *; main({rank}, 2, {port}, Path({str(directory)!r}))"
         ranks.append(subprocess.Popen([sys.executable, "-c", program], env=env, stderr=subprocess.PIPE, text=True))
-    for rank in ranks:
-        _, error = rank.communicate(timeout=800)
-        assert rank.returncode == 0, error[-3000:]
+    for process in ranks:
+        _, error = process.communicate(timeout=800)
+        assert process.returncode == 0, error[-3000:]
     return range(2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -42,8 +43,9 @@ class Odd:
 
 @pytest.fixture
 def odd(monkeypatch) -> Odd:
-    monkeypatch.setitem(objective.OBJECTIVES, "cross_entropy", Odd())
-    return objective.OBJECTIVES["cross_entropy"]
+    mine = Odd()
+    monkeypatch.setitem(objective.OBJECTIVES, "cross_entropy", mine)
+    return mine
 
 
 @pytest.mark.parametrize("optimizer", KINDS)
@@ -74,7 +76,7 @@ def test_a_trial_whose_eps_is_lost_is_a_clear_error(method, small):
 @pytest.mark.parametrize("optimizer", KINDS)
 def test_what_no_loss_reaches_is_frozen(optimizer):
     """Also from weight decay, which would move it without a gradient."""
-    net = toy.network()
+    net: Any = toy.network()
     before = {k: v.clone() for k, v in net.state_dict().items()}
     toy.fit(toy.spec(optimizer, weight_decay=0.5, lr=0.1, epochs=3), net)
     changed = {k for k, v in net.state_dict().items() if not torch.equal(v, before[k])}
@@ -96,7 +98,7 @@ def test_what_no_loss_reaches_in_a_backbone_is_frozen(optimizer, small, memory):
 @pytest.mark.parametrize("optimizer", ["zo-sgd", "fo-sgd"])
 def test_the_adapters_and_prototypes_of_old_tasks_stay(optimizer, small, memory):
     spec = small.spec("ease", optimizer, optimizer__weight_decay=0.5)
-    method = Ease(spec, small.base)
+    method: Any = Ease(spec, small.base)
     old = []
     for task in small.tasks(spec):
         method.learn(task, Journal(memory))

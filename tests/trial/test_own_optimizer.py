@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from tests.zo.own import NU, Lazy, Momentum, Orthogonal
 from zfscale.errors import SpecError
-from zfscale.sinks import make_sinks
+from zfscale.sinks.about import About
+from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import OptimizerSpec, TrialSpec
 from zfscale.training.trainers import ForwardOnly
 from zfscale.trial import run as trial
@@ -64,8 +65,7 @@ def test_a_rule_that_says_another_unit_than_its_update_is_refused():
 def test_a_trial_of_it_is_replayed_bit_for_bit(name, options, small, made, tmp_path):
     """The lazy direction needs the number of every step, the update its state."""
     spec = own(small, name, **options)
-    about = (spec.trial_id, spec.to_json(), spec.leaves())
-    sink = make_sinks(tmp_path, "s", *about, types=spec.NULLABLE, wandb_mode="disabled")
+    sink = ParquetSink(About.of(tmp_path, "s", spec))
     sink.close(trial.run(spec, small.base, small.data, sink))
     trained = made[-1]
     steps = replay(tmp_path, spec.trial_id, tmp_path / "end")

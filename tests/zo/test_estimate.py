@@ -39,7 +39,7 @@ class Quadratic(nn.Module):
 def make(noise: str = "rademacher") -> tuple[Quadratic, Problem, torch.Tensor]:
     net = Quadratic()
     net().backward()
-    gradient = torch.cat([p.grad.flatten() for p in net.parameters()])
+    gradient = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
     net.forwards = 0
     return net, problem_of(net, noise, queries=4), gradient
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,7 +53,7 @@ CASES = [(n, torch.bfloat16) for n in NAMES] + [(n, d) for n in ("zo-sgd", "zo-a
 
 @pytest.mark.parametrize(("name", "dtype"), [*CASES, ("zo-adam", torch.float64)])
 def test_the_same_coefficients_move_the_weights_to_the_same_bits(name, dtype, monkeypatch):
-    options = {"weight_decay": 0.01, "history": 0.3}
+    options: dict[str, Any] = {"weight_decay": 0.01, "history": 0.3}
     if name.endswith("sign"):
         options["sign"] = "projected"
     runs = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,10 +26,16 @@ KNOWN = [  # Random123's kat_vectors: counter, key, result
 ]
 
 
+def as_tensors(words: Iterable[Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The four words of a counter, or of many at once."""
+    a, b, c, d = (torch.tensor(word) for word in words)
+    return a, b, c, d
+
+
 @pytest.mark.parametrize(("counter", "key", "result"), KNOWN)
 def test_philox_gives_the_published_answers(counter, key, result):
     assert philox(counter, key) == result
-    tensors = philox(tuple(torch.tensor([c, c]) for c in counter), key)
+    tensors = philox(as_tensors((c, c) for c in counter), key)
     assert [t.tolist() for t in tensors] == [[r, r] for r in result]
     assert reference(counter, key) == result  # the scalar reference of the other tests
 
@@ -37,11 +45,11 @@ def test_philox_of_integers_and_of_tensors_agree():
     rng = np.random.default_rng(0)
     counters = rng.integers(0, 2**32, (50, 4))
     key = (0xDEADBEEF, 0xFEEDF00D)
-    tensors = torch.stack(philox(tuple(torch.tensor(c) for c in counters.T), key), 1)
+    tensors = torch.stack(philox(as_tensors(counters.T), key), 1)
     for counter, row in zip(counters.tolist(), tensors.tolist(), strict=True):
         assert tuple(row) == philox(tuple(counter), key) == reference(tuple(counter), key)
     keys = torch.tensor(key)
-    again = torch.stack(philox(tuple(torch.tensor(c) for c in counters.T), (keys[0], keys[1])), 1)
+    again = torch.stack(philox(as_tensors(counters.T), (keys[0], keys[1])), 1)
     assert torch.equal(again, tensors)
 
 

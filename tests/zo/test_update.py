@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from zfscale.zo.update import SGD, Adam
 
-RULES = [
+RULES: list[tuple[Any, Any]] = [
     (SGD(momentum=m, weight_decay=wd), lambda p, m=m, wd=wd: torch.optim.SGD(p, 0.1, momentum=m, weight_decay=wd))
     for m in (0.0, 0.9)
     for wd in (0.0, 0.05)

@@ -26,7 +26,7 @@ def parquet(table: pa.Table, sealed: bool = False) -> bytes:
         writer.write_table(table)
         if sealed:
             writer.add_key_value_metadata({KEY.decode(): BLANK.decode()})
-    data = target.getvalue().to_pybytes()
+    data: bytes = target.getvalue().to_pybytes()
     if not sealed:
         return data
     found = ENTRY.search(data, data.rfind(KEY))

@@ -68,7 +68,8 @@ class Storage:
         """The content of a file; None if there is none."""
         try:
             with told(f"{self}/{name}"), self.files.open_input_stream(self.path(name)) as file:
-                return file.read()
+                data: bytes = file.read()
+                return data
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return None

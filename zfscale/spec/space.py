@@ -224,4 +224,5 @@ def source(document: Document, assignments: list[Assignment], place: Place) -> P
         if place[: len(assignment.target)] == assignment.target
     ]
     written = [source for source in (*candidates, place) if document.has(source)]
-    return (written or candidates or [place])[0]
+    first: Place = (written or candidates or [place])[0]
+    return first

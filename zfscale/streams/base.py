@@ -70,6 +70,10 @@ class Stream(ABC, Generic[T]):
     def __init__(self, stages: Sequence[T]) -> None:
         self._stages = list(stages)
 
+    def arrange(self, stages: Sequence[T]) -> None:
+        """Let other stages arrive in place of these."""
+        self._stages = list(stages)
+
     def __len__(self) -> int:
         return len(self._stages)
 

@@ -1,48 +1,14 @@
-"""`zfscale run`: what must be settled before Ray is imported, and who runs the sweep then.
+"""`zfscale run`: sees what is left of a sweep and has it run, here or on the head of a cluster.
 
-Light, so that a sweep with nothing left to run ends at once.
+Light: Ray is imported only where trials are left, so that a sweep with nothing left to run ends at once.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
-
-from zfscale.records import Status
-from zfscale.results.missing import missing, root
-from zfscale.results.tables import statuses
+from zfscale.results.missing import missing
 from zfscale.spec import Sweep
-
-LOCAL = "local"
-CLIENT = "ray://"
-QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's state of all trials, which nobody reads
-    "TUNE_MAX_PENDING_TRIALS_PG": "200",  # that wait for room: what a cluster that may grow goes by
-    "TOKENIZERS_PARALLELISM": "false",
-}
-
-
-class Ended(NamedTuple):
-    """How a sweep stands when the command ends.
-
-    Args:
-        left: Trials without a result: the run was interrupted, or could not write.
-        failed: Trials recorded as failed, by this run or an earlier one.
-        report: The report as text; empty if trials are left.
-    """
-
-    left: int
-    failed: int = 0
-    report: str = ""
+from zfscale.sweep.ending import Ended, finish
+from zfscale.sweep.environment import CLIENT, LOCAL, as_ctrl_c, environment
 
 
 def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> Ended:
@@ -55,64 +21,10 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> Ended
         return finish(sweep)
     with environment(address), as_ctrl_c():
         if address.startswith(CLIENT):
-            from zfscale.sweep.client import run as run_there
+            from zfscale.sweep.remote_driver import run as run_there
 
             return run_there(sweep, retry_failed, address)
-        from zfscale.sweep.runner import run as run_here
+        from zfscale.sweep.driver import run as run_here
 
         left = len(run_here(sweep, retry_failed, address))
     return Ended(left) if left else finish(sweep)
-
-
-def finish(sweep: Sweep) -> Ended:
-    """Write the report of a sweep that has a result of every trial: its table and where it is."""
-    from zfscale.report import make
-    from zfscale.report.text import printable
-
-    place = root(sweep)
-    status = statuses(place)
-    failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
-    text, file = make(place)
-    return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))
-
-
-@contextmanager
-def environment(address: str) -> Iterator[None]:
-    """Variables that Ray reads when it is imported or started; what the user has set stays.
-
-    A cluster of our own listens on the loopback device alone and asks for a token that lives as long as it does: an
-    open Ray port lets whoever reaches it run code as the user.
-    """
-    wanted = dict(QUIET)
-    if address == LOCAL:
-        wanted["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for: not to be reached from other machines
-        if "RAY_AUTH_MODE" not in os.environ:
-            wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    mine = {name: value for name, value in wanted.items() if name not in os.environ}
-    os.environ.update(mine)
-    try:
-        yield
-    finally:
-        for name in mine:
-            os.environ.pop(name, None)
-
-
-@contextmanager
-def as_ctrl_c() -> Iterator[None]:
-    """SIGTERM and SIGUSR1, by which schedulers say that time is up, do what Ctrl-C does.
-
-    They do so even where a shell has switched Ctrl-C off, as it does for what it runs in the background.
-    """
-    signals = (signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.signal(number, stop) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def stop(_number: int, frame: Any) -> None:
-    """Call whatever handles Ctrl-C now: Ray Tune while trials run, else Python."""
-    current = signal.getsignal(signal.SIGINT)
-    (current if callable(current) else signal.default_int_handler)(signal.SIGINT, frame)

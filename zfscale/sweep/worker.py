@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import traceback
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -22,8 +20,8 @@ from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses
 from zfscale.sinks.about import About
 from zfscale.spec import METRICS, TrialSpec
-from zfscale.sweep.cluster import ModulePath, extend_path, unseen
-from zfscale.sweep.ranks import RankLost, Team
+from zfscale.sweep.node import ModulePath, extend_path, node_name, unseen
+from zfscale.sweep.team import RankLost, Team
 from zfscale.sweep.unfinished import UNFINISHED
 from zfscale.trial.inputs import data_key, model_key
 
@@ -142,11 +140,3 @@ def record_failure(
 
     sink = make_sinks(About.of(root, name, spec), output, committing)
     sink.close(Outcome(Status.FAILED, attempts=attempts_of(root, spec.trial_id), error=error))
-
-
-def node_name() -> str:
-    """Slurm's name of this node, else the one Ray's node was given, else the host's."""
-    me = ray.get_runtime_context().get_node_id()
-    given = next(node for node in ray.nodes() if node["NodeID"] == me)
-    named = given["NodeName"] if given["NodeName"] != given["NodeManagerAddress"] else socket.gethostname()
-    return os.environ.get("SLURMD_NODENAME") or named

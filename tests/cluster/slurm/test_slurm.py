@@ -69,7 +69,14 @@ class Cluster:
         made = self(
             "make", f"--assume-old={sys.prefix}/.run", "slurm", *(f"{key}={value}" for key, value in told.items())
         )
-        return Job(self, re.search(r"job (\d+) is queued", made)[1], results / "vit_classil")
+        return Job(self, found(r"job (\d+) is queued", made), results / "vit_classil")
+
+
+def found(pattern: str, text: str) -> str:
+    """The first group of the pattern, which is in the text."""
+    match = re.search(pattern, text)
+    assert match is not None, f"{pattern!r} is not in: {text}"
+    return match[1]
 
 
 class Job:
@@ -83,7 +90,7 @@ class Job:
         return self.log.read_text() if self.log.exists() else ""
 
     def field(self, name: str) -> str:
-        return re.search(rf"\b{name}=(\S+)", self.cluster("scontrol", "show", "job", self.id))[1]
+        return found(rf"\b{name}=(\S+)", self.cluster("scontrol", "show", "job", self.id))
 
     def wait(self, condition: Callable[[], object], seconds: float = 400) -> None:
         deadline = time.monotonic() + seconds
@@ -161,7 +168,7 @@ def test_whoever_lacks_the_jobs_token_is_refused(undisturbed):
     assert not any(token in argument for process in running for argument in process.cmdline())
     assert token not in undisturbed.told()
 
-    address = re.search(r"head (\S+)", undisturbed.told())[1]
+    address = found(r"head (\S+)", undisturbed.told())
     assert "2 nodes, 2 CPUs, 2 GPUs" in joins(address, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token})
     for wrong in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
         assert "AuthenticationError" in joins(address, wrong)
@@ -204,7 +211,7 @@ def test_two_jobs_at_once_one_requeued_and_one_that_loses_a_node(cluster, undist
     def lose_a_node() -> None:
         steps = cluster("squeue", "--steps", "--noheader", "--format=%i %N")
         kept.update({file: file.stat().st_mtime_ns for file in maimed.finished()})
-        cluster("scancel", "--signal=KILL", re.search(rf"({maimed.id}\.\d+) +znode2\b", steps)[1])
+        cluster("scancel", "--signal=KILL", found(rf"({maimed.id}\.\d+) +znode2\b", steps))
 
     def requeue() -> None:
         assert maimed.field("JobState") == "RUNNING"  # at once

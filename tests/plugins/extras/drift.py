@@ -29,7 +29,7 @@ class Drifting(ClassIncremental):
     def of(cls, spec: StreamSpec, data: Any) -> Self:
         made = super().of(spec, data)
         deviation = spec.filled().noise  # type: ignore[attr-defined]
-        made._stages = [_noisy(task, deviation * (task.index - 1)) for task in made]
+        made.arrange([_noisy(task, deviation * (task.index - 1)) for task in made])
         return made
 
 

@@ -76,7 +76,7 @@ def start(tmp_path, monkeypatch):
         (tmp_path / "grows.json").write_text(json.dumps(autoscaling(address)))
         env = os.environ | {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
         env |= ({"RAY_enable_autoscaler_v2": "1"} | V2) if newer else {}
-        command = [BIN / "ray", "start", "--head", f"--port={port}", "--num-cpus=0", "--block", *options]
+        command = [str(BIN / "ray"), "start", "--head", f"--port={port}", "--num-cpus=0", "--block", *options]
         command += ["--object-store-memory=80000000", "--include-dashboard=false", "--disable-usage-stats"]
         command += [f"--autoscaling-config={tmp_path / 'grows.json'}"] if grows else []
         with open(tmp_path / "head.log", "w") as log:
@@ -125,7 +125,7 @@ with connected(sys.argv[2]):
 
 def check(tmp_path: Path, address: str, *task: str) -> subprocess.CompletedProcess[str]:
     """The check of resources, in a process of its own: Ray reads its token once. With "task", in a task before."""
-    command = [sys.executable, "-c", CHECK, tmp_path / "s.yaml", address, *task]
+    command = [sys.executable, "-c", CHECK, str(tmp_path / "s.yaml"), address, *task]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 

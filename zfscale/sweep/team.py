@@ -13,21 +13,18 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
-from ray import tune
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from zfscale.errors import ZfscaleError, one_line
 from zfscale.garbage import Settled
 from zfscale.spec import ResourcesSpec, TrialSpec
+from zfscale.sweep.node import ModulePath, extend_path
 from zfscale.sweep.tune_fixes import NO_MEMORY
 from zfscale.trial.inputs import data_key, model_key
 from zfscale.zo.ledger import Entry
-
-if TYPE_CHECKING:
-    from zfscale.sweep.cluster import ModulePath
 
 MEETING = timedelta(minutes=5)  # for a rank to start and join
 LAST_WORDS = 60.0  # seconds in which a rank must have noticed that another has died
@@ -38,18 +35,10 @@ class RankLost(ZfscaleError):
     """A rank died in mid-trial."""
 
 
-def bundles(resources: ResourcesSpec) -> tune.PlacementGroupFactory:
-    """What a trial occupies: a bundle a worker, near each other where they fit."""
-    one = {"CPU": float(resources.cpus), "GPU": float(resources.gpus)}
-    return tune.PlacementGroupFactory([one] * resources.workers, strategy="PACK")
-
-
 class Rank:
     """One of the ranks 1 .. world - 1, kept from trial to trial."""
 
     def __init__(self, shared: dict[str, Any], cpus: int, path: ModulePath) -> None:
-        from zfscale.sweep.cluster import extend_path
-
         extend_path(path.libraries)
         import torch
 

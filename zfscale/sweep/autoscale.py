@@ -16,7 +16,7 @@ from ray.experimental.internal_kv import _internal_kv_get, internal_kv_get_gcs_c
 from ray.util.placement_group import remove_placement_group
 
 from zfscale.spec import ResourcesSpec
-from zfscale.sweep.ranks import bundles
+from zfscale.sweep.bundles import bundles
 
 WAIT_MINUTES = 20.0  # a spot machine takes some minutes to come and to be set up
 LOOK_EVERY = 1.0  # seconds

@@ -19,9 +19,10 @@ from zfscale.results.missing import missing, root
 from zfscale.spec import Sweep
 from zfscale.spec.own import own_code
 from zfscale.sweep.cluster import connected
-from zfscale.sweep.launch import Ended, as_ctrl_c, finish
+from zfscale.sweep.driver import begin, drive
+from zfscale.sweep.ending import Ended, finish
+from zfscale.sweep.environment import as_ctrl_c
 from zfscale.sweep.private import private_directory
-from zfscale.sweep.runner import begin, drive
 from zfscale.trial.inputs import read
 
 HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}  # Ray's mark of the head

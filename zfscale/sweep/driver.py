@@ -19,12 +19,13 @@ from zfscale.results.missing import root as results
 from zfscale.results.storage import Storage
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.own import own_code
-from zfscale.sweep.cluster import check_nodes, check_resources, connected, module_path, where
+from zfscale.sweep.bundles import bundles
+from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
-from zfscale.sweep.launch import LOCAL, as_ctrl_c
+from zfscale.sweep.environment import LOCAL, as_ctrl_c
 from zfscale.sweep.listed import Listed
+from zfscale.sweep.node import module_path, where
 from zfscale.sweep.progress import Progress
-from zfscale.sweep.ranks import bundles
 from zfscale.sweep.tune_fixes import tune_fixes
 from zfscale.sweep.unfinished import Unfinished
 from zfscale.sweep.worker import Worker
@@ -74,7 +75,7 @@ def drive(
     """
     there = results(sweep)
     check_resources(sweep, own)
-    check_nodes(there, me, sweep, own_code(todo, sweep.spec.output))
+    check_nodes(me, sweep, own_code(todo, sweep.spec.output))
     forget(there, todo)
     try:
         callbacks = [RecordDeaths(sweep), Unfinished()]

@@ -14,15 +14,15 @@ from zfscale.results.missing import root
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec.own import own_code
-from zfscale.sweep import runner
-from zfscale.sweep.cluster import module_path
-from zfscale.sweep.runner import drive
+from zfscale.sweep import driver
+from zfscale.sweep.driver import drive
+from zfscale.sweep.node import module_path
 
 
 @pytest.fixture
 def sweep(tmp_path, tiny_vit, image_folder, monkeypatch):
     for name in ("check_resources", "check_nodes"):
-        monkeypatch.setattr(runner, name, lambda *_: None)
+        monkeypatch.setattr(driver, name, lambda *_: None)
     return spec.load(sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder))
 
 
@@ -49,7 +49,7 @@ class Tuner:
     ],
 )
 def test_an_error_of_tune_is_a_line_and_the_rest_is_left(sweep, tmp_path, monkeypatch, capsys, error, told):
-    monkeypatch.setattr(runner, "_tuner", lambda *_: Tuner(sweep, error))
+    monkeypatch.setattr(driver, "_tuner", lambda *_: Tuner(sweep, error))
     left = drive(sweep, sweep.trials, {}, "me", tmp_path)
     assert left == list(sweep.trials[1:])
     err = capsys.readouterr().err
@@ -58,7 +58,7 @@ def test_an_error_of_tune_is_a_line_and_the_rest_is_left(sweep, tmp_path, monkey
 
 
 def test_ctrl_c_is_no_error_of_tune(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_tuner", lambda *_: Tuner(sweep, KeyboardInterrupt()))
+    monkeypatch.setattr(driver, "_tuner", lambda *_: Tuner(sweep, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         drive(sweep, sweep.trials, {}, "me", tmp_path)
 

@@ -1,0 +1,42 @@
+"""What a trial occupies of a cluster, and whether nodes have room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ray import tune
+
+from zfscale.spec import ResourcesSpec
+from zfscale.spec.names import Finding
+
+
+def bundles(asked: ResourcesSpec) -> tune.PlacementGroupFactory:
+    """Describe what a trial occupies: a bundle per worker, near each other where they fit."""
+    one = {"CPU": float(asked.cpus), "GPU": float(asked.gpus)}
+    return tune.PlacementGroupFactory([one] * asked.workers, strategy="PACK")
+
+
+def lacking(asked: ResourcesSpec, nodes: Iterable[Mapping[str, float]]) -> Finding | None:
+    """Say what the nodes lack to have room for one trial; None if they have room."""
+    nodes = list(nodes)
+    for name, kind, amount in (("cpus", "CPU", asked.cpus), ("gpus", "GPU", asked.gpus)):
+        have = max((node.get(kind, 0) for node in nodes), default=0)
+        if amount > have:
+            where = "there are" if len(nodes) == 1 else "the largest node has"
+            return ("resources", name), f"{amount:g} asked for each trial; {where} {have:g}"
+    if not any(fits(asked, node) for node in nodes):
+        return ("resources",), f"no node has both {asked.cpus} cpus and {asked.gpus:g} gpus"
+    if asked.workers > (room := sum(_workers(asked, node) for node in nodes)):
+        return ("resources", "workers"), f"{asked.workers} for each trial; there is room for {room}"
+    return None
+
+
+def fits(asked: ResourcesSpec, node: Mapping[str, float]) -> bool:
+    """Whether a node has room for one worker of a trial."""
+    return node.get("CPU", 0) >= asked.cpus and node.get("GPU", 0) >= asked.gpus
+
+
+def _workers(asked: ResourcesSpec, node: Mapping[str, float]) -> int:
+    """Count the workers that a node has room for."""
+    by_gpu = node.get("GPU", 0) // asked.gpus if asked.gpus else float("inf")
+    return int(min(node.get("CPU", 0) // asked.cpus, by_gpu))

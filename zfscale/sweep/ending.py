@@ -1,0 +1,37 @@
+"""How a sweep stands when its command ends, and the report of one that is complete."""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+from zfscale.records import Status
+from zfscale.results.missing import root
+from zfscale.results.tables import statuses
+from zfscale.spec import Sweep
+
+
+class Ended(NamedTuple):
+    """How a sweep stands when the command ends.
+
+    Args:
+        left: Trials without a result: the run was interrupted, or could not write.
+        failed: Trials recorded as failed, by this run or an earlier one.
+        report: The report as text; empty if trials are left.
+    """
+
+    left: int
+    failed: int = 0
+    report: str = ""
+
+
+def finish(sweep: Sweep) -> Ended:
+    """Write the report of a sweep that has a result of every trial: its table and where it is."""
+    from zfscale.report import make
+    from zfscale.report.text import printable
+
+    place = root(sweep)
+    status = statuses(place)
+    failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
+    text, file = make(place)
+    return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))
