@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -20,8 +21,9 @@ from zfscale.spec.own import own_code
 from zfscale.spec.sources import DomainPath
 from zfscale.testing.formats import FormatContract
 
-ROWS = [{"id": i, "text": f"document {i}, naïve"} for i in range(3)]
-TEXTS = [row["text"] for row in ROWS]
+README = Path(__file__).parents[2] / "zfscale" / "README.md"
+ROWS: list[dict[str, Any]] = [{"id": i, "text": f"document {i}, naïve"} for i in range(3)]
+TEXTS: list[str] = [row["text"] for row in ROWS]
 
 
 class TestText(FormatContract):
@@ -70,7 +72,7 @@ def test_every_format_is_under_the_contract():
 @pytest.fixture
 def fortunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The module of the example, as the documentation has it, in the working directory; a file for it."""
-    example = (Path(__file__).parents[2] / "zfscale" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    (example,) = re.findall(r"```python\n((?:(?!```).)*class Fortunes.*?)```", README.read_text(), re.S)
     folder = tmp_path / "example"
     folder.mkdir()
     (folder / "fortunes.py").write_text(example)
