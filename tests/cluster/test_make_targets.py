@@ -129,6 +129,6 @@ def test_gpu_tests_run_by_their_own_target_and_are_told_without_a_gpu(made: Made
     done = made.run("test-gpu", "ARGS=-p no:cacheprovider tests/gpu/test_gpu_noise.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^no CUDA device: (\d+) GPU tests skipped\n\1 skipped", done.stdout, re.MULTILINE), done.stdout
-    done = made.run("test", "ARGS=-p no:cacheprovider tests/gpu")
+    done = made.run("test", "ARGS=-p no:cacheprovider -n 0 tests/gpu")
     assert "deselected" in done.stdout
     assert "no CUDA device" not in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -45,7 +46,7 @@ class Net(nn.Module):
 TOKENS = torch.tensor([[1, 4, 7, 2], [3, 3, 0, 10]])
 
 
-def make(dtype: torch.dtype = torch.float32) -> tuple[Net, Problem]:
+def make(dtype: torch.dtype = torch.float32) -> tuple[Net, Any]:
     torch.manual_seed(0)
     net = Net().to(dtype)
     for p in net.parameters():
@@ -197,7 +198,7 @@ def test_leaves_are_seen_in_the_dtype_asked_for():
     def loss() -> torch.Tensor:
         return (net.weight.float() @ x[0] + net.bias).square().sum()
 
-    net.forward = lambda _: loss()  # type: ignore[method-assign]
+    net.forward = lambda _: loss()  # type: ignore[method-assign, assignment]
     problem = Problem(ModuleOracle(lambda: net(x), leaves, overlay), Gaussian(leaves))
     z = problem.directions.slice(1, 0, 8)
     w, b = net.weight.detach().clone(), net.bias.detach().clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,8 @@ def test_the_command_measures_on_the_gpu(capsys):
 @pytest.mark.parametrize("precision", ["fp32", "bf16-mixed", "bf16"])
 def test_a_step_of_vit_b16_takes_compiled_noise(precision):
     step = Step(Settings(precision=precision))
+    directions: Any = step._stepper.problem.directions
     assert step.leaves.device.type == "cuda"
-    assert step._stepper.problem.directions._compiled is not None
+    assert directions._compiled is not None
     step()
     assert step.leaves.finite

@@ -42,6 +42,8 @@ class Net(nn.Module):
 
     def __init__(self, device: str, dtype: torch.dtype, width: int) -> None:
         super().__init__()
+        self.x: torch.Tensor
+        self.y: torch.Tensor
         draw = torch.Generator().manual_seed(1)
         self.body = nn.Sequential(nn.Linear(77, width), nn.Tanh(), nn.Linear(width, width), nn.LayerNorm(width))
         for p in self.body.parameters():
@@ -129,5 +131,6 @@ def test_of_compiled_and_eager_noise(noise, made_on, replayed_on, monkeypatch):
     run, load = Run("zo-sgd", {"noise": noise}, width=1500), compiled.load
     monkeypatch.setattr(dense, "COMPILE_FROM", 1500**2)
     monkeypatch.setattr(compiled, "load", lambda *of: load(*of) if of[2].type == "cuda" else None)
-    assert run.on("cuda").problem.directions._compiled is not None
+    directions: Any = run.on("cuda").problem.directions
+    assert directions._compiled is not None
     check(run, made_on, replayed_on)

@@ -43,7 +43,7 @@ def test_an_outcome_refuses_what_is_not_declared():
     with pytest.raises(ValueError, match=r"must be in zfscale\.metrics\.catalogue, got avg_acuracy"):
         Outcome(Status.FINISHED, {"avg_acuracy": 0.5})
     with pytest.raises(ValueError, match="'done' is not a valid Status"):
-        Outcome("done")
+        Outcome("done")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [CLASSES, DOMAINS])

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.models.conftest import SHAPE, make
-from zfscale.engine.module_leaves import trainable
+from zfscale.engine.module_leaves import ModuleLeaf, trainable
 from zfscale.engine.overlay import Overlay
 from zfscale.errors import ModelError
 from zfscale.models.load import EMBEDDED
@@ -67,7 +67,11 @@ def test_every_trainable_weight_reaches_the_feature_and_can_be_perturbed(family,
         plain = encoder(images)
         for leaf in leaves:
             shift = torch.randn(leaf.parameter.shape, generator=torch.Generator().manual_seed(leaf.start))
-            with overlay.at(lambda f, leaf=leaf, shift=shift: f.parameter + shift if f is leaf else f.parameter):
+
+            def value(of: ModuleLeaf, leaf: ModuleLeaf = leaf, shift: torch.Tensor = shift) -> torch.Tensor:
+                return of.parameter + shift if of is leaf else of.parameter
+
+            with overlay.at(value):
                 got = encoder(images)
             old = leaf.parameter.detach().clone()
             leaf.parameter.add_(shift)

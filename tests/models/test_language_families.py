@@ -42,7 +42,7 @@ def network(family: str, train: str, attention: str | None = None, **options: An
     return net
 
 
-def problem(net: LanguageNetwork, forward: Any = None) -> Problem:
+def problem(net: LanguageNetwork, forward: Any = None) -> Any:
     leaves, overlay = net.prepare(TOKENS[:1])
     labels = TOKENS if net.masked else TOKENS[:, 1:]
 

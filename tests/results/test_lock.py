@@ -16,7 +16,8 @@ import pytest
 from tests.buckets import bucket
 from zfscale.errors import ZfscaleError
 from zfscale.results import lock as hold
-from zfscale.results.lock import LOCK, held, seen
+from zfscale.results.layout import LOCK
+from zfscale.results.lock import held, seen
 from zfscale.results.storage import storage
 
 

@@ -12,7 +12,7 @@ from zfscale.results import layout
 PACKAGE = Path(__file__).parents[2] / "zfscale"
 NAMES = {layout.REPORT, layout.ACCURACY_PICTURE, layout.LOSS_PICTURE, layout.SNAPSHOTS, layout.LOCK, layout.SCRATCH}
 NAMES |= {*layout.TABLES, *layout.RUNNING, layout.note_of(layout.WANDB), *Status}
-WORDS = {  # that mean something else there
+WORDS: dict[str, set[str]] = {  # that mean something else there
     "metrics/catalogue.py": set(),
     "records.py": set(Status),  # which declares them
     "results/layout.py": NAMES,

@@ -43,7 +43,7 @@ def test_one_line_opens_them_in_every_reader(tmp_path):
         sink.close(outcome(Status.FINISHED))
     found = pandas.read_json(tmp_path / "jsonl" / f"{T1}.jsonl", lines=True)
     assert found["record"].value_counts().to_dict() == {"step": 6, "query": 6, "eval": 5, "outcome": 1}
-    counted = duckdb.sql(f"select trial_id, count(*) from '{tmp_path}/jsonl/*.jsonl' group by all order by all")
+    counted = duckdb.execute(f"select trial_id, count(*) from '{tmp_path}/jsonl/*.jsonl' group by all order by all")
     assert counted.fetchall() == [(trial, 18) for trial in sorted((T1, T2))]
 
 

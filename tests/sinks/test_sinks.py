@@ -34,7 +34,7 @@ class TestCatalogue(SinkContract):
     def make(self, root: Path) -> Sink:
         listed = [self.name] if self.name in LISTED else []
         (one,) = [one for one in chosen(output(*listed)) if one.name == self.name]
-        return one.make(example(root))  # type: ignore[no-any-return]
+        return one.make(example(root))
 
 
 def output(*sinks: Any, mode: str = "offline") -> OutputSpec:
@@ -97,7 +97,7 @@ def test_fanout_forwards_in_order(log):
 
 
 def test_fanout_does_not_commit_what_an_earlier_sink_refuses(log):
-    refuses = Recorder(About("r", "a"), None)
+    refuses: Any = Recorder(About("r", "a"), None)
     refuses.close = lambda outcome: (_ for _ in ()).throw(OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
         Fanout([refuses, Recorder(About("r", "b"), None)]).close(DONE)
@@ -112,10 +112,12 @@ def test_no_sink_is_told_a_secret(log, monkeypatch):
 
 def test_parquet_closes_last(tmp_path):
     about = About(tmp_path, T1, '{"seed": 0}', {"seed": 0}, sweep="demo")
-    assert [sink.name for sink in make_sinks(about, output(mode="disabled")).sinks] == ["parquet"]
+    disabled: Any = make_sinks(about, output(mode="disabled")).sinks
+    assert [sink.name for sink in disabled] == ["parquet"]
     asked = output("own_sinks:Needed", "own_sinks:Recorder")
     assert [one.name for one in chosen(asked)] == ["wandb", "own_sinks:Recorder", "own_sinks:Needed", "parquet"]
-    assert [sink.name for sink in make_sinks(about, asked, committing=True).sinks] == ["own_sinks:Needed", "parquet"]
+    committing: Any = make_sinks(about, asked, committing=True).sinks
+    assert [sink.name for sink in committing] == ["own_sinks:Needed", "parquet"]
     sink = make_sinks(about, output())
     send(sink)
     sink.close(DONE)
@@ -144,13 +146,13 @@ def test_a_sink_that_commits_and_breaks_leaves_the_trial_to_the_next_run(tmp_pat
     assert statuses(tmp_path) == {}
 
 
-def test_a_sink_has_its_options_as_a_block(log, tmp_path):
+def test_a_sink_has_its_options_as_a_block(log, tmp_path, monkeypatch):
     class Mine(Recorder):
         Options = WandbSpec
 
         def __init__(self, about, options):
             self.options = options
 
-    sys.modules[__name__].Mine = Mine
+    monkeypatch.setattr(sys.modules[__name__], "Mine", Mine, raising=False)
     made = Chosen("own_sinks:Mine", Facts("own_sinks:Mine"), {"project": "p"}).make(About(tmp_path, T1))
     assert made.options == WandbSpec(project="p")

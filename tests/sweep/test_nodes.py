@@ -195,9 +195,9 @@ def test_a_node_that_sees_the_results_and_the_objectives_has_no_complaint(tmp_pa
 def test_a_node_that_does_not_see_the_results_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(node, "seen", lambda there, run: bool(there.read(".lock")))
     (tmp_path / "s").mkdir()
-    assert "is not shared: it must be a directory that all nodes see" in look_around(
-        str(tmp_path), "s", "run", NOWHERE, {}
-    )
+    problem = look_around(str(tmp_path), "s", "run", NOWHERE, {})
+    assert problem is not None
+    assert "is not shared: it must be a directory that all nodes see" in problem
 
 
 def test_a_node_that_cannot_import_the_user_s_code_says_so(tmp_path):

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from tests.zo.own import NU, Lazy, Momentum, Orthogonal
 from zfscale.errors import SpecError
 from zfscale.sinks.about import About
-from zfscale.sinks.parquet import ParquetSink
-from zfscale.spec import OptimizerSpec, TrialSpec
+from zfscale.sinks.fanout import make_sinks
+from zfscale.spec import OptimizerSpec, OutputSpec, TrialSpec
+from zfscale.spec.schema import WandbSpec
 from zfscale.training.trainers import ForwardOnly
 from zfscale.trial import run as trial
 from zfscale.trial.replay import replay
@@ -65,7 +66,7 @@ def test_a_rule_that_says_another_unit_than_its_update_is_refused():
 def test_a_trial_of_it_is_replayed_bit_for_bit(name, options, small, made, tmp_path):
     """The lazy direction needs the number of every step, the update its state."""
     spec = own(small, name, **options)
-    sink = ParquetSink(About.of(tmp_path, "s", spec))
+    sink = make_sinks(About.of(tmp_path, "s", spec), OutputSpec(wandb=WandbSpec(mode="disabled")))
     sink.close(trial.run(spec, small.base, small.data, sink))
     trained = made[-1]
     steps = replay(tmp_path, spec.trial_id, tmp_path / "end")

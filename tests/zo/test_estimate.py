@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ class Quadratic(nn.Module):
         return theta @ self.a @ theta / 2 + self.b @ theta
 
 
-def make(noise: str = "rademacher") -> tuple[Quadratic, Problem, torch.Tensor]:
+def make(noise: str = "rademacher") -> tuple[Quadratic, Any, torch.Tensor]:
     net = Quadratic()
     net().backward()
     gradient = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])

@@ -72,7 +72,8 @@ def rule(name: str) -> Callable[[Array, dict[str, Array], float, int], tuple[Arr
 
 def reference(name: str, noise: str, q: int, sides: int, lr: float) -> Iterator[tuple[Array, int, int]]:
     """(theta, accepted, forwards) after each step."""
-    theta, state, t, update = START.copy(), {}, 0, rule(name)
+    state: dict[str, Array] = {}
+    theta, t, update = START.copy(), 0, rule(name)
     element, _ = ELEMENT[noise]
     for number in range(STEPS):
         g, forwards, here = np.zeros(D), 2 * q, None

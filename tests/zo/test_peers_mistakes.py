@@ -144,7 +144,7 @@ def test_one_sided_queries_share_the_loss_at_theta(q):
 def test_global_generators_are_untouched(name):
     """infty: reseeded at every perturbation, so the order of the data depends on the optimizer."""
     _, stepper = make(name, "gaussian", net=Regression().bfloat16(), eps=0.1)
-    before = (torch.random.get_rng_state(), np.random.get_state()[1], random.getstate())
+    before = (torch.random.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"], random.getstate())
     stepper.step(seeds(0), 0.01, 0)
     assert torch.equal(torch.random.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], before[1])

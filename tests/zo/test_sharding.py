@@ -9,9 +9,10 @@ import pytest
 import torch
 from toys import NAMES, Wide, bits, given, make, optimizer_of, problem_of, same, state, weights
 
+from zfscale.zo.directions.base import Piece
 from zfscale.zo.directions.sparse import Sparse
 from zfscale.zo.estimate import Estimate
-from zfscale.zo.step import Piece, Stepper
+from zfscale.zo.step import Stepper
 
 TOTAL = 20_510
 COMBINATIONS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -110,7 +110,8 @@ def weights(net: nn.Module) -> torch.Tensor:
 
 
 def state(stepper: Stepper) -> dict[str, torch.Tensor]:
-    kept = dict(stepper.states.vectors)
+    states: Any = stepper.states
+    kept = dict(states.vectors)
     if stepper.past is not None:
         kept["g"] = stepper.past
     return {name: vector.clone() for name, vector in kept.items()}

@@ -108,4 +108,5 @@ def make_directions(o: Any, leaves: Iterable[Leaf], **settings: Any) -> Directio
     """Those that a sweep file's `optimizer` block names; `settings` are arguments of `Directions`."""
     facts = catalogue.optimizer(o.name).direction or catalogue.DIRECTIONS[o.noise]
     given = {name: getattr(o, name) for name in facts.arguments}
-    return registry.load(facts.path)(leaves, queries=o.queries, **settings, **given)
+    made: Directions = registry.load(facts.path)(leaves, queries=o.queries, **settings, **given)
+    return made

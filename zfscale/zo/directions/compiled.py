@@ -63,7 +63,8 @@ def kernel(path: Path, device: torch.device) -> Kernel:
 
     def generate(seed: int, first: int) -> torch.Tensor:
         key = torch.tensor([*words_of(seed), first], device=device)
-        return runner.run([key])[0]
+        z: torch.Tensor = runner.run([key])[0]
+        return z
 
     return generate
 

@@ -86,7 +86,7 @@ class LowRank(Directions):
             return drawn[REST]
         u = drawn[LEFT].view(-1, self._rank) * self._rank**-0.5
         v = drawn[RIGHT].view(-1, self._rank).T.contiguous()
-        rows = u[:, :1] * v[0]
+        rows: torch.Tensor = u[:, :1] * v[0]
         for j in range(1, self._rank):
             rows += u[:, j : j + 1] * v[j]
         skip = first % part.columns
