@@ -14,7 +14,8 @@ import pytest
 
 from tests.data.poems import END, Counting, is_held_out, load, same
 from tests.data.text_writing import put, table
-from zfscale.data import corpora, embedded_texts, token_cache, user_texts
+from zfscale.data import corpora, embedded_texts, token_cache
+from zfscale.data.formats import text
 from zfscale.data.text import DOMAINS, TextDomain, default_cache, load_domain
 from zfscale.errors import DataError
 from zfscale.pretraining.lm_nano import byte_tokenizer
@@ -143,14 +144,14 @@ def test_a_broken_cache_entry_is_made_again(poems, tokenizer, cache, harm):
 
 def test_of_two_writers_neither_undoes_what_the_other_read(poems, tokenizer, cache, monkeypatch):
     """The second one starts before the first has written, and reads more of one side and less of the other."""
-    texts = user_texts.text_files
+    texts = text.text_file
 
     def slowly(*args: Any) -> Iterator[str]:
-        monkeypatch.setattr(user_texts, "text_files", texts)
+        monkeypatch.setattr(text, "text_file", texts)
         load(poems, tokenizer, tokens=2000, held_out=32)
         yield from texts(*args)
 
-    monkeypatch.setattr(user_texts, "text_files", slowly)
+    monkeypatch.setattr(text, "text_file", slowly)
     load(poems, tokenizer, tokens=320, held_out=10**6)
     calls = len(tokenizer.calls)
     load(poems, tokenizer, tokens=2000, held_out=10**6)
@@ -198,14 +199,14 @@ def test_tokens_in_parts_of_any_size(part, poems, tokenizer, cache, tmp_path, mo
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, DataError])
 def test_what_is_interrupted_leaves_nothing(stop, poems, tokenizer, cache, monkeypatch):
-    texts = user_texts.text_files
+    texts = text.text_file
 
     def stopped(*args: Any) -> Iterator[str]:
         yield from list(texts(*args))[:50]
         raise stop("by the user")
 
     with monkeypatch.context() as patch:
-        patch.setattr(user_texts, "text_files", stopped)
+        patch.setattr(text, "text_file", stopped)
         with pytest.raises(stop):
             load(poems, tokenizer, held_out=10**6)
     assert [file for file in cache.iterdir() if file.suffix != ".json"] == []

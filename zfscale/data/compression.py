@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from zfscale.data.formats.catalogue import COMPRESSED
 from zfscale.data.hub import reason
 from zfscale.errors import DataError
-from zfscale.spec.formats import COMPRESSED
 
 MAGIC = {  # first bytes -> codec
     b"\x1f\x8b": "gzip",

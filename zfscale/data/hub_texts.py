@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import re
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,16 +15,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from zfscale.data import sniff, text_tables
 from zfscale.data.corpus import Corpus
 from zfscale.data.embedded_texts import DOMAINS
 from zfscale.data.file_sets import digests, matching, refuse
+from zfscale.data.formats.base import Reader, Table
+from zfscale.data.formats.catalogue import claimed
+from zfscale.data.formats.catalogue import reader as reader_of
 from zfscale.data.hub import not_loaded
 from zfscale.data.notes import Notes
 from zfscale.data.text_columns import NULL, TEXT, Row, documents, kind, text_column
-from zfscale.data.text_files import text_files
 from zfscale.errors import DataError
-from zfscale.spec.formats import table_format
 
 ASKING = 10.0  # seconds for the hub to say which revision it has
 OPTION = "columns: {text: ...}"
@@ -124,8 +123,10 @@ def _placed(rows: Any, column: str, where: str, count: list[int]) -> Iterator[Ro
 
 def _check_types(source: HubTexts, column: str, where: str) -> None:
     """Refuse JSON lines of a local directory that hold something else there: the client makes text of numbers."""
-    for file, format in _tables(source.hub) if os.path.isdir(source.hub) else ():
-        type = (text_tables.columns(file, format, "utf-8") or {}).get(column, TEXT) if format == "jsonl" else TEXT
+    for file, reader in _files(source.hub) if os.path.isdir(source.hub) else ():
+        if not (isinstance(reader, Table) and reader.facts.free_rows):
+            continue
+        type = (reader.columns(file) or {}).get(column, TEXT)
         if type not in (TEXT, NULL):
             raise DataError(f"{where}: {file}: column {column!r} holds {type}, not text, in the first row")
 
@@ -208,28 +209,25 @@ def _named_files() -> Iterator[list[str]]:
             handler.removeFilter(keep)
 
 
-def _tables(directory: str) -> Iterator[tuple[str, str]]:
-    """The files of text in a directory of the hub's format, with what our own readers take them for."""
+def _files(directory: str) -> Iterator[tuple[str, Reader]]:
+    """The files of a directory of the hub's format that the client takes for texts or tables, with our own readers."""
     for file in matching(os.path.join(directory, "**", "*")).files:
-        format = "text" if file.endswith(".txt") else table_format(file)
+        format = "text" if file.endswith(".txt") else claimed(file)
         if format is not None:
-            yield file, format
+            yield file, reader_of(format)
 
 
 def _culprit(directory: str) -> str | None:
     """What our own readers find wrong in a local directory: they know file, line and row."""
     first: dict[str, tuple[str, list[str]]] = {}
-    for file, format in _tables(directory):
+    for file, reader in _files(directory):
         try:
-            sniff.look(file, format, "utf-8")
-            if format == "text":
-                deque(text_files([file], "utf-8", Notes()), maxlen=0)
-                continue
-            columns = list(text_tables.columns(file, format, "utf-8") or ())
-            text_tables.read_through(file, format, "utf-8")
+            reader.check(file)
+            columns = list(reader.columns(file) or ()) if isinstance(reader, Table) else []
+            reader.read_through(file)
         except DataError as error:
             return str(error)
-        other, others = first.setdefault(format, (file, columns))
+        other, others = first.setdefault(reader.name, (file, columns))
         if columns and columns != others:
             return f"{file}: has other columns ({', '.join(columns)}) than {other} ({', '.join(others)})"
     return None

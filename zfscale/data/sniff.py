@@ -11,10 +11,9 @@ from typing import Any
 
 from zfscale.data.compression import codec, unpacked
 from zfscale.data.decode import Decoder
+from zfscale.data.formats.catalogue import FORMATS
 from zfscale.errors import DataError
-from zfscale.spec.formats import contradiction
 
-PARQUET = b"PAR1"
 HEAD = 1 << 14  # bytes at the start of a file that are looked at
 TAIL = 1 << 10  # and at its end
 LONG_LINE = 1 << 20  # as far as that for the end of a first line that may be JSON
@@ -22,7 +21,6 @@ SURE = 16  # bytes beyond ASCII that show, if they are UTF-8, that a file is
 LINES = 8  # lines that are looked at for JSON
 TEXTUAL = (b"%PDF-", b"{\\rtf", b"version https")  # what need not hold a NUL
 CONTAINERS = {  # first bytes -> what it is, and what to do
-    PARQUET: "Parquet; write format: parquet",
     b"PK\x03\x04": "a ZIP archive; unpack it",
     b"PK\x05\x06": "a ZIP archive; unpack it",
     b"%PDF-": "a PDF; extract its text",
@@ -59,16 +57,12 @@ def irregular(file: str) -> str | None:
     return next((f"is {name}, not a file" for of, name in (*kinds, (stat.S_ISBLK, "a device")) if of(mode)), None)
 
 
-def look(file: str, format: str, encoding: str) -> None:
-    """Refuse a file whose name, first or last bytes show that it is not what `format` says; an empty one passes.
+def look(file: str, encoding: str, *, json_lines: bool = False) -> None:
+    """Refuse a file whose first or last bytes show that it is no text of an encoding; an empty one passes.
 
+    Lines of JSON are text to a format that says so with `json_lines`.
     Errors: DataError with the file, what it is (and the byte), and the remedy.
     """
-    if wrong := contradiction(file, format):
-        raise DataError(f"{file}: {wrong}")
-    if format == "parquet":
-        _parquet(file)
-        return
     size = os.path.getsize(file)
     with unpacked(file) as stream:
         head, plain = _head(stream), isinstance(stream, io.BufferedReader)
@@ -81,9 +75,9 @@ def look(file: str, format: str, encoding: str) -> None:
         _zeros_at_the_end(file, size)
     if decoder.encoding != "utf-8" and _is_utf8(head):
         raise DataError(f"{file}: is UTF-8, not {encoding}; leave encoding: out, or take the file out of the glob")
-    if format != "jsonl" and json_lines(text, whole):
+    if not json_lines and is_json_lines(text, whole):
         raise DataError(f"{file}: is JSON lines; write format: jsonl, and column: for the one of text")
-    if json_array(text, whole):
+    if is_json_array(text, whole):
         raise DataError(f"{file}: is a JSON array; write one object a line (jq -c '.[]') and format: jsonl")
 
 
@@ -95,21 +89,23 @@ def container(head: bytes) -> str | None:
         return "a safetensors model; take it out of the glob"
     if codec(head):
         return f"compressed twice, by {codec(head)} within; unpack it"
-    for magic, what in CONTAINERS.items():
+    signatures = [(name, *facts.signature) for name, facts in FORMATS.items() if facts.signature is not None]
+    formats = {magic: f"{title}; write format: {name}" for name, title, magic in signatures}
+    for magic, what in (formats | CONTAINERS).items():
         word = magic.decode("latin-1").isprintable() and magic.isascii() and not magic.startswith(TEXTUAL)
         if head.startswith(magic) and (not word or b"\0" in head):  # a text may begin with a word
             return what
     return None
 
 
-def json_lines(text: str, whole: bool) -> bool:
+def is_json_lines(text: str, whole: bool) -> bool:
     """Whether each of the first lines of a text is a JSON object; its last line counts if the text is `whole`."""
     lines = text.split("\n")
     first = [line for line in (lines if whole else lines[:-1]) if line.strip()][:LINES]
     return bool(first) and all(line.lstrip().startswith("{") and _is_object(line) for line in first)
 
 
-def json_array(text: str, whole: bool) -> bool:
+def is_json_array(text: str, whole: bool) -> bool:
     """Whether a text is a JSON array, or, if it is not there as a whole, starts as an array of objects does."""
     if not text.lstrip().startswith("["):
         return False
@@ -136,16 +132,6 @@ def _head(stream: Any) -> bytes:
     if head.lstrip().startswith((b"{", b"[")) and b"\n" not in head.strip():
         head += stream.read(LONG_LINE)
     return head
-
-
-def _parquet(file: str) -> None:
-    with unpacked(file) as stream, open(file, "rb") as raw:
-        head, first = stream.read(4), raw.read(4)
-        if not first or first == head == PARQUET:
-            return
-    if head == PARQUET:
-        raise DataError(f"{file}: is a Parquet file that was compressed as a whole; unpack it")
-    raise DataError(f"{file}: is no Parquet file: it starts with {first!r}; write the format that it has")
 
 
 def _is_utf8(head: bytes) -> bool:

@@ -13,11 +13,10 @@ from zfscale.data.notes import Notes
 PIECE = 1 << 13  # characters of a document, at most
 
 
-def text_files(files: Iterable[str], encoding: str, notes: Notes) -> Iterator[str]:
-    r"""The text of each file, a long one in pieces; compressed ones are unpacked, line ends are `\n`."""
-    for file in files:
-        with unpacked(file) as stream:
-            yield from pieces(_newlines(decoded(stream, file, os.path.getsize(file), encoding, notes)))
+def text_file(file: str, encoding: str, notes: Notes) -> Iterator[str]:
+    r"""The text of a file, a long one in pieces; a compressed one is unpacked, line ends are `\n`."""
+    with unpacked(file) as stream:
+        yield from pieces(_newlines(decoded(stream, file, os.path.getsize(file), encoding, notes)))
 
 
 def pieces(parts: Iterable[str], size: int = PIECE) -> Iterator[str]:

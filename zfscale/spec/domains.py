@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from zfscale import installed
-from zfscale.errors import DataError, ModelError, nearest
+from zfscale.data.formats.catalogue import claimed, contradiction, facts_of, which
+from zfscale.errors import DataError, ModelError, SpecError, nearest, one_line
 from zfscale.registry import is_path
 from zfscale.spec.directories import layout
-from zfscale.spec.formats import contradiction, table_format
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
 from zfscale.spec.sources import DomainPath, HubDataset
 from zfscale.spec.stream import DomainSpec, StreamSpec
@@ -21,7 +21,6 @@ from zfscale.spec.trial import ModelSpec
 from zfscale.spec.yaml import Place
 
 Modality = Literal["text", "images"]
-TABLE = ("jsonl", "parquet", "csv")  # formats that have columns
 FASHION = ("fashion_mnist", "zalando-datasets/fashion_mnist")  # where Fashion-MNIST is had
 
 
@@ -77,16 +76,16 @@ def _source(place: Place, domain: DomainSpec, what: Modality) -> list[Finding]:
         return [(place, f"{domain.name!r} is {kind}, other domains are {what}; allowed: one of the two")]
     at, source = (*place, "name" if domain.dataset is None else "dataset"), domain.source
     if isinstance(source, DomainPath):
-        return [*_options(at, source), *_files((*at, "path"), source)]
+        return _imported((*at, "format"), source) or [*_options(at, source), *_files((*at, "path"), source)]
     if isinstance(source, HubDataset):
         return hub_dataset(at, source)
     if kind is not None:
         return []
     if source.startswith(PATH_LIKE):
-        format = table_format(source)
+        format = claimed(source)
         other = ", or format: imagefolder" if format is None else ""
         return [(at, f"{source!r} is a path; write {{path: {source}, format: {format or 'text'}}}{other}")]
-    if (format := table_format(source)) is not None:
+    if (format := claimed(source)) is not None:
         return [(at, f"{source!r} is the name of a file; write {{path: {source}, format: {format}}}")]
     known = TEXTS if what == "text" else CLASSES
     return [(at, problem) for problem in hub_id(source, () if "/" in source else known, "domain")]
@@ -107,13 +106,27 @@ def _overlap(domains: Sequence[DomainSpec], upstream: DomainSpec | None) -> list
     ]
 
 
+def _imported(place: Place, source: DomainPath) -> list[Finding]:
+    """What is wrong with a format of the user's own."""
+    if not is_path(source.format):
+        return []
+    try:
+        facts_of(source.format)
+    except SpecError as error:
+        return [(place, str(error))]
+    except Exception as error:  # whatever a user's module raises
+        return [(place, f"{source.format!r} cannot be imported: {one_line(error)}")]
+    return []
+
+
 def _options(place: Place, source: DomainPath) -> list[Finding]:
     """Options that the format has no use for."""
     found: list[Finding] = []
-    if source.column is not None and source.format in ("text", "imagefolder"):
-        message = f"{source.column!r} has no effect on format: {source.format}; allowed: null, or {', '.join(TABLE)}"
+    facts = None if source.format == "imagefolder" else facts_of(source.format)
+    if source.column is not None and not (facts and facts.columns):
+        message = f"{source.column!r} has no effect on format: {source.format}; allowed: null, or {which('columns')}"
         found.append(((*place, "column"), message))
-    if source.encoding != "utf-8" and source.format in ("parquet", "imagefolder"):
+    if source.encoding != "utf-8" and not (facts and facts.encoding):
         message = f"{source.encoding!r} has no effect on format: {source.format}; allowed: utf-8"
         found.append(((*place, "encoding"), message))
     return found

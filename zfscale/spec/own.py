@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from zfscale.registry import is_path
 from zfscale.spec.names import OneOf
 from zfscale.spec.schema import OutputSpec, blocks_of
+from zfscale.spec.sources import DomainPath
 from zfscale.spec.trial import TrialSpec
 
 
@@ -17,11 +18,19 @@ def own_code(trials: Iterable[TrialSpec], output: OutputSpec) -> dict[str, str]:
     """Path of an object of the user's own -> the first key of the sweep file that names it."""
     found = {sink.name: "output.sinks" for sink in output.sinks if is_path(sink.name)}
     for trial in trials:
-        for key, get in PLACES.items():
-            name = get(trial)
+        for key, name in _names(trial):
             if name not in found and is_path(name):
                 found[name] = key
     return found
+
+
+def _names(trial: TrialSpec) -> Iterator[tuple[str, str]]:
+    for key, get in PLACES.items():
+        yield key, get(trial)
+    upstream = trial.stream.upstream
+    for domain in (*(trial.stream.domains or ()), *([upstream] if upstream else ())):
+        if isinstance(domain.source, DomainPath):
+            yield "stream.domains", domain.source.format
 
 
 def _places(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

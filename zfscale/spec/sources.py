@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from zfscale.block import Block
+from zfscale.data.formats import catalogue as formats
+from zfscale.spec.names import OneOf
 from zfscale.spec.text import Text, UserPath
 
 
@@ -65,14 +67,16 @@ class DomainPath(Block):
     """A domain in local files."""
 
     path: UserPath = Field(description="a glob of text files, or a directory of images")
-    format: Literal["text", "jsonl", "parquet", "csv", "imagefolder"] = Field(
-        description="text: plain or compressed files; jsonl, parquet, csv: a document a row; imagefolder: as a dataset"
+    format: Annotated[str, OneOf((*formats.FORMATS, "imagefolder"), "module:Class of your own")] = Field(
+        description=f"{formats.listing()}; imagefolder: as a dataset"
     )
     column: Text | None = Field(
-        default=None, description="jsonl, parquet, csv: the column of the text; null: `text`, or (not csv) the only one"
+        default=None,
+        description=f"{formats.which('columns')}: the column of the text; null: `text`, or (not "
+        f"{formats.which('untyped')}) the only one",
     )
     encoding: Annotated[Text, AfterValidator(_encoding)] = Field(
-        default="utf-8", description="text, jsonl, csv: of the files' bytes"
+        default="utf-8", description=f"{formats.which('encoding')}: of the files' bytes"
     )
 
 

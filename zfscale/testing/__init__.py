@@ -1,4 +1,4 @@
-"""Contract suites: what every method, optimizer, stream, family of models and sink must do, ours and yours.
+"""Contract suites: what every method, optimizer, stream, model, sink and text format must do, ours and yours.
 
 A suite is a class of tests; inherit it in a file that pytest collects and say what is under test.
 
