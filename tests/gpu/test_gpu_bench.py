@@ -10,6 +10,7 @@ import torch
 from zfscale.bench.contestants import Step
 from zfscale.bench.settings import Settings
 from zfscale.cli import main
+from zfscale.zo.directions.dense import Dense
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 MODEL = ["bench", "step", "--model", "embedded/vit-nano", "--repeats", "2", "--against", "mezo"]
@@ -28,6 +29,8 @@ def test_the_command_measures_on_the_gpu(capsys):
 def test_a_step_of_vit_b16_takes_compiled_noise(precision):
     step = Step(Settings(precision=precision))
     assert step.leaves.device.type == "cuda"
-    assert step._stepper.problem.directions._compiled is not None
+    directions = step._stepper.problem.directions
+    assert isinstance(directions, Dense)
+    assert directions._compiled is not None
     step()
     assert step.leaves.finite

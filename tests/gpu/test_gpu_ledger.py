@@ -40,6 +40,9 @@ WAYS = [("cpu", "cuda"), ("cuda", "cpu")]
 class Net(nn.Module):
     """A classifier of fixed inputs, drawn on the CPU, of leaves of awkward sizes."""
 
+    x: torch.Tensor
+    y: torch.Tensor
+
     def __init__(self, device: str, dtype: torch.dtype, width: int) -> None:
         super().__init__()
         draw = torch.Generator().manual_seed(1)

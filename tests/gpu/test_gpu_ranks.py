@@ -56,9 +56,9 @@ def found(tmp_path_factory):
         env = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": str(rank)}
         program = f"from tests.gpu.test_gpu_ranks import *; main({rank}, {port}, Path({str(directory)!r}))"
         ranks.append(subprocess.Popen([sys.executable, "-c", program], env=env, stderr=subprocess.PIPE, text=True))
-    for rank in ranks:
-        _, error = rank.communicate(timeout=800)
-        assert rank.returncode == 0, error[-3000:]
+    for process in ranks:
+        _, error = process.communicate(timeout=800)
+        assert process.returncode == 0, error[-3000:]
     return [pickle.loads((directory / str(rank)).read_bytes()) for rank in range(2)]
 
 
