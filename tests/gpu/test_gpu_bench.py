@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ import torch
 from zfscale.bench.contestants import Step
 from zfscale.bench.settings import Settings
 from zfscale.cli import main
+from zfscale.zo.directions.dense import Dense
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 MODEL = ["bench", "step", "--model", "embedded/vit-nano", "--repeats", "2", "--against", "mezo"]
@@ -28,8 +28,9 @@ def test_the_command_measures_on_the_gpu(capsys):
 @pytest.mark.parametrize("precision", ["fp32", "bf16-mixed", "bf16"])
 def test_a_step_of_vit_b16_takes_compiled_noise(precision):
     step = Step(Settings(precision=precision))
-    directions: Any = step._stepper.problem.directions
     assert step.leaves.device.type == "cuda"
+    directions = step._stepper.problem.directions
+    assert isinstance(directions, Dense)
     assert directions._compiled is not None
     step()
     assert step.leaves.finite

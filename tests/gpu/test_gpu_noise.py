@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
@@ -16,14 +14,14 @@ from zfscale.zo.directions.sparse import Sparse
 from zfscale.zo.exact import divide, sqrt, stochastic_round
 from zfscale.zo.leaves import Leaves
 from zfscale.zo.philox import ROUND, words_of
-from zfscale.zo.update import SGD, Adam, AdaMM
+from zfscale.zo.update import SGD, Adam, AdaMM, Update
 
 pytestmark = pytest.mark.gpu
 KINDS = sorted(NOISES)
 SEED = 0x0123_4567_89AB_CDEF
 SEEDS = (0, 1, SEED, 2**63 - 1)
 FIRSTS = (0, CHUNK, 2**40 // CHUNK * CHUNK)
-RULES: dict[str, Any] = {"sgd": SGD(0.9, 0.01), "adam": Adam(weight_decay=0.01), "adamm": AdaMM()}
+RULES: dict[str, Update] = {"sgd": SGD(0.9, 0.01), "adam": Adam(weight_decay=0.01), "adamm": AdaMM()}
 
 
 def every_exponent(count: int, seed: int = 0) -> torch.Tensor:
@@ -59,7 +57,8 @@ def test_slices_of_large_masked_noise(kind, cuda, monkeypatch):
     mask = {device: Sparse(SEED, 0.3, total, device).mask for device in ("cpu", cuda)}
     here = dense_of(kind, total, mask=mask["cpu"])
     monkeypatch.setattr(dense, "COMPILE_FROM", total)
-    there: Any = dense_of(kind, total, device=cuda, mask=mask[cuda])
+    there = dense_of(kind, total, device=cuda, mask=mask[cuda])
+    assert isinstance(there, dense.Dense)
     assert there._compiled is not None
     for a, b in ((0, total), (CHUNK - 7, CHUNK + 9), (total - 1, total)):
         assert same(there.slice(SEED, a, b), here.slice(SEED, a, b))
