@@ -13,30 +13,12 @@ import numpy as np
 import pytest
 
 from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.zo import catalogue
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models this small, threads only wait for each other
 
-OPTIMIZERS = {  # all there are -> a learning rate that suits them
-    "fo-sgd": 0.1,
-    "fo-adamw": 0.003,
-    "fo-adam": 0.01,
-    "zo-sgd": 1e-3,
-    "zo-sgd-sign": 1e-3,
-    "zo-sgd-conserve": 1e-3,
-    "zo-adam": 1e-3,
-    "zo-adam-sign": 1e-3,
-    "zo-adam-conserve": 1e-3,
-    "zo-adamm": 1e-3,
-    "zo-adamm-sign": 1e-3,
-    "zo-adamm-conserve": 1e-3,
-    "forward-grad": 1e-3,
-    "forward-grad-sign": 1e-3,
-    "forward-grad-conserve": 1e-3,
-    "forward-grad-adam": 1e-3,
-    "forward-grad-adam-sign": 1e-3,
-    "forward-grad-adam-conserve": 1e-3,
-    "forward-grad-adamm": 1e-3,
-}
+RATES = {"fo-sgd": 0.1, "fo-adamw": 0.003, "fo-adam": 0.01}
+OPTIMIZERS = {name: RATES.get(name, 1e-3) for name in catalogue.OPTIMIZERS}  # -> a learning rate that suits it
 
 
 @dataclass

@@ -12,7 +12,6 @@ from tests.conftest import OPTIMIZERS
 from zfscale.methods.catalogue import METHODS, of_stream
 from zfscale.methods.ease import complete, ensemble
 from zfscale.training.journal import Journal
-from zfscale.zo import catalogue
 
 
 @pytest.mark.parametrize("method", of_stream("class_incremental"))
@@ -26,10 +25,6 @@ def test_contract(method, small):
     assert sorted({s.task for s in memory.steps}) == [k for k in (1, 2, 3) if METHODS[method].load().trains(k)]
     # 16 training images a task in batches of 8: two steps of two forwards
     assert memory.outcome.forwards == 4 * sum(METHODS[method].load().trains(k) for k in (1, 2, 3))
-
-
-def test_the_optimizers_under_test_are_all_there_are():
-    assert set(OPTIMIZERS) == set(catalogue.OPTIMIZERS)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
