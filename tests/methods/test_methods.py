@@ -17,14 +17,17 @@ from zfscale.training.journal import Journal
 @pytest.mark.parametrize("method", of_stream("class_incremental"))
 def test_contract(method, small):
     """Every method sees each stage, predicts seen classes only, and says what it trained on."""
-    memory = small.run(small.spec(method))
+    spec = small.spec(method)
+    memory = small.run(spec)
     assert memory.outcome.status == "finished"
     pairs = [(e.stage, e.task) for e in memory.evals if e.metric == "accuracy"]
     assert pairs == [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)]
     assert all(0 <= e.value <= 1 for e in memory.evals)
     assert sorted({s.task for s in memory.steps}) == [k for k in (1, 2, 3) if METHODS[method].load().trains(k)]
-    # 16 training images a task in batches of 8: two steps of two forwards
-    assert memory.outcome.forwards == 4 * sum(METHODS[method].load().trains(k) for k in (1, 2, 3))
+    # 16 training images a task, and those of a buffer, in batches of 8; two forwards a step
+    sizes = METHODS[method].load().examples(spec, small.tasks(spec))
+    assert sizes == [16, 32, 48] if method == "rehearsal" else set(sizes) <= {16}
+    assert memory.outcome.forwards == 2 * sum(-(-n // 8) for n in sizes)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
