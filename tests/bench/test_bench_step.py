@@ -185,7 +185,7 @@ BAD = {
     "batch size": (["--batch-size", "0"], "--batch-size 0: expected an integer >= 1"),
     "threads": (["--threads", "0"], "--threads 0: expected an integer >= 1"),
     "precision": (["--precision", "fp23"], "--precision fp23: unknown; did you mean 'fp32'?"),
-    "noise": (["--noise", "white"], "--noise white: unknown; allowed: gaussian, rademacher"),
+    "noise": (["--noise", "white"], "--noise white: unknown; allowed: gaussian, low-rank, rademacher"),
     "optimizer": (["--optimizer", "fo-sgd"], "--optimizer fo-sgd: unknown; did you mean 'zo-sgd'?"),
     "sides": (["--sides", "3"], "--sides 3: expected 1 or 2"),
     "momentum": (["--momentum", "1"], "--momentum 1.0: expected a number in [0, 1)"),

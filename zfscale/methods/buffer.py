@@ -8,15 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import Field
-
-from zfscale.block import Block
-
-
-class Options(Block):
-    """The options of a method with a buffer."""
-
-    buffer_size: int = Field(default=2000, ge=1, description="training images that are kept")
 
 
 class Buffer:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from zfscale import registry
 from zfscale.errors import SpecError
-from zfscale.methods import buffer
+from zfscale.methods import options
 
 Trained = Literal["all", "adapter", "none", "model"]
 
@@ -44,7 +44,7 @@ METHODS: dict[str, Method] = {
     "simplecil": Method("zfscale.methods.simplecil:SimpleCil", "class_incremental", "none"),
     "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER),
     "ease": Method("zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}),
-    "rehearsal": Method("zfscale.methods.rehearsal:Rehearsal", "class_incremental", "all", own=buffer.Options),
+    "rehearsal": Method("zfscale.methods.rehearsal:Rehearsal", "class_incremental", "all", own=options.Buffer),
     "zero-shot": Method("zfscale.methods.domains:ZeroShot", "domain_incremental", "model"),
     "sequential": Method("zfscale.methods.domains:Sequential", "domain_incremental", "model"),
     "replay": Method("zfscale.methods.replay:Replay", "domain_incremental", "model", frozenset({"replay_fraction"})),

@@ -7,9 +7,9 @@ return Mine(example(root), Mine.Options(path="x"))
 
 from __future__ import annotations
 
+import json
 import math
 import os
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -23,13 +23,16 @@ SPEC = '{"method": {"name": "finetune"}, "optimizer": {"name": "zo-sgd", "lr": 0
 LEAVES: dict[str, Scalar] = {"method.name": "finetune", "optimizer.name": "zo-sgd", "optimizer.lr": 0.1, "seed": 0}
 
 BEFORE = dict(os.environ)  # a sink may leave in it what only its own process knows
-# An attempt that is killed: the module path, then the contract and the directory, come on standard input.
+# An attempt that is killed: the module path, the contract's class and attributes, and the directory come as JSON.
 KILLED = """
-import os, pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
-contract, root = pickle.load(sys.stdin.buffer)
+import importlib, json, os, pathlib, sys
+given = json.load(sys.stdin)
+sys.path[:] = given["path"]
+suite = getattr(importlib.import_module(given["module"]), given["name"])
+contract = suite.__new__(suite)
+vars(contract).update(given["attributes"])
 from zfscale.testing.sinks import send
-send(contract.make(root))
+send(contract.make(pathlib.Path(given["root"])))
 os._exit(9)
 """
 
@@ -85,8 +88,10 @@ class SinkContract:
 
     def test_a_killed_attempt_is_no_obstacle_to_the_next(self, tmp_path: Path) -> None:
         """The first process ends without closing its sink; the second tells all from the beginning."""
-        given = pickle.dumps(sys.path) + pickle.dumps((self, tmp_path))
-        killed = subprocess.run([sys.executable, "-c", KILLED], input=given, env=BEFORE)
+        suite = type(self)
+        given = {"path": sys.path, "module": suite.__module__, "name": suite.__name__, "root": str(tmp_path)}
+        text = json.dumps({**given, "attributes": vars(self)})
+        killed = subprocess.run([sys.executable, "-c", KILLED], input=text, env=BEFORE, text=True)
         assert killed.returncode == 9
         again = self.make(tmp_path)
         send(again)

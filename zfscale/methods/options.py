@@ -1,0 +1,13 @@
+"""Options that a method of ours has alone; nothing here needs numpy or torch."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from zfscale.block import Block
+
+
+class Buffer(Block):
+    """Those of a method that rehearses."""
+
+    buffer_size: int = Field(default=2000, ge=1, description="training images that are kept")
