@@ -107,6 +107,7 @@ BROKEN = [  # name, more of the optimizer block, where, what it says
     ("Mine", "width: 0", "12: optimizer.width:", "expected an integer >= 1, got 0"),
     ("Mine", "width: four", "12: optimizer.width:", "expected an integer >= 1, got 'four'"),
     ("Mine", "scales: [a]", "12: optimizer.scales[0]:", "expected a number, got 'a'"),
+    ("Mine", "device: hf_abcdefghijklmnopqrstuvwxyz0123", "12: optimizer.device:", "holds a credential"),
     ("Mine", "wdith: 8", "12: optimizer.wdith:", "unknown key; did you mean 'width'? allowed: beta1, "),
     ("Backward", "width: 8", "12: optimizer.width:", "unknown key; "),
     (

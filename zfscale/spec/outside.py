@@ -18,6 +18,7 @@ from zfscale.block import Block
 from zfscale.errors import SpecError, nearest, one_line
 from zfscale.registry import PATH, is_path
 from zfscale.spec.problems import explain
+from zfscale.spec.text import no_secret
 from zfscale.spec.yaml import Place
 
 Self = TypeVar("Self", bound="OpenBlock")
@@ -148,9 +149,23 @@ class Outside:
 def _kept(own: type[Block], options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[Place, str]]:
     """The options that are not the default, as plain data, and what is wrong with them."""
     try:
-        return _made(own, options).model_dump(mode="json", exclude_defaults=True), {}
+        kept = _made(own, options).model_dump(mode="json", exclude_defaults=True)
     except ValidationError as error:
         return dict(options), explain(own, error)
+    return kept, dict(_secrets(kept))
+
+
+def _secrets(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Where a text among own options looks like a credential, as no text of a spec may."""
+    if isinstance(value, str):
+        try:
+            no_secret(value)
+        except ValueError as error:
+            yield place, str(error)
+        return
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _secrets(inner, (*place, key))
 
 
 def _own(block: str, kind: type[OpenBlock], name: str) -> type[Block] | None:
