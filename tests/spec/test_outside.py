@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from tests.spec.test_owners import GOOD
 from tests.spec.test_spec_errors import message
-from zfscale.spec import TrialSpec, json_schema, load
+from zfscale.spec import OutputSpec, TrialSpec, json_schema, load
+from zfscale.spec.own import own_code
 from zfscale.spec.yaml import parse
 
 MODULE = """\
@@ -144,6 +145,31 @@ def test_a_module_that_cannot_be_imported_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "outside_broken.py").write_text("1 +")
     error = message(tmp_path, GOOD.replace("ease", "outside_broken:Mine"))
     assert error.startswith("x.yaml:8: method.name: 'outside_broken:Mine' cannot be imported: SyntaxError: ")
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ('Optimizer("spsaa", "sgd")', "unknown 'spsaa'; did you mean 'spsa'?"),
+        ('Optimizer("spsa", "sgd", direct="sgn")', "unknown 'sgn'; did you mean 'sign'?"),
+        ('Optimizer("spsa", Rule("nowhere.mod:R", (), lambda o: 0))', "No module named 'nowhere'"),
+    ],
+)
+def test_facts_that_name_nothing_are_one_error(tmp_path: Path, made: str, says: str) -> None:
+    (tmp_path / "outside_wrong.py").write_text(f"from zfscale.zo.catalogue import Optimizer, Rule\nMine = {made}\n")
+    sys.modules.pop("outside_wrong", None)
+    error = message(tmp_path, GOOD.replace("zo-sgd", "outside_wrong:Mine"))
+    assert error.startswith("x.yaml:10: optimizer.name: ")
+    assert says in error
+    assert len(error.splitlines()) == 1
+
+
+def test_what_an_optimizer_is_made_of_reaches_the_nodes(tmp_path: Path) -> None:
+    (tmp_path / "outside_rules.py").write_text("class R: ...\n")
+    made = 'Optimizer("spsa", Rule("outside_rules:R", (), lambda o: 0))'
+    (tmp_path / "outside_parts.py").write_text(f"from zfscale.zo.catalogue import Optimizer, Rule\nMine = {made}\n")
+    (trial,) = trials(tmp_path, GOOD.replace("zo-sgd", "outside_parts:Mine"))
+    assert own_code([trial], OutputSpec()) == dict.fromkeys(["outside_parts:Mine", "outside_rules:R"], "optimizer.name")
 
 
 def test_a_method_from_outside_has_its_facts_and_options(tmp_path: Path) -> None:

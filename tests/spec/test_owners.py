@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.spec.test_spec_errors import message
+from zfscale.errors import SpecError
 from zfscale.spec import load
 from zfscale.spec.owners import owners
 from zfscale.spec.schema import TEMPLATE_PATHS
@@ -190,3 +191,13 @@ def test_every_option_of_a_method_and_an_optimizer_has_an_owner() -> None:
     free = {"name", "lr", "weight_decay", "schedule"}
     assert {key for key in OptimizerSpec.model_fields if not owners(f"optimizer.{key}")} == free
     assert all(isinstance(owners(path), str) for path in TEMPLATE_PATHS if "." in path)
+
+
+def test_a_null_that_comes_first_excuses_nothing(tmp_path: Path) -> None:
+    """A stray option of which one value is null is a stray one all the same."""
+    file = tmp_path / "null.yaml"
+    text = "name: x\nmodel: {name: embedded/vit-nano}\nstream: {dataset: digits, tasks: 5}\nmethod: {name: simplecil}\n"
+    text += "optimizer: {name: zo-sgd, lr: 1e-3}\ntrain: {epochs: 1, batch_size: 8}\n"
+    file.write_text(f"{text}space:\n  stream.order_seed: {{grid: [null, 1]}}\n")
+    with pytest.raises(SpecError, match=r"order_seed.*has no effect on class_incremental"):
+        load(file)

@@ -85,6 +85,11 @@ def load_id(tmp_path: Path, text: str) -> str:
         ),
         ("{path: x}", "x.yaml:11: output.sinks[0].name:", "missing; expected one of"),
         ("3", "x.yaml:11: output.sinks[0]:", "a mapping with keys name, got 3"),
+        (
+            "{name: own:Mine, path: hf_abcdefghijklmnopqrstuvwxyz0123}",
+            "x.yaml:11: output.sinks[0].path:",
+            "holds a credential",
+        ),
         ("own:Plain\n    - own:Plain", "x.yaml:12: output.sinks[1]:", "'own:Plain' is listed twice"),
     ],
 )

@@ -11,6 +11,7 @@ import torch
 
 from zfscale.engine.deepspeed import Engine
 from zfscale.models.catalogue import family
+from zfscale.registry import is_path
 from zfscale.streams.base import Stage, Stream
 from zfscale.training.fit import Fit
 from zfscale.training.journal import Journal
@@ -43,7 +44,8 @@ class Learner(ABC, Generic[T]):
 
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         self.spec = spec
-        self.cache: FeatureCache = {} if cache is None else cache
+        # Not shared with a method from outside, which may feed or measure the pretrained model in another way.
+        self.cache: FeatureCache = {} if cache is None or is_path(spec.method.name) else cache
         seed = derive(spec.seed, 0, ADAPTER)
         self.network: Any = family(spec).network(spec, base, seed, self.has_adapters)
         self.engine = Engine(self.network, spec.train.batch_size, settings=spec.engine)

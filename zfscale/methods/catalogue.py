@@ -6,13 +6,15 @@ Nothing here needs torch: a method is a path, "package.module:Class", that is im
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from zfscale import registry
-from zfscale.errors import SpecError
+from zfscale.errors import SpecError, nearest
 from zfscale.methods import options
 
 Trained = Literal["all", "adapter", "none", "model"]
+TRAINED: tuple[str, ...] = get_args(Trained)
+PROTOCOLS = ("class_incremental", "domain_incremental")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Method:
     trained: Trained
     options: frozenset[str] = frozenset()
     own: Any = None
+
+    def __post_init__(self) -> None:
+        for given, known in ((self.stream, PROTOCOLS), (self.trained, TRAINED)):
+            if given not in known:
+                raise SpecError(f"unknown {given!r}; {nearest(given, known)}")
 
     def load(self) -> Any:
         """The class."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zfscale import registry
-from zfscale.errors import SpecError
+from zfscale.errors import SpecError, one_line
 
 if TYPE_CHECKING:
     from zfscale.models.families.base import Family
@@ -37,7 +37,10 @@ def family(spec: TrialSpec) -> Family:
     from zfscale.models.families.base import Family
 
     name = family_name(spec)
-    found = registry.load_user(FAMILIES.get(name, name))
+    try:
+        found = registry.load_user(FAMILIES.get(name, name))
+    except Exception as error:  # the user's module may raise anything
+        raise SpecError(f"model.name: {name!r} cannot be imported: {one_line(error)}") from error
     if not (isinstance(found, type) and issubclass(found, Family)):
         raise SpecError(f"model.name: {name!r} is no zfscale.models.families.base.Family")
     return found()

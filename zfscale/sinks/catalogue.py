@@ -6,6 +6,7 @@ class is called with a `zfscale.sinks.about.About` and its options, an instance 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +62,7 @@ class Chosen:
         options = self.options
         if isinstance(options, Mapping):
             block = getattr(made_by, "Options", None)
-            options = block and block.model_validate(options)
+            options = block and block.model_validate_json(json.dumps(dict(options)))
         return made_by(about, options)
 
 

@@ -20,6 +20,8 @@ from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.yaml import Place
 from zfscale.zo import catalogue
 
+MOST_FORWARDS = 255  # of a step: a byte of the ledger
+
 
 def findings(model: ModelSpec, stream: StreamSpec) -> list[Finding]:
     """Everything wrong with the model and the stream of one trial."""
@@ -60,6 +62,9 @@ def training(optimizer: OptimizerSpec, train: TrainSpec) -> list[Finding]:
         phase = None
     if optimizer.sign == "projected" and facts.direct == "sign" and optimizer.clip:
         found.append((("optimizer", "clip"), "the projected sign drops the size that clip bounds; allowed: 0"))
+    if (most := facts.forwards(optimizer.filled())[1]) > MOST_FORWARDS:
+        message = f"{optimizer.name} takes {most} forwards a step; allowed: at most {MOST_FORWARDS}"
+        found.append((("optimizer", "name"), message))
     if phase and phase.epochs > train.epochs:
         message = f"{phase.epochs} of {train.epochs} train.epochs; allowed: 1 to {train.epochs}"
         found.append((("optimizer", "first_order", "epochs"), message))

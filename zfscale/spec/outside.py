@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails
 
 from zfscale.block import Block
 from zfscale.errors import SpecError, nearest, one_line
-from zfscale.registry import PATH, is_path
+from zfscale.registry import PATH, is_path, load_user
 from zfscale.spec.problems import explain
 from zfscale.spec.text import no_secret
 from zfscale.spec.yaml import Place
@@ -39,7 +39,7 @@ class OpenBlock(Block):
     def filled(self: Self) -> Self:
         """Return this block with the thing's own options as attributes, defaults included."""
         own = type(self).facts(getattr(self, self.KEY)).own
-        return self if own is None else self.model_copy(update=dict(_made(own, self.model_extra or {})))
+        return self if own is None else self.model_copy(update=dict(made(own, self.model_extra or {})))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _again(details: ErrorDetails) -> InitErrorDetails:
     return InitErrorDetails(type=details["type"], loc=details["loc"], input=details["input"], ctx=ctx)
 
 
-def _made(own: type[Block], options: Mapping[str, Any]) -> Block:
+def made(own: type[Block], options: Mapping[str, Any]) -> Block:
     """The options as their model has them; they come from YAML or JSON, which have lists and no tuples."""
     return own.model_validate_json(json.dumps(dict(options)))
 
@@ -149,23 +149,22 @@ class Outside:
 def _kept(own: type[Block], options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[Place, str]]:
     """The options that are not the default, as plain data, and what is wrong with them."""
     try:
-        kept = _made(own, options).model_dump(mode="json", exclude_defaults=True)
+        kept = made(own, options).model_dump(mode="json", exclude_defaults=True)
     except ValidationError as error:
         return dict(options), explain(own, error)
-    return kept, dict(_secrets(kept))
+    return kept, dict(secrets(kept))
 
 
-def _secrets(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Where a text among own options looks like a credential, as no text of a spec may."""
-    if isinstance(value, str):
+def secrets(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Where a text among own options looks like a credential, as no text of a spec may, by itself or with its key."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inside = [found for key, inner in items for found in secrets(inner, (*place, key))]
+    yield from inside
+    if not inside and isinstance(value, (str, dict, list)):
         try:
-            no_secret(value)
+            no_secret(value if isinstance(value, str) else json.dumps(value))
         except ValueError as error:
             yield place, str(error)
-        return
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        yield from _secrets(inner, (*place, key))
 
 
 def _own(block: str, kind: type[OpenBlock], name: str) -> type[Block] | None:
@@ -173,7 +172,10 @@ def _own(block: str, kind: type[OpenBlock], name: str) -> type[Block] | None:
     if name not in kind.CATALOGUE and not is_path(name):
         return None  # the block's own check says so
     try:
-        own = kind.facts(name).own
+        facts = kind.facts(name)
+        for path in getattr(facts, "paths", ()) if is_path(name) else ():
+            load_user(path)
+        own = facts.own
     except SpecError as error:
         raise SpecError(str(error).removeprefix(f"{block}.{kind.KEY}: ")) from error
     except Exception as error:  # the user's module may raise anything

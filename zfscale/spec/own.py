@@ -18,7 +18,7 @@ def own_code(trials: Iterable[TrialSpec], output: OutputSpec) -> dict[str, str]:
     """Path of an object of the user's own -> the first key of the sweep file that names it."""
     found = {sink.name: "output.sinks" for sink in output.sinks if is_path(sink.name)}
     for trial in trials:
-        for key, name in _names(trial):
+        for key, name in (*_names(trial), *_parts(trial)):
             if name not in found and is_path(name):
                 found[name] = key
     return found
@@ -31,6 +31,12 @@ def _names(trial: TrialSpec) -> Iterator[tuple[str, str]]:
     for domain in (*(trial.stream.domains or ()), *([upstream] if upstream else ())):
         if isinstance(domain.source, DomainPath):
             yield "stream.domains", domain.source.format
+
+
+def _parts(trial: TrialSpec) -> Iterator[tuple[str, str]]:
+    """What the user's own optimizer is made of, which may lie in other modules."""
+    if is_path(trial.optimizer.name):
+        yield from (("optimizer.name", path) for path in trial.optimizing.paths if not path.startswith("zfscale."))
 
 
 def _places(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

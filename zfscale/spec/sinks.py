@@ -11,6 +11,7 @@ from zfscale.block import Block
 from zfscale.errors import one_line
 from zfscale.sinks.catalogue import LISTED, SINKS
 from zfscale.spec.names import OneOf
+from zfscale.spec.outside import made, secrets
 from zfscale.spec.problems import explain
 from zfscale.spec.yaml import Place
 
@@ -58,10 +59,12 @@ def _problems(sink: SinkSpec) -> dict[Place, str]:
     if lacking := [name for name in TOLD if not callable(getattr(found, name, None))]:
         return {("name",): f"{sink.name!r} is no sink: it has no {', '.join(lacking)}"}
     options = getattr(found, "Options", None)
+    if options is not None and not (isinstance(options, type) and issubclass(options, Block)):
+        return {("name",): f"{sink.name!r} has `Options` that are no subclass of zfscale.spec.Block"}
     if options is None or not options.model_fields:
         return {(key,): f"unknown key; {sink.name} has no options" for key in sink.options}
     try:
-        options.model_validate(sink.options)
+        made(options, sink.options)
     except ValidationError as error:
         return explain(options, error)
-    return {}
+    return dict(secrets(sink.options))

@@ -57,7 +57,8 @@ class Strays:
 
     def note(self, assignments: list[Assignment], setting: Setting, unknown: tuple[tuple[str, Unknown], ...]) -> None:
         """A trial: what gave it its values, what decides about its options, and keys that its things do not know."""
-        key = (setting, unknown, *(id(a.value) for a in assignments if isinstance(a.value, dict)))
+        values = (id(a.value) if isinstance(a.value, dict) else (a.target, a.value is None) for a in assignments)
+        key = (setting, unknown, *values)
         self._seen.setdefault(key, (assignments, setting, unknown))
 
     def problems(self, complete: bool) -> dict[Place, str]:

@@ -6,10 +6,10 @@ Nothing here needs torch: a stream is a path, "package.module:Class", that is im
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from zfscale import registry
-from zfscale.errors import SpecError
+from zfscale.errors import SpecError, nearest
 
 Protocol = Literal["class_incremental", "domain_incremental"]
 
@@ -29,6 +29,10 @@ class Stream:
     protocol: Protocol
     order: frozenset[str] = frozenset()
     own: Any = None
+
+    def __post_init__(self) -> None:
+        if self.protocol not in get_args(Protocol):
+            raise SpecError(f"unknown protocol {self.protocol!r}; {nearest(self.protocol, get_args(Protocol))}")
 
     def load(self) -> Any:
         """The class."""

@@ -48,7 +48,7 @@ def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: dict[
     """Learn the domains in order; after each, what the trial has measured so far."""
     stream = streams.stream(spec.stream.kind).load().of(spec.stream, data)
     method: DomainLearner = methods.method(spec.method.name).load()(spec, base, cache)
-    rows, tokens = [_base_row(method, stream, cache)], 0
+    rows, tokens = [_base_row(method, stream)], 0
     tell(journal.sink, 0, stream, rows)
     is_text = stream[0].bytes_per_token is not None
     for stage, task in enumerate(method.stages(stream), start=1):
@@ -110,13 +110,13 @@ def _row(method: DomainLearner, stream: DomainIncremental) -> Row:
     return Row([method.losses(task) for task in [*stream, *upstream]], [method.accuracy(task) for task in stream])
 
 
-def _base_row(method: DomainLearner, stream: DomainIncremental, cache: dict[Any, Any]) -> Row:
+def _base_row(method: DomainLearner, stream: DomainIncremental) -> Row:
     """Row 0, once for all trials of a worker that start from the same model and measure the same blocks.
 
     The key holds all that decides its bits: a matrix product's rounding depends on its batch, that of the losses or
     that of the features.
     """
-    s, t = method.spec, method.spec.train
+    s, t, cache = method.spec, method.spec.train, method.cache
     attention = s.optimizing.attention
     key = (s.model, s.stream, t.precision, s.engine.dtype, t.micro_batch_size, t.batch_size, attention)
     if key not in cache:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zfscale import registry
-from zfscale.errors import SpecError
+from zfscale.errors import SpecError, nearest
 
 Derivative = Literal["none", "forward", "backward"]
 Count = Callable[[Any], int]
@@ -104,6 +104,7 @@ DIRECTIONS = {
     "gaussian": Direction("zfscale.zo.directions.dense:Gaussian"),
     "low-rank": Direction("zfscale.zo.directions.low_rank:LowRank", ("rank",)),
 }
+DIRECTS = ("identity", "sign", "conserve")
 # What every optimizer reads that draws directions, and what every optimizer reads.
 DRAWS = frozenset({"queries", "noise", "history", "sparsity", "clip", "first_order"})
 EVERY = frozenset({"name", "lr", "schedule"})
@@ -126,6 +127,18 @@ class Optimizer:
     direct: Literal["identity", "sign", "conserve"] = "identity"
     direction: Direction | None = None
     own: Any = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        axes = ((self.estimate, ESTIMATORS), (self.direct, DIRECTS), (self.update, {**UPDATES, **TORCH_UPDATES}))
+        for name, known in axes:
+            if isinstance(name, str) and name not in known:
+                raise SpecError(f"unknown {name!r}; {nearest(name, known)}")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What it is made of that is imported when a trial takes steps."""
+        direction = () if self.direction is None else (self.direction.path,)
+        return tuple(path for path in (self.estimator.path, self.rule.path, *direction) if path)
 
     @property
     def estimator(self) -> Estimator:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from zfscale import registry
-from zfscale.errors import SpecError
+from zfscale.errors import SpecError, ZfscaleError
 from zfscale.zo import catalogue
 from zfscale.zo.direct import Direct, identity, sign
 from zfscale.zo.directions.base import Piece
@@ -81,6 +81,10 @@ class Stepper:
         """One pass of Algorithm 1 on the problem's current batch."""
         self.problem.directions.at(number)
         estimate = self.algorithm.estimate(self.problem, seeds)
+        if len(estimate.seeds) != len(seeds):
+            raise ZfscaleError(
+                f"optimizer: its estimate took {len(estimate.seeds)} directions, of {len(seeds)} queries"
+            )
         accepted, loss, extra = 0, estimate.loss, 0
         if estimate.finite:
             accepted, estimate = 1, self._shaped(estimate)
