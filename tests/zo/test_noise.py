@@ -9,7 +9,7 @@ import pytest
 import torch
 from philox_reference import ELEMENT, SEED, words
 from torch import nn
-from toys import dense_of, given, problem_of
+from toys import dense_of, given, problem_of, seeds
 
 from zfscale.zo.direct import identity
 from zfscale.zo.directions import base, dense
@@ -109,7 +109,7 @@ def test_z_does_not_depend_on_the_leaves(kind):
     def moved(dtype: torch.dtype, *shapes: tuple[int, ...]) -> torch.Tensor:
         net = nn.ParameterList([nn.Parameter(torch.zeros(s, dtype=dtype)) for s in shapes])
         stepper = Stepper(Algorithm(lambda p, s: given(-1.0), identity, SGD(0.0)), problem_of(net, kind))
-        stepper.step((), 1.0, 0)
+        stepper.step(seeds(0), 1.0, 0)
         return stepper.theta
 
     z = dense_of(kind, 60).slice(given(1.0).seeds[0], 0, 60)
