@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from zfscale.records import Eval, Outcome, Query, Step
+from zfscale.testing import tiny
+from zfscale.testing.recording import Recording
 from zfscale.zo import catalogue
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models this small, threads only wait for each other
@@ -21,33 +21,10 @@ RATES = {"fo-sgd": 0.1, "fo-adamw": 0.003, "fo-adam": 0.01}
 OPTIMIZERS = {name: RATES.get(name, 1e-3) for name in catalogue.OPTIMIZERS}  # -> a learning rate that suits it
 
 
-@dataclass
-class Memory:
-    """A sink that keeps its records."""
+class Memory(Recording):
+    """A sink that keeps its records; that it is closed is not for the type checker to doubt."""
 
-    steps: list[Step] = field(default_factory=list)
-    queries: list[Query] = field(default_factory=list)
-    evals: list[Eval] = field(default_factory=list)
-    outcome: Any = None  # Outcome, once closed
-
-    def step(self, record: Step) -> None:
-        self.steps.append(record)
-
-    def query(self, record: Query) -> None:
-        self.queries.append(record)
-
-    def eval(self, record: Eval) -> None:
-        self.evals.append(record)
-
-    def close(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-
-    @property
-    def told(self) -> list[Any]:
-        """All that must come out the same again: everything but the clock."""
-        steps = [(replace(step, loss=0.0, seconds=0.0), repr(step.loss)) for step in self.steps]
-        queries = [(replace(query, coefficient=0.0), repr(query.coefficient)) for query in self.queries]
-        return [*steps, *queries, *self.evals]
+    outcome: Any = None
 
 
 @pytest.fixture
@@ -58,22 +35,7 @@ def memory() -> Memory:
 @pytest.fixture(scope="session")
 def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A randomly initialised ViT (12 px grey, 2 blocks of 16) as a user's local directory."""
-    import torch
-    from transformers import ViTConfig, ViTModel
-
-    path = tmp_path_factory.mktemp("models") / "tiny-vit"
-    config = ViTConfig(
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        image_size=12,
-        patch_size=4,
-        num_channels=1,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        ViTModel(config, add_pooling_layer=False).save_pretrained(path)
+    path = tiny.tiny_vit(tmp_path_factory.mktemp("models") / "tiny-vit")
     import deepspeed  # noqa: F401
 
     gc.freeze()  # DeepSpeed collects garbage at every start: seconds a trial, if it looks through all these modules
@@ -83,17 +45,7 @@ def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six classes of ten RGB images of mixed sizes, each class of its own colour."""
-    from PIL import Image
-
-    root = tmp_path_factory.mktemp("data") / "colours"
-    rng = np.random.default_rng(0)
-    for c in range(6):
-        (root / f"class{c}").mkdir(parents=True)
-        for i in range(10):
-            size = (int(rng.integers(12, 40)), int(rng.integers(12, 40)))
-            noise = rng.integers(0, 60, (size[1], size[0], 3)) + np.array([30 * c, 180 - 30 * c, 90])
-            Image.fromarray(noise.astype(np.uint8)).save(root / f"class{c}" / f"{i}.png")
-    return root
+    return tiny.tiny_images(tmp_path_factory.mktemp("data") / "colours")
 
 
 @dataclass(frozen=True)

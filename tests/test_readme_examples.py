@@ -15,7 +15,7 @@ from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.sinks.about import About
 from zfscale.sinks.fanout import make_sinks
-from zfscale.testing.recording import ran
+from zfscale.testing.running import ran
 from zfscale.trial.inputs import Inputs
 from zfscale.trial.run import run
 

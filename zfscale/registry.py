@@ -6,7 +6,12 @@ import importlib
 import os
 import re
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from zfscale.errors import SpecError
+
+Facts = TypeVar("Facts")
 
 PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -31,3 +36,16 @@ def load_user(path: str) -> Any:
     if (here := os.getcwd()) not in sys.path:  # a command's own directory is there, the user's is not
         sys.path.append(here)
     return load(path)
+
+
+def facts_of(name: str, catalogue: Mapping[str, Facts], kind: type[Facts], key: str) -> Facts:
+    """The facts of a name in a catalogue, or of a user's own class at "package.module:Class": its attribute `facts`.
+
+    `key` is what of a sweep file names it. Errors: SpecError if the class has no such facts; what the import raises.
+    """
+    if name in catalogue:
+        return catalogue[name]
+    facts = getattr(load_user(name), "facts", None)
+    if not isinstance(facts, kind):
+        raise SpecError(f"{key}: {name!r} has no `facts`, a {kind.__module__}.{kind.__name__}")
+    return facts

@@ -283,8 +283,9 @@ def test_every_trouble_has_a_case(loader):
 @pytest.mark.parametrize("loader", LOADERS)
 def test_trouble(loader, trouble, tmp_path, monkeypatch):
     case = LOADERS[loader][trouble]
-    if not isinstance(case, No):
-        case(tmp_path, monkeypatch)
+    if isinstance(case, No):
+        pytest.skip(case.reason)
+    case(tmp_path, monkeypatch)
 
 
 def test_equal_documents_are_on_one_side_in_every_format_and_domain(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sweep.test_real_runs import kill_everything, run, start, tables, wait_for_attempts
 from zfscale import spec
-from zfscale.testing.recording import ran
+from zfscale.testing.running import ran
 from zfscale.testing.tiny import tiny_images
 from zfscale.trial.inputs import Inputs
 from zfscale.trial.replay import replay

@@ -61,13 +61,7 @@ METHODS: dict[str, Method] = {
 
 def method(name: str) -> Method:
     """The facts of a method by name, or of a user's own at "package.module:Class". Errors: SpecError."""
-    if name in METHODS:
-        return METHODS[name]
-    found = registry.load_user(name)
-    facts = getattr(found, "facts", None)
-    if not isinstance(facts, Method):
-        raise SpecError(f"method.name: {name!r} has no `facts`, a zfscale.methods.catalogue.Method")
-    return facts
+    return registry.facts_of(name, METHODS, Method, "method.name")
 
 
 def of_stream(kind: str) -> tuple[str, ...]:

@@ -53,9 +53,4 @@ STREAMS: dict[str, Stream] = {
 
 def stream(name: str) -> Stream:
     """The facts of a kind of stream, or of a user's own at "package.module:Class". Errors: SpecError."""
-    if name in STREAMS:
-        return STREAMS[name]
-    facts = getattr(registry.load_user(name), "facts", None)
-    if not isinstance(facts, Stream):
-        raise SpecError(f"stream.kind: {name!r} has no `facts`, a zfscale.streams.catalogue.Stream")
-    return facts
+    return registry.facts_of(name, STREAMS, Stream, "stream.kind")

@@ -14,7 +14,7 @@ import torch
 from zfscale.models.catalogue import family
 from zfscale.spec import TrialSpec
 from zfscale.streams.catalogue import stream
-from zfscale.testing.recording import Ran, ran
+from zfscale.testing.running import Ran, ran
 from zfscale.testing.tiny import tiny_images, tiny_vit
 from zfscale.training.journal import Snapshots
 from zfscale.trial.cost import cost
