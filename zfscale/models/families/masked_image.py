@@ -19,7 +19,6 @@ from zfscale.models.precision import precision_of
 
 if TYPE_CHECKING:
     from zfscale.spec import DomainSpec, ModelSpec, StreamSpec, TrialSpec
-    from zfscale.spec.sources import DatasetPath, HubDataset
 
 
 class Pictures(Reader):
@@ -49,9 +48,6 @@ class MaskedImage(Family):
 
     def outline(self, base: MaskedImageBase) -> nn.Module:
         return outline_mim(base)
-
-    def images(self, source: str | HubDataset | DatasetPath | None, base: MaskedImageBase) -> ImageData:
-        return load(source, base.config.image_size)
 
     def reader(self, stream: StreamSpec, base: MaskedImageBase) -> Pictures:
         return Pictures(stream, base)
