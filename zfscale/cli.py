@@ -89,15 +89,17 @@ def replay(args: argparse.Namespace) -> int:
 
 
 def base(args: argparse.Namespace) -> int:
-    """Pretrain an embedded base model and write it into the package (or --out)."""
+    """Pretrain an embedded base model and write it into the package (or --out), or show what is known of one."""
     from zfscale import registry
-    from zfscale.pretraining.catalogue import BUILDERS
+    from zfscale.pretraining import catalogue
 
-    if args.name not in BUILDERS:
-        raise ZfscaleError(f"base model {args.name!r}: unknown; {nearest(args.name, BUILDERS)}")
-    build = registry.load(BUILDERS[args.name])
-    for fact, value in build(**({"out": Path(args.out)} if args.out else {})).items():
-        print(f"{fact}: {value:.4f}")
+    if args.action == "show":
+        print(catalogue.shown(args.name, Path(args.out) if args.out else None))
+        return 0
+    if args.name not in catalogue.BUILDERS:
+        raise ZfscaleError(f"base model {args.name!r}: unknown; {nearest(args.name, catalogue.BUILDERS)}")
+    build = registry.load(catalogue.BUILDERS[args.name])
+    print(catalogue.table(build(**({"out": Path(args.out)} if args.out else {}))))
     return 0
 
 
@@ -108,7 +110,19 @@ def bench_step(args: argparse.Namespace) -> int:
     from zfscale.bench.settings import Settings
     from zfscale.bench.step import report
 
-    names = ("model", "batch_size", "precision", "noise", "optimizer", "momentum", "queries", "sides", "repeats")
+    names = (
+        "model",
+        "trained",
+        "bottleneck",
+        "batch_size",
+        "precision",
+        "noise",
+        "optimizer",
+        "momentum",
+        "queries",
+        "sides",
+        "repeats",
+    )
     threads = torch.get_num_threads() if args.threads is None else args.threads
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     print(report(Settings(**given, threads=threads, against=args.against and tuple(args.against)), args.json))
@@ -133,6 +147,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     )
     add = command.add_argument
     add("--model", metavar="NAME", help="vit-b16 (default; random weights), embedded/vit-nano, a directory or hub id")
+    add("--trained", metavar="WHAT", help="all (default) parameters, or adapter: as EASE, with a cosine head")
+    add("--bottleneck", type=int, metavar="N", help="of the adapter; default: 64")
     add("--batch-size", type=int, metavar="N", help="default: 8")
     add("--precision", metavar="NAME", help="fp32 (default), bf16-mixed or bf16; the peers' is always fp32")
     add("--noise", metavar="NAME", help="rademacher (default) or gaussian")
@@ -186,9 +202,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=replay)
 
     command = commands.add_parser("base", help="pretrain an embedded model", description=base.__doc__)
-    command.add_argument("action", choices=["build"])
-    command.add_argument("name", metavar="NAME", help="e.g. vit-nano")
-    command.add_argument("--out", metavar="DIR", help="where to write it; the package's own directory by default")
+    command.add_argument("action", choices=["build", "show"])
+    command.add_argument("name", metavar="NAME", help="e.g. vit-mini")
+    command.add_argument("--out", metavar="DIR", help="where it is written, or was; the package's own place by default")
     command.set_defaults(command=base)
 
     _add_bench(commands.add_parser("bench", help="measure this machine", description="Measure this machine."))

@@ -150,14 +150,14 @@ def test_the_step_moves_every_kind_of_weight(precision):
 
 @pytest.mark.parametrize(("precision", "head"), [("bf16-mixed", torch.float32), ("bf16", torch.bfloat16)])
 def test_bare_forwards_read_16_bit_weights(precision, head):
-    network: Any = stored(_network("embedded/vit-nano", precision))
+    network: Any = stored(_network(Settings(**NANO), precision))
     assert {p.dtype for p in network.encoder.parameters()} == {torch.bfloat16}
     assert {p.dtype for p in network.head.parameters()} == {head}
     assert network(batch_for(network, Settings(**NANO)).images).dtype == torch.float32
 
 
 def test_mezo_restores_and_then_follows_z():
-    network = _network("embedded/vit-nano", "fp32")
+    network = _network(Settings(**NANO), "fp32")
     loss = batch_for(network, Settings(**NANO)).loss(network)
     before = weights(network)
     peers.MeZO(network, loss, lr=0.0, eps=1e-3).step(7)
@@ -170,7 +170,7 @@ def test_mezo_restores_and_then_follows_z():
 
 def test_infty_takes_its_own_zeroth_order_step():
     pytest.importorskip("infty")
-    network = _network("embedded/vit-nano", "fp32")
+    network = _network(Settings(**NANO), "fp32")
     batch = batch_for(network, Settings(**NANO))
     base = torch.optim.SGD(network.parameters(), lr=LR)
     before = weights(network)

@@ -23,7 +23,7 @@ from zfscale.methods.domains import DomainLearner
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.mim import build_mim, load_mim
 from zfscale.models.precision import PRECISIONS
-from zfscale.pretraining.vit_nano import prototype_accuracy
+from zfscale.pretraining.card import accuracy as class_mean_accuracy
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import TrialSpec
@@ -114,7 +114,7 @@ def test_row_zero_is_the_pretrained_model(spec: Spec) -> None:
         with torch.no_grad():
             losses = net.example_losses(net(torch.tensor(task.held_out_x)), torch.tensor(task.held_out_y))
             both = ImageData(task.train_x, task.train_labels, task.held_out_x, task.held_out_labels, ())
-            accuracy = prototype_accuracy(lambda x: net(x, features=True), both)
+            accuracy = class_mean_accuracy(lambda x: net(x, features=True), both)
         assert value(told, 0, j, "loss") == pytest.approx(losses.mean().item(), rel=1e-5)
         assert value(told, 0, j, "accuracy") == accuracy
         assert value(told, 2, j, "change_stderr") == 0

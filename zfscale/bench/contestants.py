@@ -18,7 +18,8 @@ from zfscale.bench.settings import Settings
 from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.engine.module_oracle import ModuleOracle
 from zfscale.errors import ModelError, ZfscaleError, nearest
-from zfscale.models.heads import LinearHead
+from zfscale.models.adapters import Adapters
+from zfscale.models.heads import CosineHead, LinearHead
 from zfscale.models.load import EMBEDDED
 from zfscale.models.network import Network
 from zfscale.models.pixels import Pixels
@@ -55,7 +56,7 @@ class Step:
     """The product's own step: the leaves, hooks and noise that a trial makes, on the weights in the trial's format."""
 
     def __init__(self, s: Settings) -> None:
-        self.network = _network(s.model, s.precision)
+        self.network = _network(s, s.precision)
         batch = batch_for(self.network, s)
         self.leaves, overlay = self.network.prepare(batch.images[:1])
         o = OptimizerSpec.model_validate(
@@ -79,7 +80,7 @@ def contestants(s: Settings, names: Iterable[str]) -> dict[str, Run]:
 
     @cache
     def bare(precision: str) -> Network:
-        return stored(_network(s.model, precision))
+        return stored(_network(s, precision))
 
     def forwards(precision: str) -> Run:
         return _forwards(bare(precision), s)
@@ -107,6 +108,8 @@ def stored(network: Network) -> Network:
     network.encoder.to(network.precision.compute)
     assert network.head is not None
     network.head.to(network.precision.trained)
+    if network.adapters is not None:
+        network.adapters.to(network.precision.trained)
     return network
 
 
@@ -120,13 +123,27 @@ def largest_leaf(leaves: ModuleLeaves) -> int:
     return max(leaf.parameter.numel() * leaf.seen.itemsize for leaf in leaves)
 
 
-def _network(model: str, precision: str) -> Network:
-    """Encoder and head, every parameter of them trainable, in eval mode."""
-    encoder = _vit_b16() if model == VIT_B16 else build(load_base(_known(model)))
+def _network(s: Settings, precision: str) -> Network:
+    """Encoder and head in eval mode; what is not trained is frozen."""
+    encoder = _vit_b16() if s.model == VIT_B16 else build(load_base(_known(s.model)))
+    network = _adapted(encoder, s, precision) if s.trained == "adapter" else _whole(encoder, precision)
+    return network.eval().to(DEVICE)
+
+
+def _whole(encoder: Encoder, precision: str) -> Network:
     network = Network(encoder, precision=PRECISIONS[precision])
     network.head = head = LinearHead(encoder.width)
     head.grow(CLASSES, seed=0)
-    return network.eval().to(DEVICE)
+    return network
+
+
+def _adapted(encoder: Encoder, s: Settings, precision: str) -> Network:
+    network = Network(encoder, Adapters(encoder.backbone, s.bottleneck, 0.1, 0.0), PRECISIONS[precision])
+    network.freeze()
+    assert network.adapters is not None
+    network.adapters.add(seed=0)
+    network.head = CosineHead(encoder.width, CLASSES, seed=0)
+    return network
 
 
 def _known(model: str) -> str:
@@ -161,5 +178,5 @@ def _forwards(network: Network, s: Settings) -> Run:
 
 def _infty(network: Network, s: Settings) -> Run:
     batch = batch_for(network, s)
-    base = torch.optim.SGD(network.parameters(), LR, s.momentum)
+    base = torch.optim.SGD((p for p in network.parameters() if p.requires_grad), LR, s.momentum)
     return peers.infty(network, lambda: network(batch.images), peers.loss_of(batch.labels), base, EPS)

@@ -56,7 +56,8 @@ def infty(
     with contextlib.redirect_stdout(io.StringIO()):
         from infty.optim import ZeroFlow
 
-        peer = ZeroFlow(list(module.parameters()), base, module, {"inftyopt": "zo_sgd", "zo_eps": eps})
+        trained = [p for p in module.parameters() if p.requires_grad]
+        peer = ZeroFlow(trained, base, module, {"inftyopt": "zo_sgd", "zo_eps": eps})
 
     def closure() -> tuple[torch.Tensor, list[torch.Tensor]]:
         out = logits()

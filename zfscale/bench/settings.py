@@ -11,15 +11,22 @@ from zfscale.models.precision import PRECISIONS
 from zfscale.zo.catalogue import DIRECTIONS
 
 PEERS = ("infty", "mezo")
+TRAINED = ("all", "adapter")
 OPTIMIZERS = ("zo-sgd", "zo-sgd-sign", "zo-adam", "zo-adam-sign", "zo-adamm", "zo-adamm-sign")  # of fixed forwards
 INSTALL = "pip install --no-deps infty==0.1.2"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of the command; `against` of None: every peer that can be measured. Errors: ZfscaleError."""
+    """The options of the command; `against` of None: every peer that can be measured. Errors: ZfscaleError.
+
+    `trained` is what a step trains: every parameter, as finetune does, or an adapter of `bottleneck` in every block
+    and a cosine head, as EASE and APER do.
+    """
 
     model: str = "vit-b16"
+    trained: str = "all"
+    bottleneck: int = 64
     batch_size: int = 8
     precision: str = "fp32"
     noise: str = "rademacher"
@@ -32,12 +39,13 @@ class Settings:
     against: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        _check_name("trained", self.trained, TRAINED)
         _check_name("precision", self.precision, PRECISIONS)
         _check_name("noise", self.noise, DIRECTIONS)
         _check_name("optimizer", self.optimizer, OPTIMIZERS)
         for name in self.against or ():
             _check_name("against", name, PEERS)
-        for field in ("batch_size", "queries", "repeats", "threads"):
+        for field in ("bottleneck", "batch_size", "queries", "repeats", "threads"):
             if (value := getattr(self, field)) < 1:
                 raise ZfscaleError(f"{_option(field)} {value}: expected an integer >= 1")
         if self.sides not in (1, 2):

@@ -130,6 +130,12 @@ def fashion1k() -> ImageData:
     return _split(*pictures.fashion1k())
 
 
+def scripts100() -> ImageData:
+    """4,000 distorted drawings of hiragana and Thai characters, see `pictures`; the two splits share no font."""
+    (train_x, train_y, names), (test_x, test_y, _) = pictures.scripts100()
+    return ImageData(train_x, train_y, test_x, test_y, tuple(names))
+
+
 def _split(x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> ImageData:
     a, b = cut("an embedded dataset", y, names)
     return ImageData(x[a], y[a], x[b], y[b], tuple(names))
@@ -161,4 +167,5 @@ DATASETS: dict[str, Callable[[], ImageData]] = {
     "fashion1k": fashion1k,
     "glyphs": glyphs,
     "photos": photos,
+    "scripts100": scripts100,
 }

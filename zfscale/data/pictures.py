@@ -33,6 +33,13 @@ FASHION_CLASSES = (
     *("t-shirt", "trouser", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "ankle-boot"),
 )
+SCRIPTS100 = "".join(  # 46 hiragana, 44 Thai consonants, 10 Thai digits
+    (
+        "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわをん",
+        "กขฃคฅฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮ",
+        "๐๑๒๓๔๕๖๗๘๙",
+    )
+)
 
 Pictures = tuple[np.ndarray, np.ndarray, Sequence[str]]
 
@@ -71,6 +78,20 @@ def fashion1k() -> Pictures:
     with Image.open(EMBEDDED / "fashion1k.png") as image:
         x = tiles(np.asarray(image))
     return x[:, None], np.repeat(np.arange(10), 100), FASHION_CLASSES
+
+
+def scripts100() -> tuple[Pictures, Pictures]:
+    """3,000 drawings of 100 characters in many fonts to learn from, and 1,000 in other fonts to test on.
+
+    They are distorted, white on black; `zfscale.pretraining.scripts100` made them.
+    """
+    from PIL import Image
+
+    with Image.open(EMBEDDED / "scripts100.png") as image:
+        x = tiles(np.asarray(image))[:, None]
+    each = len(x) // len(SCRIPTS100)
+    y, tested = np.repeat(np.arange(len(SCRIPTS100)), each), np.arange(len(x)) % each >= each * 3 // 4
+    return (x[~tested], y[~tested], tuple(SCRIPTS100)), (x[tested], y[tested], tuple(SCRIPTS100))
 
 
 def tiles(image: np.ndarray) -> np.ndarray:

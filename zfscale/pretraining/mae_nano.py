@@ -21,7 +21,7 @@ from zfscale.models.load import EMBEDDED
 from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
-from zfscale.pretraining.vit_nano import prototype_accuracy
+from zfscale.pretraining.card import accuracy
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))
 PATCHES = Patches(size=28, channels=1, side=4, hidden=37)  # 12 of 49 are seen
@@ -120,5 +120,5 @@ def _measure(network: MaskedImageNetwork) -> dict[str, float]:
         assert task.held_out_labels is not None
         labelled = ImageData(task.train_x, task.train_labels, task.held_out_x, task.held_out_labels, ())
         facts[f"{name}_loss"] = round(float(losses.double().mean()), 4)
-        facts[f"{name}_prototype_accuracy"] = round(prototype_accuracy(partial(network, features=True), labelled), 4)
+        facts[f"{name}_prototype_accuracy"] = round(accuracy(partial(network, features=True), labelled), 4)
     return facts

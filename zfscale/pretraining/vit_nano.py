@@ -22,6 +22,7 @@ from zfscale.data.images import ImageData, load
 from zfscale.models.load import EMBEDDED
 from zfscale.models.pixels import Pixels
 from zfscale.models.vit import Encoder
+from zfscale.pretraining.card import accuracy
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))
 NANO: dict[str, Any] = {
@@ -41,13 +42,13 @@ def build_vit_nano(epochs: int = 16, seed: int = 0, out: Path = EMBEDDED / "vit-
     torch.manual_seed(seed)  # a command of its own process: the one place where the global generator is ours
     encoder = Encoder(_nano_backbone(), PIXELS)
     mnist = load("mnist5k", 28)
-    random_acc = prototype_accuracy(encoder.eval(), mnist)
+    random_acc = accuracy(encoder.eval(), mnist)
     fashion = load("fashion_mnist", 28)
     head = nn.Linear(encoder.width, len(fashion.classes) * ROTATIONS)
     _train(encoder, head, fashion, epochs, batch_size=128, lr=2e-3)
     result = {
         "fashion_mnist_accuracy": _classifier_accuracy(encoder, head, fashion),
-        "mnist5k_prototype_accuracy": prototype_accuracy(encoder, mnist),
+        "mnist5k_prototype_accuracy": accuracy(encoder, mnist),
         "mnist5k_prototype_accuracy_random_init": random_acc,
     }
     _save(encoder, out, {"epochs": epochs, "seed": seed, **result})
@@ -126,15 +127,6 @@ def _map(f: Callable[[torch.Tensor], torch.Tensor], x: np.ndarray, batch: int = 
 def _classifier_accuracy(encoder: Encoder, head: nn.Linear, data: ImageData) -> float:
     logits: torch.Tensor = _map(lambda x: head(encoder(x))[:, ::ROTATIONS], data.test_x)  # the labels of rotation 0
     return float((logits.argmax(1).numpy() == data.test_y).mean())
-
-
-def prototype_accuracy(features: Callable[[torch.Tensor], torch.Tensor], data: ImageData) -> float:
-    """Nearest class mean by cosine (SimpleCIL) over all classes at once."""
-    train, test = _map(features, data.train_x), _map(features, data.test_x)
-    labels = torch.from_numpy(data.train_y)
-    means = torch.stack([train[labels == c].mean(0) for c in range(int(labels.max()) + 1)])
-    guess = (F.normalize(test) @ F.normalize(means).T).argmax(1).numpy()
-    return float((guess == data.test_y).mean())
 
 
 def _save(encoder: Encoder, out: Path, facts: dict[str, float]) -> None:

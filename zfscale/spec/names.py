@@ -16,7 +16,15 @@ from zfscale.registry import PATH, is_path
 from zfscale.spec.yaml import Place
 
 # Image datasets that come by name -> classes.
-CLASSES = {"mnist5k": 10, "digits": 10, "fashion_mnist": 10, "fashion1k": 10, "glyphs": 52, "photos": 3}
+CLASSES = {
+    "mnist5k": 10,
+    "digits": 10,
+    "fashion_mnist": 10,
+    "fashion1k": 10,
+    "glyphs": 52,
+    "photos": 3,
+    "scripts100": 100,
+}
 TEXTS = ("python-code", "cpp-headers", "reference", "licenses", "docstrings")  # text domains that do
 MODELS = ("embedded/vit-nano",)  # for class_incremental
 LANGUAGE_MODELS = ("embedded/lm-nano",)

@@ -43,7 +43,7 @@ class StreamSpec(OpenBlock):
     )
     dataset: Dataset | None = Field(
         default=None,
-        description="a name (mnist5k, digits, fashion_mnist, fashion1k, glyphs, photos), a hub id, "
+        description="a name (mnist5k, digits, fashion_mnist, fashion1k, glyphs, photos, scripts100), a hub id, "
         "{hub: ID, config: ..., split: ...}, or {path: DIR, format: imagefolder}",
     )
     tasks: int | None = Field(default=None, ge=1, description="number of tasks; divides the number of classes")
