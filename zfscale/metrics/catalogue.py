@@ -101,6 +101,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("seconds", "min", _both(21, "seconds", 1)),
     Measure("forwards", "min", _both(20, "forwards", 0), int),
     Measure("peak_memory_bytes", "min", _both(22, "peak MiB", 1, 2**-20), int),
+    Measure("plasticity", "max", (_classes(4, "Plast %"),), searched=True),
 )
 # What is evaluated after a stage: over all its tasks, a curve, and on single tasks, a matrix.
 CURVES = ("stage_accuracy", "stage_loss", *(measure.name for measure in MEASURES if measure.of_stages))

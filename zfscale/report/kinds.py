@@ -48,7 +48,8 @@ CLASSES = Kind(
     name=catalogue.CLASSES,
     text="""\
 Mean ± sample standard deviation over seeds. **Avg**: mean of the stage accuracies; **Last**: accuracy over
-all classes after the last task; **Fgt**: forgetting, less is better. Bold: the best of its method.""",
+all classes after the last task; **Fgt**: forgetting, less is better; **Plast**: plasticity, the accuracy on a task just
+learned: who never learned cannot forget. Bold: the best of its method.""",
     picture=ACCURACY_PICTURE,
     heading="Accuracy per stage",
     caption="""\
