@@ -13,6 +13,7 @@ from zfscale.errors import SpecError
 from zfscale.spec import Sweep, TrialSpec, load
 from zfscale.spec.distributions import Choice, LogUniform, QUniform, RandInt, Uniform
 from zfscale.spec.schema import TEMPLATE_PATHS
+from zfscale.zo.catalogue import OPTIMIZERS
 
 TEMPLATE: dict[str, Any] = {
     "name": "s",
@@ -63,6 +64,32 @@ def test_a_scalar_for_a_block_is_refused_even_where_a_leaf_would_hide_it(tmp_pat
 def test_equal_trials_are_one_trial(tmp_path: Path) -> None:
     result = sweep(tmp_path, {"optimizer.lr": {"grid": [0.001, 0.1, 1e-3]}}, search={"samples": 5})
     assert column(result, "optimizer.lr") == [(0.001,), (0.1,)]
+
+
+ALL: dict[str, Any] = {"optimizer": {"grid": [{"name": "fo-sgd", "lr": 0}, {"name": "fo-adam"}, {"name": "zo-sgd"}]}}
+
+
+def test_what_trains_nothing_is_run_once_a_seed(tmp_path: Path) -> None:
+    """The way to write controls: one point of rate 0, crossed with all methods and seeds."""
+    space = {"method.name": {"grid": ["simplecil", "ease"]}, **ALL, "seed": {"grid": [0, 1]}}
+    rows = column(
+        sweep(tmp_path, space, optimizer={"lr": 0.1}), "method.name", "optimizer.name", "optimizer.lr", "seed"
+    )
+    trained = [("ease", name, 0.1, seed) for name in ("fo-adam", "zo-sgd") for seed in (0, 1)]
+    assert rows == [(method, "fo-sgd", 0, seed) for method in ("simplecil", "ease") for seed in (0, 1)] + trained
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_may_have_rate_zero_and_one_of_them_does(tmp_path: Path, name: str) -> None:
+    grid = {"grid": [{"name": name, "lr": 0}, {"name": "fo-adamw", "lr": 0}]}
+    assert column(sweep(tmp_path, {"optimizer": grid}, optimizer={}), "optimizer.name") == [(name,)]
+
+
+def test_a_hybrid_trains_nothing_where_both_rates_are_zero(tmp_path: Path) -> None:
+    phase = {"name": "fo-sgd", "epochs": 1}
+    grid = [{"first_order": {**phase, "lr": lr}} for lr in (0, 0.1)]
+    trials = sweep(tmp_path, {"optimizer": {"grid": [{}, *grid]}}, optimizer={"name": "zo-sgd", "lr": 0}).trials
+    assert [trial.trains for trial in trials] == [False, True]
 
 
 def test_a_grid_that_grows_leaves_all_other_trials_as_they_were(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Problem(NamedTuple):
 def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSpec]:
     """Every distinct trial, first path of the space outermost; a SpecError if any combination is invalid.
 
+    Trials that train nothing differ in no optimizer: of each of them there is one, with the first of the file.
+
     `known` is what is wrong with the template: it is told together with what else is found.
     """
     if stopping := too_many(spec) or scalar_blocks(spec):
@@ -85,7 +87,7 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
             complete = False
         if len(blocks) == len(TrialSpec.model_fields):
             found |= dict(layout(trial, spec.resources))
-            trials.setdefault(trial.trial_id, trial)
+            trials.setdefault(trial.sameness, trial)
         for place, message in found.items():
             problems.setdefault(source(document, assignments, place), message)
     if problems := {**strays.problems(complete), **problems}:

@@ -164,6 +164,18 @@ class TrialSpec(Block):
         return self.optimizer.first_order is not None and not self.optimizing.first_order
 
     @property
+    def trains(self) -> bool:
+        """Whether it trains anything: not if its method does not, or if every learning rate is 0."""
+        phase = None if self.optimizing.first_order else self.optimizer.first_order
+        rates = self.optimizer.lr or (phase is not None and phase.lr)
+        return bool(rates) and method(self.method.name).trained != "none"
+
+    @property
+    def sameness(self) -> str:
+        """Trials that are equal in it end equally: its id, or all but the optimizer where nothing is trained."""
+        return self.trial_id if self.trains else self.model_dump_json(exclude={"optimizer"})
+
+    @property
     def trial_id(self) -> str:
         """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
         canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))

@@ -79,7 +79,7 @@ def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learne
             for number, step in enumerate(mine):
                 if step.entry.seeds:
                     trainer.replay(step.entry, step.lr, number)
-        if not taken:
+        if spec.trains and not taken:
             break
         method.settle(task)
     return method
