@@ -47,6 +47,7 @@ def summary(accuracy: list[list[float]], sizes: list[int]) -> dict[str, Any]:
         "forgetting": metrics.forgetting(accuracy),
         "bwt": metrics.bwt(accuracy),
         "plasticity": metrics.plasticity(accuracy),
+        "evaluated_images": sum(sizes),
     }
 
 
