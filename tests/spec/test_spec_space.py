@@ -24,6 +24,8 @@ TEMPLATE: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 8},
 }
 
+VALIDATED: dict[str, Any] = {**TEMPLATE["stream"], "validation": 0.2}
+
 
 def sweep(tmp_path: Path, space: dict[str, Any], *overrides: str, **blocks: Any) -> Sweep:
     file = tmp_path / "s.yaml"
@@ -62,7 +64,7 @@ def test_a_scalar_for_a_block_is_refused_even_where_a_leaf_would_hide_it(tmp_pat
 
 
 def test_equal_trials_are_one_trial(tmp_path: Path) -> None:
-    result = sweep(tmp_path, {"optimizer.lr": {"grid": [0.001, 0.1, 1e-3]}}, search={"samples": 5})
+    result = sweep(tmp_path, {"optimizer.lr": {"grid": [0.001, 0.1, 1e-3]}}, search={"samples": 5}, stream=VALIDATED)
     assert column(result, "optimizer.lr") == [(0.001,), (0.1,)]
 
 
@@ -99,10 +101,10 @@ def test_a_grid_that_grows_leaves_all_other_trials_as_they_were(tmp_path: Path) 
         "optimizer.eps": {"uniform": [0.1, 0.2]},
         "seed": {"grid": [0, 1]},
     }
-    before = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 3}).trials}
+    before = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 3}, stream=VALIDATED).trials}
     space["method.name"]["grid"] = ["aper", "ease"]
     space["seed"]["grid"] = [7, 0, 1]
-    after = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 4}).trials}
+    after = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 4}, stream=VALIDATED).trials}
     assert len(before) == 6
     assert len(after) == 24
     assert before < after
@@ -114,13 +116,13 @@ def test_seeds_share_their_draws_and_grid_points_do_not(tmp_path: Path) -> None:
         "method.name": {"grid": ["ease", "aper"]},
         "optimizer.lr": {"loguniform": [1e-5, 0.1]},
     }
-    rows = column(sweep(tmp_path, space, search={"samples": 2}), "method.name", "optimizer.lr")
+    rows = column(sweep(tmp_path, space, search={"samples": 2}, stream=VALIDATED), "method.name", "optimizer.lr")
     assert len(rows) == 12
     assert len(set(rows)) == len({lr for _, lr in rows}) == 4
 
 
 def test_draws_are_the_same_on_every_machine(tmp_path: Path) -> None:
-    result = sweep(tmp_path, {"optimizer.lr": {"loguniform": [1e-5, 0.1]}}, search={"samples": 2})
+    result = sweep(tmp_path, {"optimizer.lr": {"loguniform": [1e-5, 0.1]}}, search={"samples": 2}, stream=VALIDATED)
     assert column(result, "optimizer.lr") == [(1.31727e-05,), (0.000105155,)]
 
 
@@ -250,6 +252,8 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
                 "images_per_domain": 5,
                 "first_task_classes": 4,
                 "task_sizes": [4, 2],
+                "class_order": ["b", 0],
+                "validation": 40,
             },
             "method": {"name": "replay"},
             "optimizer": {"name": "fo-adamw", "lr": 1e-3},
@@ -257,6 +261,6 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
         }
     ).leaves()
     assert (texts["stream.domains"], texts["stream.upstream"]) == ("a, licenses", "docstrings")
-    assert texts["stream.task_sizes"] == "4, 2"
+    assert (texts["stream.task_sizes"], texts["stream.class_order"]) == ("4, 2", "b, 0")
     found = {path: texts[path] if images[path] is None else images[path] for path in TrialSpec.NULLABLE}
     assert {path: type(value) for path, value in found.items()} == TrialSpec.NULLABLE

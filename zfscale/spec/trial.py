@@ -187,6 +187,8 @@ class TrialSpec(Block):
         "stream.tasks": int,
         "stream.first_task_classes": int,
         "stream.task_sizes": str,
+        "stream.class_order": str,
+        "stream.validation": float,
         "stream.domains": str,
         "stream.upstream": str,
         "stream.order_seed": int,
@@ -223,8 +225,9 @@ class TrialSpec(Block):
             flat["stream.dataset"] = self.stream.dataset.path
         if isinstance(self.stream.dataset, HubDataset):
             flat["stream.dataset"] = self.stream.dataset.hub
-        if self.stream.task_sizes is not None:
-            flat["stream.task_sizes"] = ", ".join(map(str, self.stream.task_sizes))
+        for key in ("task_sizes", "class_order"):
+            if (listed := getattr(self.stream, key)) is not None:
+                flat[f"stream.{key}"] = ", ".join(map(str, listed))
         if self.stream.domains is not None:
             flat["stream.domains"] = ", ".join(domain.name for domain in self.stream.domains)
         if self.stream.upstream is not None:
