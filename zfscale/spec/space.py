@@ -30,6 +30,7 @@ from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.owners import setting
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec
+from zfscale.spec.searching import searching
 from zfscale.spec.strays import Assignment, Strays, Unknown
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.trial import OPEN, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
@@ -90,7 +91,7 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
             trials.setdefault(trial.sameness, trial)
         for place, message in found.items():
             problems.setdefault(source(document, assignments, place), message)
-    if problems := {**strays.problems(complete), **problems}:
+    if problems := {**strays.problems(complete), **problems} or searching(document, trials.values()):
         raise document.error(problems)
     return list(trials.values())
 
