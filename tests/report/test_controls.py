@@ -79,6 +79,13 @@ def test_controls_are_rows_of_their_own_with_each_run_once(root: Path) -> None:
     assert [found[name]["lr"] for name in names] == ["-", "-", "0.003", "0.001"]
 
 
+def test_a_control_is_one_row_whatever_its_epochs(root: Path) -> None:
+    control(root, epochs=9)
+    add(root, "ease", {"name": "zo-sgd", "lr": 0.001}, ZO, epochs=9)
+    (row,) = of(root, "untrained")
+    assert (len(row.trials), row.settings["train.epochs"]) == (4, None)
+
+
 def test_seeds_and_class_orders_are_runs_of_one_row(root: Path) -> None:
     found = table(root)["ease", "zo-sgd"]
     assert "class_order_seed" not in found

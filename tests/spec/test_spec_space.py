@@ -81,6 +81,12 @@ def test_what_trains_nothing_is_run_once_a_seed(tmp_path: Path) -> None:
     assert rows == [(method, "fo-sgd", 0, seed) for method in ("simplecil", "ease") for seed in (0, 1)] + trained
 
 
+def test_what_trains_nothing_has_no_epochs(tmp_path: Path) -> None:
+    space = {**ALL, "train.epochs": {"grid": [1, 2]}}
+    rows = column(sweep(tmp_path, space, optimizer={"lr": 0.1}), "optimizer.name", "train.epochs")
+    assert rows == [("fo-sgd", 1), ("fo-adam", 1), ("fo-adam", 2), ("zo-sgd", 1), ("zo-sgd", 2)]
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_may_have_rate_zero_and_one_of_them_does(tmp_path: Path, name: str) -> None:
     grid = {"grid": [{"name": name, "lr": 0}, {"name": "fo-adamw", "lr": 0}]}

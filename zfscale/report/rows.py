@@ -10,7 +10,7 @@ from typing import Any
 from zfscale.methods.catalogue import METHODS
 from zfscale.metrics.catalogue import BY_NAME
 from zfscale.records import Status
-from zfscale.report.kinds import CLASSES, MEASURES, Kind
+from zfscale.report.kinds import CLASSES, EPOCHS, MEASURES, Kind
 from zfscale.report.load import NO_OPTIMIZER, UNTRAINED, Run, Trial
 from zfscale.report.load import RUN as RUN_LEAVES
 from zfscale.report.paired import Stat, stat
@@ -89,8 +89,9 @@ def best(table: Sequence[Row], kind: Kind) -> list[Row]:
 
 
 def _leaf(trial: Trial, leaf: str) -> Any:
-    """What a trial has at a leaf; a control's optimizer has no options."""
-    return None if trial.trained_by in CONTROLS and leaf.startswith(OPTIMIZING) else trial.spec.get(leaf)
+    """What a trial has at a leaf; of a control, neither options of its optimizer nor epochs."""
+    idle = trial.trained_by in CONTROLS and (leaf.startswith(OPTIMIZING) or leaf == EPOCHS)
+    return None if idle else trial.spec.get(leaf)
 
 
 def _row(key: tuple[Any, ...], leaves: Sequence[str], group: Sequence[Trial]) -> Row:

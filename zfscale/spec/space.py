@@ -58,7 +58,7 @@ class Problem(NamedTuple):
 def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSpec]:
     """Every distinct trial, first path of the space outermost; a SpecError if any combination is invalid.
 
-    Trials that train nothing differ in no optimizer: of each of them there is one, with the first of the file.
+    Trials that train nothing differ in no optimizer and no epochs: of those that do, there is the first of the file.
 
     `known` is what is wrong with the template: it is told together with what else is found.
     """

@@ -172,8 +172,8 @@ class TrialSpec(Block):
 
     @property
     def sameness(self) -> str:
-        """Trials that are equal in it end equally: its id, or all but the optimizer where nothing is trained."""
-        return self.trial_id if self.trains else self.model_dump_json(exclude={"optimizer"})
+        """Trials that are equal in it end equally: its id; where nothing is trained, all but optimizer and epochs."""
+        return self.trial_id if self.trains else self.model_dump_json(exclude={"optimizer": True, "train": {"epochs"}})
 
     @property
     def trial_id(self) -> str:
