@@ -44,14 +44,16 @@ def test_every_optimizer_runs_and_repeats_bit_for_bit(method, optimizer, small):
     assert len(first.queries) == (0 if optimizer.startswith("fo-") else 6)
 
 
+@pytest.mark.parametrize("optimizer", ["zo-sgd", "fo-adam"])
 @pytest.mark.parametrize("method", ["finetune", "ease", "aper"])
-def test_a_zero_learning_rate_changes_nothing(method, small, memory):
-    spec = small.spec(method, optimizer__lr=0.0)
+def test_at_rate_zero_no_step_is_taken_and_nothing_changes(method, optimizer, small, memory):
+    spec = small.spec(method, optimizer, optimizer__lr=0.0)
     built = METHODS[method].load()(spec, small.base)
     before = {k: v.clone() for k, v in built.network.encoder.state_dict().items()}
     for task in small.tasks(spec):
         built.learn(task, Journal(memory))
     after = built.network.encoder.state_dict()
+    assert not memory.steps
     assert all(torch.equal(before[k], after[k]) for k in before)
 
 

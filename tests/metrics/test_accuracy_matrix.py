@@ -39,6 +39,11 @@ def test_forgetting_best_is_not_the_first():
     assert metrics.bwt(a) == pytest.approx((0.4 - 0.5 + 0.0) / 2)
 
 
+def test_plasticity_is_the_mean_of_the_diagonal(matrix):
+    assert metrics.plasticity(matrix) == pytest.approx(np.diag(SQUARE).mean())
+    assert metrics.plasticity(matrix) == pytest.approx((0.9 + 0.8 + 1.0) / 3)
+
+
 def test_bwt(matrix):
     assert metrics.bwt(matrix) == pytest.approx(((0.8 - 0.9) + (0.5 - 0.8)) / 2)
 
@@ -57,7 +62,7 @@ def test_results_are_plain_floats(matrix):
     assert [type(value) for value in found] == [float] * 3
 
 
-@pytest.mark.parametrize("metric", [metrics.forgetting, metrics.bwt])
+@pytest.mark.parametrize("metric", [metrics.forgetting, metrics.bwt, metrics.plasticity])
 def test_no_stage_is_an_error(metric):
     with pytest.raises(ValueError, match="at least one stage"):
         metric([])

@@ -13,6 +13,7 @@ from zfscale.errors import SpecError
 from zfscale.spec import Sweep, TrialSpec, load
 from zfscale.spec.distributions import Choice, LogUniform, QUniform, RandInt, Uniform
 from zfscale.spec.schema import TEMPLATE_PATHS
+from zfscale.zo.catalogue import OPTIMIZERS
 
 TEMPLATE: dict[str, Any] = {
     "name": "s",
@@ -22,6 +23,8 @@ TEMPLATE: dict[str, Any] = {
     "optimizer": {"name": "zo-sgd", "lr": 0.001, "eps": 0.01},
     "train": {"epochs": 1, "batch_size": 8},
 }
+
+VALIDATED: dict[str, Any] = {**TEMPLATE["stream"], "validation": 0.2}
 
 
 def sweep(tmp_path: Path, space: dict[str, Any], *overrides: str, **blocks: Any) -> Sweep:
@@ -61,8 +64,40 @@ def test_a_scalar_for_a_block_is_refused_even_where_a_leaf_would_hide_it(tmp_pat
 
 
 def test_equal_trials_are_one_trial(tmp_path: Path) -> None:
-    result = sweep(tmp_path, {"optimizer.lr": {"grid": [0.001, 0.1, 1e-3]}}, search={"samples": 5})
+    result = sweep(tmp_path, {"optimizer.lr": {"grid": [0.001, 0.1, 1e-3]}}, search={"samples": 5}, stream=VALIDATED)
     assert column(result, "optimizer.lr") == [(0.001,), (0.1,)]
+
+
+ALL: dict[str, Any] = {"optimizer": {"grid": [{"name": "fo-sgd", "lr": 0}, {"name": "fo-adam"}, {"name": "zo-sgd"}]}}
+
+
+def test_what_trains_nothing_is_run_once_a_seed(tmp_path: Path) -> None:
+    """The way to write controls: one point of rate 0, crossed with all methods and seeds."""
+    space = {"method.name": {"grid": ["simplecil", "ease"]}, **ALL, "seed": {"grid": [0, 1]}}
+    rows = column(
+        sweep(tmp_path, space, optimizer={"lr": 0.1}), "method.name", "optimizer.name", "optimizer.lr", "seed"
+    )
+    trained = [("ease", name, 0.1, seed) for name in ("fo-adam", "zo-sgd") for seed in (0, 1)]
+    assert rows == [(method, "fo-sgd", 0, seed) for method in ("simplecil", "ease") for seed in (0, 1)] + trained
+
+
+def test_what_trains_nothing_has_no_epochs(tmp_path: Path) -> None:
+    space = {**ALL, "train.epochs": {"grid": [1, 2]}}
+    rows = column(sweep(tmp_path, space, optimizer={"lr": 0.1}), "optimizer.name", "train.epochs")
+    assert rows == [("fo-sgd", 1), ("fo-adam", 1), ("fo-adam", 2), ("zo-sgd", 1), ("zo-sgd", 2)]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_may_have_rate_zero_and_one_of_them_does(tmp_path: Path, name: str) -> None:
+    grid = {"grid": [{"name": name, "lr": 0}, {"name": "fo-adamw", "lr": 0}]}
+    assert column(sweep(tmp_path, {"optimizer": grid}, optimizer={}), "optimizer.name") == [(name,)]
+
+
+def test_a_hybrid_trains_nothing_where_both_rates_are_zero(tmp_path: Path) -> None:
+    phase = {"name": "fo-sgd", "epochs": 1}
+    grid = [{"first_order": {**phase, "lr": lr}} for lr in (0, 0.1)]
+    trials = sweep(tmp_path, {"optimizer": {"grid": [{}, *grid]}}, optimizer={"name": "zo-sgd", "lr": 0}).trials
+    assert [trial.trains for trial in trials] == [False, True]
 
 
 def test_a_grid_that_grows_leaves_all_other_trials_as_they_were(tmp_path: Path) -> None:
@@ -72,10 +107,10 @@ def test_a_grid_that_grows_leaves_all_other_trials_as_they_were(tmp_path: Path) 
         "optimizer.eps": {"uniform": [0.1, 0.2]},
         "seed": {"grid": [0, 1]},
     }
-    before = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 3}).trials}
+    before = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 3}, stream=VALIDATED).trials}
     space["method.name"]["grid"] = ["aper", "ease"]
     space["seed"]["grid"] = [7, 0, 1]
-    after = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 4}).trials}
+    after = {trial.trial_id for trial in sweep(tmp_path, space, search={"samples": 4}, stream=VALIDATED).trials}
     assert len(before) == 6
     assert len(after) == 24
     assert before < after
@@ -87,13 +122,13 @@ def test_seeds_share_their_draws_and_grid_points_do_not(tmp_path: Path) -> None:
         "method.name": {"grid": ["ease", "aper"]},
         "optimizer.lr": {"loguniform": [1e-5, 0.1]},
     }
-    rows = column(sweep(tmp_path, space, search={"samples": 2}), "method.name", "optimizer.lr")
+    rows = column(sweep(tmp_path, space, search={"samples": 2}, stream=VALIDATED), "method.name", "optimizer.lr")
     assert len(rows) == 12
     assert len(set(rows)) == len({lr for _, lr in rows}) == 4
 
 
 def test_draws_are_the_same_on_every_machine(tmp_path: Path) -> None:
-    result = sweep(tmp_path, {"optimizer.lr": {"loguniform": [1e-5, 0.1]}}, search={"samples": 2})
+    result = sweep(tmp_path, {"optimizer.lr": {"loguniform": [1e-5, 0.1]}}, search={"samples": 2}, stream=VALIDATED)
     assert column(result, "optimizer.lr") == [(1.31727e-05,), (0.000105155,)]
 
 
@@ -223,6 +258,8 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
                 "images_per_domain": 5,
                 "first_task_classes": 4,
                 "task_sizes": [4, 2],
+                "class_order": ["b", 0],
+                "validation": 40,
             },
             "method": {"name": "replay"},
             "optimizer": {"name": "fo-adamw", "lr": 1e-3},
@@ -230,6 +267,6 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
         }
     ).leaves()
     assert (texts["stream.domains"], texts["stream.upstream"]) == ("a, licenses", "docstrings")
-    assert texts["stream.task_sizes"] == "4, 2"
+    assert (texts["stream.task_sizes"], texts["stream.class_order"]) == ("4, 2", "b, 0")
     found = {path: texts[path] if images[path] is None else images[path] for path in TrialSpec.NULLABLE}
     assert {path: type(value) for path, value in found.items()} == TrialSpec.NULLABLE

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from zfscale.data.images import ImageData
+from zfscale.spec import StreamSpec
 from zfscale.streams.class_incremental import ClassIncremental, class_order
 
 CLASSES, TRAIN, TEST = 12, 7, 3  # images a class
@@ -62,3 +64,36 @@ def test_tasks_partition_the_data_under_remapped_labels(sizes):
                 assert stream.order[label] == number[image]
             seen += tx[:, 0, 0, 0].tolist()
         assert sorted(seen) == sorted(number)
+
+
+def test_a_listed_order_is_taken_as_it_is():
+    listed = [3, 1, 0, 2, *range(4, CLASSES)]
+    names = tuple(f"c{i}" if i % 2 else i for i in listed)
+    given = StreamSpec(dataset="owner/name", tasks=3, class_order=names)
+    assert ClassIncremental.misfit(given, data()) is None
+    stream = ClassIncremental.of(given, data())
+    assert list(stream.order) == listed
+    whole = data()
+    first = whole.train_x[np.isin(whole.train_y, listed[:4])]
+    assert sorted(stream[0].train_x[:, 0, 0, 0]) == sorted(first[:, 0, 0, 0])
+
+
+@pytest.mark.parametrize("validation", [0.3, 24])
+def test_validation_images_stand_for_the_test_images_which_are_left_alone(validation):
+    whole, sizes = data(), (6, 6)
+    blind = replace(whole, test_x=None, test_y=None)  # type: ignore[arg-type]
+    given = {"dataset": "owner/name", "tasks": 2, "validation": validation}
+    orders = [ClassIncremental.of(StreamSpec(**given, class_order_seed=seed), blind) for seed in (1993, 7)]
+    held = []
+    for stream in orders:
+        parts = [[task.train_x for task in stream], [task.test_x for task in stream]]
+        train, tested = (np.concatenate(part)[:, 0, 0, 0].tolist() for part in parts)
+        assert sorted(train + tested) == sorted(whole.train_x[:, 0, 0, 0].tolist())
+        assert [np.bincount(t.test_y)[list(t.labels)].tolist() for t in stream] == [[2] * size for size in sizes]
+        held.append(sorted(tested))
+    assert held[0] == held[1]  # whatever the order of the classes
+
+
+def test_validation_that_cannot_be_had_is_told():
+    finding = ClassIncremental.misfit(StreamSpec(dataset="owner/name", tasks=2, validation=80), data())
+    assert finding == (("stream", "validation"), "80 of 84 images; allowed: 12 to 72")

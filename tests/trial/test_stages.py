@@ -27,3 +27,15 @@ def test_whoever_walks_the_stages_may_stop(small: Small, memory: Memory) -> None
     first = next(iter(walk))
     assert first.stage == 1
     assert {step.task for step in memory.steps} == {1}
+
+
+def test_validation_images_are_what_a_trial_is_measured_on(small: Small) -> None:
+    """Of 8 training images a class, four are held out; the 2 test images are not predicted."""
+    plain = small.spec("simplecil")
+    spec = plain.model_copy(update={"stream": plain.stream.model_copy(update={"validation": 0.5})})
+    tasks = small.tasks(spec)
+    kept = sum(len(task.train_y) for task in tasks)
+    held = sum(len(task.test_y) for task in tasks)
+    assert (kept, held) == (24, 24)
+    assert run(spec, small.base, small.data, Memory()).measures["evaluated_images"] == held
+    assert run(plain, small.base, small.data, Memory()).measures["evaluated_images"] == 12

@@ -55,9 +55,9 @@ class Learner(ABC, Generic[T]):
         return iter(stream)
 
     def learn(self, task: T, journal: Journal) -> None:
-        """Learn one of the stages, the next in order, writing every step to `journal`."""
+        """Learn one of the stages, the next in order, writing every step to `journal`; at rate 0, without a step."""
         self.begin(task)
-        if self.trains(task.index):
+        if self.spec.trains and self.trains(task.index):
             Fit(self.network, self.engine, task, self.offset(task), self.spec, journal).run()
         self.settle(task)
         self.remember(task)

@@ -56,6 +56,20 @@ def forgetting(a: Matrix) -> float:
     return _mean([max(a[k][j] for k in range(j, end)) - a[end][j] for j in range(end)])
 
 
+def plasticity(a: Matrix) -> float:
+    """Plast = mean_k a[k][k]: the accuracy on a task that was just learned, among all classes seen by then.
+
+    More is better. A low value beside little forgetting means that little was learned that could be forgotten.
+
+    >>> plasticity([[0.75], [0.5, 0.25]])
+    0.5
+
+    Source: the term R_{i,i} of Lopez-Paz and Ranzato, Gradient Episodic Memory, NeurIPS 2017 (section 2), averaged as
+    the learning accuracy (LA) of Riemer et al., Meta-Experience Replay, ICLR 2019 (section 5).
+    """
+    return _mean([a[k][k] for k in range(_stages(a))])
+
+
 def bwt(a: Matrix) -> float:
     """BWT = 1/(K-1) sum_{j<K} ( a[K][j] - a[j][j] ): what later tasks did to earlier ones.
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 CLASSES, DOMAINS = "class_incremental", "domain_incremental"  # kinds of stream
+# Measures that reports know by name: for an accuracy's own error, and for costs.
+LAST, EVALUATED = "last_accuracy", "evaluated_images"
+SECONDS, FORWARDS, MEMORY = "seconds", "forwards", "peak_memory_bytes"
 
 Better = Literal["max", "min", "neither"]
 
@@ -82,7 +85,7 @@ def _both(place: int, title: str, decimals: int, factor: float = 1) -> tuple[Col
 MEASURES: tuple[Measure, ...] = (
     Measure("avg_accuracy", "max", (_classes(1, "Avg %", bold=True),), searched=True),
     Measure(
-        "last_accuracy",  # of domains, that of the nearest prototype
+        LAST,  # of domains, that of the nearest prototype
         "max",
         (_classes(2, "Last %", bold=True), _domains(9, "proto %", 2, 100, optional=True)),
         searched=True,
@@ -98,9 +101,12 @@ MEASURES: tuple[Measure, ...] = (
         "upstream_loss", "min", (_domains(8, "upstream", bold=True, optional=True),), searched=True, of_stages=True
     ),
     Measure("tokens", "neither", (_domains(10, "tokens", 0, optional=True),), int),
-    Measure("seconds", "min", _both(21, "seconds", 1)),
-    Measure("forwards", "min", _both(20, "forwards", 0), int),
-    Measure("peak_memory_bytes", "min", _both(22, "peak MiB", 1, 2**-20), int),
+    Measure(SECONDS, "min", _both(21, "seconds", 1)),
+    Measure(FORWARDS, "min", _both(20, "forwards", 0), int),
+    # Of classes, reports show what is above the untrained control: of a resident set, most is the process.
+    Measure(MEMORY, "min", (_domains(22, "peak MiB", 1, 2**-20),), int),
+    Measure("plasticity", "max", (_classes(4, "Plast %"),), searched=True),
+    Measure(EVALUATED, "neither", (), int),  # how many the accuracy after the last stage is of
 )
 # What is evaluated after a stage: over all its tasks, a curve, and on single tasks, a matrix.
 CURVES = ("stage_accuracy", "stage_loss", *(measure.name for measure in MEASURES if measure.of_stages))

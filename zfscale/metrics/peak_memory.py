@@ -7,10 +7,16 @@ import ctypes
 import gc
 import sys
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def counted() -> Literal["allocator", "resident"]:
+    """What a peak is of: the tensors on the accelerator, or everything that the process holds, its libraries too."""
+    return "allocator" if torch.cuda.is_available() else "resident"
 
 
 def reset_peak() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from zfscale.report import heat, plot, text
+from zfscale.report.controls import compared
 from zfscale.report.kinds import CLASSES, KINDS, Kind
 from zfscale.report.load import Contents, Trial, contents, losses, stage_accuracies
 from zfscale.report.rows import Row, best, rows
@@ -60,7 +61,7 @@ def _tables(found: Sequence[Trial]) -> Iterator[tuple[Kind, list[Row]]]:
     """The rows of each kind of stream that has any."""
     for name, kind in KINDS.items():
         if mine := rows([trial for trial in found if trial.kind == name]):
-            yield kind, mine
+            yield kind, compared(mine) if kind.paired else mine
 
 
 def _draw(root: Place, kind: Kind, table: Sequence[Row], finished: Collection[str]) -> Any:

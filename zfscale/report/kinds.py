@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from zfscale.metrics import catalogue
 from zfscale.metrics.catalogue import Column
 from zfscale.results.layout import ACCURACY_PICTURE, LOSS_PICTURE
+from zfscale.zo.catalogue import REFERENCE
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class Kind:
         picture: The file's name.
         heading: Above the picture.
         caption: Below it.
+        derived: Columns that are no measures of a trial, but follow from several rows.
+        repeated: The head of the column that counts a row's trials.
+        paired: Whether runs are paired: then ± is the standard error, and bold is what differs by more than two.
     """
 
     name: str
@@ -26,34 +31,62 @@ class Kind:
     picture: str
     heading: str
     caption: str
+    derived: Mapping[str, Column] = field(default_factory=dict)
+    repeated: str = "seeds"
+    paired: bool = False
 
     @property
     def columns(self) -> dict[str, Column]:
         """Measure -> how it is shown, in order."""
-        return catalogue.columns(self.name)
+        both = {**catalogue.columns(self.name), **self.derived}
+        return dict(sorted(both.items(), key=lambda pair: pair[1].place))
 
     @property
     def first(self) -> str:
         """The measure by which the best setting of a method and optimizer is chosen."""
         return next(iter(self.columns))
 
-    @property
-    def legend(self) -> str:
-        """What all the columns mean."""
-        own = [f" **{column.title}**: {column.meaning}." for column in self.columns.values() if column.meaning]
+    def legend(self, shown: Iterable[Column]) -> str:
+        """What the columns mean that are shown."""
+        own = [f" **{column.title}**: {column.meaning}." for column in shown if column.meaning]
         return self.text + "".join(own)
 
 
+# What is derived of rows and their controls, all of the first measure but the memory.
+GAIN, RECOVERED, ABOVE = "gain", "recovered", "memory_above_untrained"
+EPOCHS = "train.epochs"  # the leaf by which trials of one optimizer differ in cost
+
 CLASSES = Kind(
     name=catalogue.CLASSES,
-    text="""\
-Mean ± sample standard deviation over seeds. **Avg**: mean of the stage accuracies; **Last**: accuracy over
-all classes after the last task; **Fgt**: forgetting, less is better. Bold: the best of its method.""",
+    text=f"""\
+Mean ± standard error over runs; a run is a seed with a class order, and runs count as independent. **Avg**: mean of
+the stage accuracies; **Last**: accuracy over all classes after the last task; **Fgt**: forgetting, less is better;
+**Plast**: plasticity, the accuracy on a task just learned: what never learned cannot forget. **untrained** is the
+control of a method, its learning rate 0; **none**: the method has nothing to train. **gain**: Avg less that of the
+untrained control of the same method, paired by run; **recovered**: the gain as a share of that of {REFERENCE}, with
+the standard error of the delta method, empty where the gain of {REFERENCE} is within two standard errors of 0. Bold
+is what exceeds two standard errors of a paired difference: a gain, and an Avg or Last that is ahead of every other
+row of the method.""",
     picture=ACCURACY_PICTURE,
     heading="Accuracy per stage",
     caption="""\
-Accuracy over all classes seen so far, after each task: mean over seeds, band ± one standard deviation. Where
+Accuracy over all classes seen so far, after each task: mean over runs, band ± one standard error. Where
 a method and optimizer ran with several settings, the one with the best Avg is drawn.""",
+    derived={
+        GAIN: Column(catalogue.CLASSES, 10, "gain %", 2, 100, bold=True, optional=True),
+        RECOVERED: Column(catalogue.CLASSES, 11, "recovered %", 1, 100, optional=True),
+        ABOVE: Column(
+            catalogue.CLASSES,
+            22,
+            "MiB above",
+            1,
+            2**-20,
+            optional=True,
+            meaning="peak memory of the tensors on the accelerator, less that of the untrained control",
+        ),
+    },
+    repeated="runs",
+    paired=True,
 )
 DOMAINS = Kind(
     name=catalogue.DOMAINS,
@@ -71,4 +104,4 @@ change since the pretrained model; blue is learned, red is lost. Where a method 
 the one with the lowest final loss is drawn.""",
 )
 KINDS = {kind.name: kind for kind in (CLASSES, DOMAINS)}
-MEASURES = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.columns))
+MEASURES = tuple(dict.fromkeys(name for kind in KINDS.values() for name in catalogue.columns(kind.name)))

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from zfscale.errors import DataError
+from zfscale.methods.catalogue import METHODS
+from zfscale.metrics.catalogue import EVALUATED
 from zfscale.records import Status
 from zfscale.report.kinds import CLASSES, KINDS, MEASURES
 from zfscale.results import tables as read
@@ -17,6 +19,14 @@ from zfscale.results.check import Fault, look
 from zfscale.results.layout import EVALS, TRIALS
 from zfscale.results.storage import Place, storage
 from zfscale.spec.domains import domain_order
+from zfscale.zo.catalogue import FIRST_ORDER
+
+NO_OPTIMIZER, UNTRAINED = "none", "untrained"  # in place of an optimizer: nothing to train, or a learning rate of 0
+RUN = ("seed", "stream.class_order_seed", "stream.class_order")  # the leaves that make trials repetitions
+VALIDATION = "stream.validation"  # the leaf that says that validation images stand for the test images
+READ = (*MEASURES, EVALUATED)
+
+Run = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class Trial:
     spec: dict[str, Any]
     measures: dict[str, float | None]
     error: str | None
+    allocator: bool = False  # whether its memory is that of an accelerator's allocator, not a resident set
 
     @property
     def method(self) -> str:
@@ -38,6 +49,22 @@ class Trial:
     def optimizer(self) -> str:
         """The name of the optimizer, or "-"."""
         return str(self.spec.get("optimizer.name", "-"))
+
+    @property
+    def trained_by(self) -> str:
+        """The name of the optimizer; of a class-incremental trial that trains nothing, which kind of control it is."""
+        if self.kind != CLASSES.name:
+            return self.optimizer
+        if (facts := METHODS.get(self.method)) is not None and facts.trained == "none":
+            return NO_OPTIMIZER
+        phase = None if self.optimizer in FIRST_ORDER else self.spec.get("optimizer.first_order.lr")
+        rates = [rate for rate in (self.spec.get("optimizer.lr"), phase) if rate is not None]
+        return self.optimizer if not rates or any(rates) else UNTRAINED
+
+    @property
+    def run(self) -> Run:
+        """What of it is drawn: the seed, and the order of the classes by seed or by list."""
+        return tuple(self.spec.get(leaf) for leaf in RUN)
 
     @property
     def kind(self) -> str:
@@ -77,7 +104,7 @@ def contents(root: Place) -> Contents:
     """
     if not storage(root).exists(TRIALS):
         raise DataError(f"{root} is not a results directory: it has no folder `{TRIALS}`")
-    found = look(root, [*MEASURES, "error"])
+    found = look(root, [*READ, "error", "versions"])
     if not found.rows and not found.faults:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
     return Contents([_trial(row) for row in found.rows], found.faults, found.ignored)
@@ -123,5 +150,7 @@ def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _trial(row: dict[str, Any]) -> Trial:
-    measures = {name: row[name] for name in MEASURES}
-    return Trial(row["trial_id"], Status(row["status"]), flatten(json.loads(row["spec"])), measures, row["error"])
+    measures = {name: row[name] for name in READ}
+    spec, status = flatten(json.loads(row["spec"])), Status(row["status"])
+    allocator = read.versions(row["versions"]).get("memory") == "allocator"
+    return Trial(row["trial_id"], status, spec, measures, row["error"], allocator)

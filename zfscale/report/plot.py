@@ -12,10 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from zfscale.report.rows import Row, stat
+from zfscale.report.load import NO_OPTIMIZER, UNTRAINED
+from zfscale.report.paired import stat
+from zfscale.report.rows import Row
 
 # Okabe and Ito's palette, safe for colour-blind readers
 FAMILIES = {
+    NO_OPTIMIZER: "#b3b3b3",
+    UNTRAINED: "#b3b3b3",
     "fo": "#4d4d4d",
     "zo-sgd": "#0072b2",
     "zo-adam": "#d55e00",
@@ -91,8 +95,8 @@ def _line(axes: Axes, curves: Sequence[Mapping[int, float]], colour: str, dashes
     stages = sorted({stage for curve in curves for stage in curve})
     stats = [stat([curve[stage] for curve in curves if stage in curve]) for stage in stages]
     mean = [100 * (s.mean or 0.0) for s in stats]
-    std = [100 * (s.std or 0.0) for s in stats]
-    low, high = zip(*((m - s, m + s) for m, s in zip(mean, std, strict=True)), strict=True)
+    errors = [100 * (s.error or 0.0) for s in stats]
+    low, high = zip(*((m - e, m + e) for m, e in zip(mean, errors, strict=True)), strict=True)
     axes.fill_between(stages, low, high, color=colour, alpha=0.12, linewidth=0)
     axes.plot(stages, mean, color=colour, linestyle=dashes, linewidth=1.7, marker="o", markersize=3)
 

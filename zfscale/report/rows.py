@@ -1,67 +1,76 @@
-"""Finished trials, grouped over seeds: one row per method, optimizer and other setting that varies."""
+"""Finished trials, grouped over runs: one row per method, optimizer and other setting that varies."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from zfscale.methods.catalogue import METHODS
 from zfscale.metrics.catalogue import BY_NAME
 from zfscale.records import Status
-from zfscale.report.kinds import MEASURES, Kind
-from zfscale.report.load import Trial
+from zfscale.report.kinds import CLASSES, EPOCHS, MEASURES, Kind
+from zfscale.report.load import NO_OPTIMIZER, UNTRAINED, Run, Trial
+from zfscale.report.load import RUN as RUN_LEAVES
+from zfscale.report.paired import Stat, stat
 from zfscale.zo.catalogue import OPTIMIZERS
 
 NAMES = ("method.name", "optimizer.name", "seed")
-
-
-@dataclass(frozen=True)
-class Stat:
-    """Mean and sample standard deviation (n - 1) over seeds; None where there is nothing to take it of."""
-
-    mean: float | None
-    std: float | None
+CONTROLS = (NO_OPTIMIZER, UNTRAINED)
+OPTIMIZING, TRAINING = "optimizer.", "train."  # the leaves of these blocks
 
 
 @dataclass(frozen=True)
 class Row:
-    """The trials that differ by seed alone."""
+    """The trials that differ by what is drawn alone: the seed and, of classes, their order."""
 
     method: str
-    optimizer: str
+    optimizer: str  # or one of CONTROLS
     settings: dict[str, Any]  # the other leaves that vary
-    trial_ids: tuple[str, ...]
-    stats: dict[str, Stat]  # by name in MEASURES
-    domains: tuple[str, ...] = ()  # in order of arrival
+    trials: Mapping[Run, Trial]
+    stats: Mapping[str, Stat]  # by name in MEASURES, or of what is derived from the controls
+    domains: tuple[str, ...] = field(default=())  # in order of arrival
+
+    @property
+    def trial_ids(self) -> tuple[str, ...]:
+        """The ids of its trials."""
+        return tuple(trial.trial_id for trial in self.trials.values())
+
+    def values(self, measure: str) -> dict[Run, float | None]:
+        """A measure by run."""
+        return {run: trial.measures[measure] for run, trial in self.trials.items()}
+
+    def scene(self, *apart: str) -> tuple[Any, ...]:
+        """What two rows must share to be compared: the method, and the settings that are not in the blocks `apart`."""
+        return (self.method, *((k, v) for k, v in self.settings.items() if not k.startswith(apart)))
 
 
 def rows(trials: Sequence[Trial]) -> list[Row]:
-    """One row per setting, methods and optimizers in the paper's order, then by setting."""
+    """One row per setting, methods and optimizers in the paper's order, controls first, then by setting."""
     finished = [trial for trial in trials if trial.status is Status.FINISHED]
     leaves = varying(finished)
     groups: dict[tuple[Any, ...], list[Trial]] = {}
     for trial in finished:
-        key = (trial.method, trial.optimizer, *(trial.spec.get(leaf) for leaf in leaves))
+        key = (trial.method, trial.trained_by, *(_leaf(trial, leaf) for leaf in leaves))
         groups.setdefault(key, []).append(trial)
     return [_row(key, leaves, groups[key]) for key in sorted(groups, key=_order)]
 
 
 def varying(trials: Sequence[Trial]) -> list[str]:
-    """The leaves, besides names and seed, that tell rows apart.
+    """The leaves, besides names and what is drawn, that tell rows apart.
 
     A leaf that method and optimizer decide between them says nothing new and is left out; `optimizer.lr` is
-    shown all the same.
+    shown all the same. Controls have no optimizer.
     """
+    drawn = {*NAMES, *(RUN_LEAVES if any(trial.kind == CLASSES.name for trial in trials) else ())}
     values: dict[str, dict[tuple[str, str], set[Any]]] = {}
-    for leaf in sorted({leaf for trial in trials for leaf in trial.spec} - set(NAMES)):
+    for leaf in sorted({leaf for trial in trials for leaf in trial.spec} - drawn):
         by_name = values.setdefault(leaf, {})
         for trial in trials:
-            by_name.setdefault((trial.method, trial.optimizer), set()).add(trial.spec.get(leaf))
+            by_name.setdefault((trial.method, trial.trained_by), set()).add(_leaf(trial, leaf))
     told = [leaf for leaf, by_name in values.items() if any(len(found) > 1 for found in by_name.values())]
-    rates = len(set().union(*values.get("optimizer.lr", {}).values())) > 1
+    rates = len(set().union(*values.get("optimizer.lr", {}).values()) - {None}) > 1
     return sorted({*told, *(["optimizer.lr"] if rates else [])})
 
 
@@ -79,26 +88,24 @@ def best(table: Sequence[Row], kind: Kind) -> list[Row]:
     return list(top.values())
 
 
-def stat(values: Sequence[float | None]) -> Stat:
-    """Mean and std of the values that are there.
-
-    >>> stat([1.0, 3.0]).mean, stat([1.0]).std
-    (2.0, None)
-    """
-    known = [value for value in values if value is not None]
-    mean = statistics.fmean(known) if known else None
-    return Stat(mean, statistics.stdev(known) if len(known) > 1 and math.isfinite(sum(known)) else None)
+def _leaf(trial: Trial, leaf: str) -> Any:
+    """What a trial has at a leaf; of a control, neither options of its optimizer nor epochs."""
+    idle = trial.trained_by in CONTROLS and (leaf.startswith(OPTIMIZING) or leaf == EPOCHS)
+    return None if idle else trial.spec.get(leaf)
 
 
 def _row(key: tuple[Any, ...], leaves: Sequence[str], group: Sequence[Trial]) -> Row:
-    stats = {name: stat([trial.measures[name] for trial in group]) for name in MEASURES}
-    settings = dict(zip(leaves, key[2:], strict=True))
-    return Row(key[0], key[1], settings, tuple(trial.trial_id for trial in group), stats, group[0].domains)
+    """Of trials of one run, which only controls have (one an optimizer, before they were run once), the first."""
+    trials: dict[Run, Trial] = {}
+    for trial in sorted(group, key=lambda trial: (_place(trial.optimizer, tuple(OPTIMIZERS)), trial.trial_id)):
+        trials.setdefault(trial.run, trial)
+    stats = {name: stat([trial.measures[name] for trial in trials.values()]) for name in MEASURES}
+    return Row(key[0], key[1], dict(zip(leaves, key[2:], strict=True)), trials, stats, group[0].domains)
 
 
 def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
     method, optimizer, *settings = key
-    place = (_place(method, tuple(METHODS)), _place(optimizer, tuple(OPTIMIZERS)))
+    place = (_place(method, tuple(METHODS)), _place(optimizer, (*CONTROLS, *OPTIMIZERS)))
     return (*place, *((type(value).__name__, 0 if value is None else value) for value in settings))
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from zfscale.metrics.catalogue import BY_NAME, Column
+from zfscale.metrics.catalogue import Column
 from zfscale.records import Status
-from zfscale.report.kinds import Kind
+from zfscale.report.bold import bold
+from zfscale.report.cuts import cuts, prices
+from zfscale.report.kinds import GAIN, Kind
 from zfscale.report.load import Contents, Trial
-from zfscale.report.rows import Row, Stat
+from zfscale.report.paired import Stat
+from zfscale.report.rows import Row
+from zfscale.report.sampling import sampling
 from zfscale.results.check import first
 
 Section = tuple[Kind, Sequence[Row], bool]  # its rows, and whether there is a picture
 Cells = list[list[str]]
 DAMAGED = "Damaged files: run the same command again, which makes these trials again"
+COSTS = """\
+Points of Avg over the untrained control, per unit of cost, as means over runs. A first-order step counts as one
+forward, its backward not; seconds are those of the whole trial, evaluations included."""
 IGNORED = "Ignored: not named by a trial's id"
 
 
@@ -25,7 +31,8 @@ def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
     """The whole report: a section for each kind of stream."""
     parts = [f"# {escape(title)}", counts(found)]
     for kind, table, drawn in sections:
-        parts += [_pipes(_marked(cells(table, kind), table, kind), _words(table)), kind.legend, f"## {kind.heading}"]
+        parts += [_marked(table, kind), kind.legend(_columns(table, kind).values())]
+        parts += [*_more(found.trials, table, kind), f"## {kind.heading}"]
         parts += [f"![{kind.heading}]({kind.picture})", kind.caption] if drawn else ["Nothing to draw."]
     if failed := failures(found.trials):
         parts += ["## Failed trials", _pipes([[escape(cell) for cell in row] for row in failed], 99)]
@@ -94,29 +101,58 @@ def _one_lines(lines: Cells) -> Cells:
 def cells(table: Sequence[Row], kind: Kind) -> Cells:
     """Header and one line per row, as text."""
     columns = _columns(table, kind)
-    header = ["method", "optimizer", *_labels(list(table[0].settings)), "seeds"]
-    lines = [header + [column.title for column in columns.values()]]
+    lines = [[*_head(table), kind.repeated, *(column.title for column in columns.values())]]
     for row in table:
-        line = [row.method, row.optimizer, *(_value(value) for value in row.settings.values())]
-        line.append(str(len(row.trial_ids)))
-        lines.append(line + [_stat(row.stats[name], column) for name, column in columns.items()])
+        numbers = [_stat(row.stats[name], column, kind) for name, column in columns.items()]
+        lines.append([*_names(row), str(len(row.trials)), *numbers])
     return lines
 
 
+def _head(table: Sequence[Row]) -> list[str]:
+    return ["method", "optimizer", *_labels(list(table[0].settings))]
+
+
+def _names(row: Row) -> list[str]:
+    return [row.method, row.optimizer, *(_value(value) for value in row.settings.values())]
+
+
 def _columns(table: Sequence[Row], kind: Kind) -> dict[str, Column]:
-    """The measures that are shown."""
+    """The columns that are shown."""
     known = {name for row in table for name, stat in row.stats.items() if stat.mean is not None}
     return {name: column for name, column in kind.columns.items() if name in known or not column.optional}
 
 
-def _marked(lines: Cells, table: Sequence[Row], kind: Kind) -> Cells:
-    """The cells in Markdown, the best of each method in bold."""
-    lines = [[escape(cell) for cell in line] for line in lines]
-    columns, leaders = _columns(table, kind), _leaders(table, kind)
-    for line, row in zip(lines[1:], table, strict=True):
-        for i, (name, column) in enumerate(columns.items(), start=len(line) - len(columns)):
-            if _shown(row, name, column) == leaders.get((row.method, name)):
-                line[i] = f"**{line[i]}**"
+def _marked(table: Sequence[Row], kind: Kind) -> str:
+    """The table in Markdown, with what leads in bold."""
+    lines = [[escape(cell) for cell in line] for line in cells(table, kind)]
+    columns, leading = list(_columns(table, kind)), bold(table, kind)
+    for i, line in enumerate(lines[1:]):
+        for j, name in enumerate(columns, start=len(line) - len(columns)):
+            if (i, name) in leading:
+                line[j] = f"**{line[j]}**"
+    return _pipes(lines, _words(table))
+
+
+def _more(trials: Sequence[Trial], table: Sequence[Row], kind: Kind) -> list[str]:
+    """Of paired runs: the error of one accuracy, the table at equal cost, and what a gain costs."""
+    if not kind.paired:
+        return []
+    parts = [sampling([trial for trial in trials if trial.kind == kind.name])]
+    for cut in cuts(table):
+        parts += [f"## At equal {cut.what}", _marked(cut.rows, kind)]
+    if costs := _costs(table, kind):
+        cost_table = _pipes([[escape(cell) for cell in line] for line in costs], _words(table))
+        parts += ["## What a gain costs", cost_table, COSTS]
+    return [part for part in parts if part]
+
+
+def _costs(table: Sequence[Row], kind: Kind) -> Cells:
+    """Header and one line per row with a gain: points of it per 1,000 forwards and per second of the trial."""
+    found, column = prices(table), kind.derived[GAIN]
+    lines = [[*_head(table), column.title, "per 1,000 forwards", "per second"]] if found else []
+    for price in found:
+        stats = (price.row.stats[GAIN], price.per_1000_forwards, price.per_second)
+        lines.append([*_names(price.row), *(_stat(each, column, kind) for each in stats)])
     return lines
 
 
@@ -129,27 +165,12 @@ def failures(trials: Sequence[Trial]) -> Cells:
     ]
 
 
-def _leaders(table: Sequence[Row], kind: Kind) -> dict[tuple[str, str], float]:
-    """(method, measure) -> the best mean as shown; absent where all rows of the method show the same."""
-    shown: dict[tuple[str, str], list[float]] = {}
-    for row in table:
-        for name, column in kind.columns.items():
-            if column.bold and row.stats[name].mean is not None:
-                shown.setdefault((row.method, name), []).append(_shown(row, name, column))
-    return {key: BY_NAME[key[1]].best(values) for key, values in shown.items() if max(values) > min(values)}
-
-
-def _shown(row: Row, name: str, column: Column) -> float:
-    mean = row.stats[name].mean
-    return math.nan if mean is None else round(mean * column.factor, column.decimals)
-
-
-def _stat(stat: Stat, column: Column) -> str:
+def _stat(stat: Stat, column: Column, kind: Kind) -> str:
     factor, decimals = column.factor, column.decimals
     if stat.mean is None:
         return "-"
-    std = stat.std
-    spread = "" if std is None or (std == 0 and decimals == 0) else f" ± {std * factor:,.{decimals}f}"
+    wide = stat.error if kind.paired else stat.std
+    spread = "" if wide is None or (wide == 0 and decimals == 0) else f" ± {wide * factor:,.{decimals}f}"
     return f"{stat.mean * factor:,.{decimals}f}{spread}"
 
 

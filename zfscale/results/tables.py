@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -54,3 +56,16 @@ def statuses(root: Place, only: Collection[str] | None = None) -> dict[str, Stat
 def attempts(root: Place) -> dict[str, int]:
     """Trial id -> how many times it was started, for every trial that ended."""
     return {row["trial_id"]: row["attempts"] for row in look(root, ["attempts"]).rows}
+
+
+def versions(text: str | None) -> dict[str, Any]:
+    """What the column `versions` of `trials` says; empty where it holds no JSON object.
+
+    >>> versions('{"arithmetic": "2"}'), versions(None)
+    ({'arithmetic': '2'}, {})
+    """
+    try:
+        found = json.loads(text or "")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from zfscale.errors import DataError, nearest
 from zfscale.methods import catalogue as methods
 from zfscale.registry import is_path
+from zfscale.spec import class_order
 from zfscale.spec.directories import layout
 from zfscale.spec.domains import domain_findings, domain_model, hub_dataset, modality
 from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
@@ -20,6 +21,7 @@ from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.yaml import Place
 from zfscale.zo import catalogue
 
+DEFAULT_ORDER = StreamSpec.model_fields["class_order_seed"].default
 MOST_FORWARDS = 255  # of a step: a byte of the ledger
 
 
@@ -99,6 +101,11 @@ def _stream(stream: StreamSpec) -> list[Finding]:
     for key in ("tasks", "first_task_classes") if listed else ():
         if getattr(stream, key) is not None:
             found.append((("stream", key), f"task_sizes says {list(stream.task_sizes or ())} already; allowed: null"))
+    if stream.class_order is not None and stream.class_order_seed != DEFAULT_ORDER:
+        found.append((("stream", "class_order_seed"), "class_order lists the order already; allowed: leave it out"))
+    if stream.validation is not None and stream.validation >= 1 and stream.validation % 1:
+        message = f"{stream.validation:g} images; allowed: a share below 1, or a whole number"
+        found.append((("stream", "validation"), message))
     return found if found or dataset is None else _dataset(dataset, stream)
 
 
@@ -149,5 +156,4 @@ def _table(place: Place, dataset: DatasetPath) -> list[Finding]:
 
 
 def _tasks(stream: StreamSpec, classes: int, dataset: str) -> list[Finding]:
-    finding = misfit(stream, classes, dataset)
-    return [] if finding is None else [finding]
+    return [finding for rule in (misfit, class_order.misfit) if (finding := rule(stream, classes, dataset))]

@@ -19,7 +19,15 @@ from zfscale.zo.catalogue import DIRECTIONS, OPTIMIZERS, Optimizer
 
 # Kind of stream, or of what its domains are made of -> the options of `stream` that it alone has.
 STREAM: dict[str, tuple[str, ...]] = {
-    "class_incremental": ("dataset", "tasks", "first_task_classes", "task_sizes", "class_order_seed"),
+    "class_incremental": (
+        "dataset",
+        "tasks",
+        "first_task_classes",
+        "task_sizes",
+        "class_order_seed",
+        "class_order",
+        "validation",
+    ),
     "domain_incremental": ("domains", "upstream", "order_seed"),
     "text": ("block_size", "tokens_per_domain", "held_out_tokens"),
     "images": ("images_per_domain", "held_out_images"),

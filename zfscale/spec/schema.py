@@ -30,8 +30,8 @@ class SearchSpec(Block):
     algorithm: Literal["random"] = Field(default="random", description="how the draws are made")
     metric: Annotated[str, OneOf(METRICS)] = Field(
         default=METRICS[0],
-        description="what the best trial is best at; the accuracies are of class_incremental, the last three of "
-        "domain_incremental trials",
+        description="what the best trial is best at; accuracies and plasticity are of class_incremental trials, losses "
+        "and learning_gain of domain_incremental ones",
     )
     mode: Literal["max", "min"] = Field(default="max", description="whether a larger or a smaller metric is better")
     scheduler: Literal["none"] = Field(default="none", description="early stopping of trials")

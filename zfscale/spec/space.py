@@ -30,6 +30,7 @@ from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.owners import setting
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec
+from zfscale.spec.searching import searching
 from zfscale.spec.strays import Assignment, Strays, Unknown
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.trial import OPEN, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
@@ -56,6 +57,8 @@ class Problem(NamedTuple):
 
 def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSpec]:
     """Every distinct trial, first path of the space outermost; a SpecError if any combination is invalid.
+
+    Trials that train nothing differ in no optimizer and no epochs: of those that do, there is the first of the file.
 
     `known` is what is wrong with the template: it is told together with what else is found.
     """
@@ -85,10 +88,10 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
             complete = False
         if len(blocks) == len(TrialSpec.model_fields):
             found |= dict(layout(trial, spec.resources))
-            trials.setdefault(trial.trial_id, trial)
+            trials.setdefault(trial.sameness, trial)
         for place, message in found.items():
             problems.setdefault(source(document, assignments, place), message)
-    if problems := {**strays.problems(complete), **problems}:
+    if problems := {**strays.problems(complete), **problems} or searching(document, trials.values()):
         raise document.error(problems)
     return list(trials.values())
 

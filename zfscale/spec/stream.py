@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from zfscale.block import MAX_SEED, Block
 from zfscale.spec.names import OneOf
@@ -28,6 +28,15 @@ class DomainSpec(Block):
     def source(self) -> str | HubDataset | DomainPath:
         """Where its data comes from."""
         return self.name if self.dataset is None else self.dataset
+
+
+def _label(value: Any) -> str:
+    return "<number>" if isinstance(value, int) and not isinstance(value, bool) else "<name>"
+
+
+ClassLabel = Annotated[
+    Annotated[Text, Tag("<name>")] | Annotated[int, Field(ge=0), Tag("<number>")], Discriminator(_label)
+]
 
 
 class StreamSpec(OpenBlock):
@@ -54,6 +63,15 @@ class StreamSpec(OpenBlock):
         default=None, description="classes of each task, such as [50, 10, 10], in place of `tasks`"
     )
     class_order_seed: int = Field(default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes")
+    class_order: Annotated[tuple[ClassLabel, ...], Field(strict=False, min_length=1)] | None = Field(
+        default=None, description="all classes as they arrive, names or numbers, in place of `class_order_seed`"
+    )
+    validation: float | None = Field(
+        default=None,
+        gt=0,
+        description="training images that are held out, a share below 1 or their number; the trial is then measured on "
+        "these, and the test images are not looked at. null: none",
+    )
     domains: Annotated[tuple[DomainSpec, ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="the domains, [{name: ..., dataset: ...}, ...]"
     )

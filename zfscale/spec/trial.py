@@ -164,6 +164,18 @@ class TrialSpec(Block):
         return self.optimizer.first_order is not None and not self.optimizing.first_order
 
     @property
+    def trains(self) -> bool:
+        """Whether it trains anything: not if its method does not, or if every learning rate is 0."""
+        phase = None if self.optimizing.first_order else self.optimizer.first_order
+        rates = self.optimizer.lr or (phase is not None and phase.lr)
+        return bool(rates) and method(self.method.name).trained != "none"
+
+    @property
+    def sameness(self) -> str:
+        """Trials that are equal in it end equally: its id; where nothing is trained, all but optimizer and epochs."""
+        return self.trial_id if self.trains else self.model_dump_json(exclude={"optimizer": True, "train": {"epochs"}})
+
+    @property
     def trial_id(self) -> str:
         """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
         canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))
@@ -175,6 +187,8 @@ class TrialSpec(Block):
         "stream.tasks": int,
         "stream.first_task_classes": int,
         "stream.task_sizes": str,
+        "stream.class_order": str,
+        "stream.validation": float,
         "stream.domains": str,
         "stream.upstream": str,
         "stream.order_seed": int,
@@ -211,8 +225,9 @@ class TrialSpec(Block):
             flat["stream.dataset"] = self.stream.dataset.path
         if isinstance(self.stream.dataset, HubDataset):
             flat["stream.dataset"] = self.stream.dataset.hub
-        if self.stream.task_sizes is not None:
-            flat["stream.task_sizes"] = ", ".join(map(str, self.stream.task_sizes))
+        for key in ("task_sizes", "class_order"):
+            if (listed := getattr(self.stream, key)) is not None:
+                flat[f"stream.{key}"] = ", ".join(map(str, listed))
         if self.stream.domains is not None:
             flat["stream.domains"] = ", ".join(domain.name for domain in self.stream.domains)
         if self.stream.upstream is not None:

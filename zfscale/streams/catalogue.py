@@ -43,7 +43,7 @@ STREAMS: dict[str, Stream] = {
     "class_incremental": Stream(
         "zfscale.streams.class_incremental:ClassIncremental",
         "class_incremental",
-        frozenset({"class_order_seed", "tasks", "first_task_classes", "task_sizes"}),
+        frozenset({"class_order_seed", "class_order", "tasks", "first_task_classes", "task_sizes", "validation"}),
     ),
     "domain_incremental": Stream(
         "zfscale.streams.domain_incremental:DomainIncremental", "domain_incremental", frozenset({"order_seed"})

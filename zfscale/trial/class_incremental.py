@@ -46,6 +46,8 @@ def summary(accuracy: list[list[float]], sizes: list[int]) -> dict[str, Any]:
         "last_accuracy": metrics.last(accuracy, sizes),
         "forgetting": metrics.forgetting(accuracy),
         "bwt": metrics.bwt(accuracy),
+        "plasticity": metrics.plasticity(accuracy),
+        "evaluated_images": sum(sizes),
     }
 
 

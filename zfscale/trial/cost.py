@@ -42,6 +42,8 @@ def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
 
 def _examples(spec: TrialSpec, inputs: Inputs) -> list[int]:
     """How many training examples each stage that trains has."""
+    if not spec.trains:
+        return []
     return methods.method(spec.method.name).load().examples(spec, inputs.stream(spec))
 
 

@@ -19,7 +19,7 @@ from zfscale.records import Status
 from zfscale.results.check import DamagedFile, contents, look
 from zfscale.results.layout import LEDGER, STEPS
 from zfscale.results.storage import Place, storage
-from zfscale.results.tables import statuses
+from zfscale.results.tables import statuses, versions
 from zfscale.spec import EngineSpec, TrialSpec
 from zfscale.training.journal import Snapshots
 from zfscale.training.trainers import ForwardOnly
@@ -79,7 +79,7 @@ def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learne
             for number, step in enumerate(mine):
                 if step.entry.seeds:
                     trainer.replay(step.entry, step.lr, number)
-        if not taken:
+        if spec.trains and not taken:
             break
         method.settle(task)
     return method
@@ -101,22 +101,9 @@ def finished(results: Place, trial_id: str) -> dict[str, Any]:
         others = [i for i, status in statuses(results).items() if status is Status.FINISHED]
         hint = nearest(trial_id, others) if others else "there are none"
         raise ZfscaleError(f"{results}: no finished trial {trial_id!r}; {hint}")
-    if arithmetic(row["versions"]) != str(ARITHMETIC):
+    if versions(row["versions"]).get("arithmetic") != str(ARITHMETIC):
         raise ZfscaleError(f"trial {trial_id}: of a version with other noise; run it again to replay it")
     return row
-
-
-def arithmetic(versions: str | None) -> str | None:
-    """The version of the noise's arithmetic that a trial's `versions` name; None if they do not.
-
-    >>> arithmetic('{"arithmetic": "2"}'), arithmetic(None)
-    ('2', None)
-    """
-    try:
-        named = json.loads(versions or "")
-    except ValueError:
-        return None
-    return named.get("arithmetic") if isinstance(named, dict) else None
 
 
 def steps_taken(results: Place, row: dict[str, Any]) -> Iterator[Taken]:

@@ -75,9 +75,10 @@ def device() -> str:
 
 
 def versions() -> str:
-    """JSON object of what decides the last bits of the numbers: packages, device, threads."""
+    """JSON object of what decides the last bits of the numbers: packages, device, threads; and what memory is of."""
     found = {"python": platform.python_version(), "threads": str(torch.get_num_threads()), "device": device()}
     found["arithmetic"] = str(ARITHMETIC)
+    found["memory"] = memory.counted()
     for name in RECORDED:
         try:
             found[name] = metadata.version(name)

@@ -227,6 +227,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "forward-grad-adam-conserve": Optimizer("forward_gradient", "adam", "conserve"),
     "forward-grad-adamm": Optimizer("forward_gradient", "adamm"),
 }
+REFERENCE = "fo-adam"  # reports say what share of its gain over no training another optimizer recovers
 FIRST_ORDER = tuple(name for name, optimizer in OPTIMIZERS.items() if optimizer.first_order)
 
 

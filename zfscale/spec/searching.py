@@ -1,0 +1,48 @@
+"""A search for hyper-parameters must not look at the images that its result is reported on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from zfscale.spec.document import Document
+from zfscale.spec.trial import TrialSpec
+from zfscale.spec.yaml import Place
+
+BLOCKS = ("method", "optimizer")  # whose numbers are searched for; another name is another thing, not another value
+
+
+def searching(document: Document, trials: Iterable[TrialSpec]) -> dict[Place, str]:
+    """What is wrong with a file that says how to `search`, if its trials are compared on test images.
+
+    It searches if trials that train differ in numbers of the method or the optimizer and in nothing else. A file
+    without `search` may vary numbers as it likes, to show what they do. Domains have no split for it.
+    """
+    if not document.data.get("search"):
+        return {}
+    groups: dict[str, dict[str, Any]] = {}
+    for trial in trials:
+        if trial.trains and trial.stream.protocol == "class_incremental" and trial.stream.validation is None:
+            rest, numbers = _apart(trial)
+            first = groups.setdefault(repr(rest), numbers)
+            if varied := [path for path in numbers if numbers[path] != first.get(path)]:
+                message = f"values of {varied[0]} would be compared on the test images; hold out training images, "
+                return {("search",): f"{message}such as stream.validation: 0.2, or leave `search` out"}
+    return {}
+
+
+def _apart(trial: TrialSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All of a trial but the numbers of BLOCKS, and these by dotted path."""
+    rest, numbers = trial.model_dump(exclude=set(BLOCKS)), dict[str, Any]()
+    for block in BLOCKS:
+        for path, value in _leaves(getattr(trial, block).model_dump(), block):
+            (numbers if isinstance(value, (int, float)) else rest)[path] = value
+    return rest, numbers
+
+
+def _leaves(values: dict[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}.{key}")
+        else:
+            yield f"{prefix}.{key}", value
