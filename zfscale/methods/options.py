@@ -11,3 +11,9 @@ class Buffer(Block):
     """Those of a method that rehearses."""
 
     buffer_size: int = Field(default=2000, ge=1, description="training images that are kept")
+
+
+class RandomFeatures(Block):
+    """Those of a method that classifies random features."""
+
+    random_features: int = Field(default=2000, ge=1, description="how many random features there are")

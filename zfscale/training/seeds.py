@@ -1,3 +1,3 @@
 """What the seeds derived from a trial's, a task's and a step's are for; no two uses share a path."""
 
-HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE, REPLAY, DIRECTIONS = range(9)
+HEAD, ADAPTER, ORDER, STEP, QUERY, DROPOUT, SPARSE, REPLAY, DIRECTIONS, PROJECTION, SPLIT = range(11)
