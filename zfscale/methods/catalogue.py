@@ -49,6 +49,7 @@ _ADAPTER = frozenset({"bottleneck", "adapter_scale", "adapter_dropout"})
 METHODS: dict[str, Method] = {
     "finetune": Method("zfscale.methods.finetune:Finetune", "class_incremental", "all"),
     "simplecil": Method("zfscale.methods.simplecil:SimpleCil", "class_incremental", "none"),
+    "pixels": Method("zfscale.methods.pixels:Pixels", "class_incremental", "none"),
     "ranpac": Method("zfscale.methods.ranpac:RanPac", "class_incremental", "none", own=options.RandomFeatures),
     "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER),
     "ease": Method("zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}),
