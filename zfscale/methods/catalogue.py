@@ -47,7 +47,7 @@ class Method:
 
 _ADAPTER = frozenset({"bottleneck", "adapter_scale", "adapter_dropout"})
 METHODS: dict[str, Method] = {
-    "finetune": Method("zfscale.methods.finetune:Finetune", "class_incremental", "all"),
+    "finetune": Method("zfscale.methods.finetune:Finetune", "class_incremental", "all", own=options.LossOver),
     "simplecil": Method("zfscale.methods.simplecil:SimpleCil", "class_incremental", "none"),
     "pixels": Method("zfscale.methods.pixels:Pixels", "class_incremental", "none"),
     "ranpac": Method("zfscale.methods.ranpac:RanPac", "class_incremental", "none", own=options.RandomFeatures),

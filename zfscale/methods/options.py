@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from zfscale.block import Block
+
+
+class LossOver(Block):
+    """Those of a method that trains a head which grows with the classes."""
+
+    loss_over: Literal["seen", "new"] = Field(
+        default="seen",
+        description="whose logits compete in the loss: all classes seen, or the new task's alone, as in the benchmark",
+    )
 
 
 class Buffer(Block):

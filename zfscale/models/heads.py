@@ -1,4 +1,4 @@
-"""Classifier heads on features [B, D]: linear (grows with the classes) and cosine."""
+"""Classifier heads on features [B, D]: linear (grows with the classes, whole or task by task) and cosine."""
 
 from __future__ import annotations
 
@@ -28,6 +28,36 @@ class LinearHead(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return F.linear(features, self.weight.to(features.dtype), self.bias.to(features.dtype))
+
+    def every(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits [B, all classes]: of one head, those of a forward."""
+        return self(features)
+
+
+class TaskHeads(nn.Module):
+    """A linear head a task. A forward is the newest's alone, logits [B, its classes]; `every` is all of them.
+
+    So the rows of old classes are in no loss while a new task trains: they are frozen, not perturbed or decayed.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList()
+        self._width = width
+
+    def grow(self, classes: int, seed: int) -> None:
+        """A head for `classes` more classes, initialised from `seed`; those there are stay as they are."""
+        self.heads.requires_grad_(False)
+        head = LinearHead(self._width)
+        head.grow(classes, seed)
+        self.heads.append(head)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.heads[-1](features)
+
+    def every(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits [B, all classes]."""
+        return torch.cat([head(features) for head in self.heads], 1)
 
 
 class CosineHead(nn.Module):
