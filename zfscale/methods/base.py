@@ -15,6 +15,7 @@ from zfscale.registry import is_path
 from zfscale.streams.base import Stage, Stream
 from zfscale.training.fit import Fit
 from zfscale.training.journal import Journal
+from zfscale.training.objective import Loss, plain
 from zfscale.training.seeds import ADAPTER
 from zfscale.zo.philox import derive
 
@@ -31,7 +32,8 @@ class Learner(ABC, Generic[T]):
     """Learns the stages of a stream in order.
 
     Whoever walks the stages, training or replay, takes of each: `begin`, the steps if it `trains`, `settle`; only
-    training goes on to `remember`. So a method that overrides `stages` is replayed on what it was trained on.
+    training asks for the `loss` of the steps and goes on to `remember`. So a method that overrides `stages` is replayed
+    on what it was trained on.
 
     Args:
         spec: The trial.
@@ -58,7 +60,8 @@ class Learner(ABC, Generic[T]):
         """Learn one of the stages, the next in order, writing every step to `journal`."""
         self.begin(task)
         if self.trains(task.index):
-            Fit(self.network, self.engine, task, self.offset(task), self.spec, journal).run()
+            loss = self.loss(task)
+            Fit(self.network, self.engine, task, self.offset(task), self.spec, journal, loss).run()
         self.settle(task)
         self.remember(task)
 
@@ -68,6 +71,10 @@ class Learner(ABC, Generic[T]):
     def offset(self, task: T) -> int:
         """The label that is logit 0 while the stage is trained."""
         return 0
+
+    def loss(self, task: T) -> Loss:
+        """What is minimised on the stage, made of the objective; asked for once, before its first step."""
+        return plain
 
     def settle(self, task: T) -> None:
         """After training: freeze what is done, drop what was for training only."""
