@@ -24,6 +24,12 @@ class Buffer(Block):
     buffer_size: int = Field(default=2000, ge=1, description="training images that are kept")
 
 
+class Memo(Buffer):
+    """Those of MEMO."""
+
+    alpha_aux: float = Field(default=1.0, ge=0, description="weight of the auxiliary loss")
+
+
 class RandomFeatures(Block):
     """Those of a method that classifies random features."""
 
