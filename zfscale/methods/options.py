@@ -24,6 +24,13 @@ class Buffer(Block):
     buffer_size: int = Field(default=2000, ge=1, description="training images that are kept")
 
 
+class Distillation(Block):
+    """Those of a method whose old network teaches the new one."""
+
+    distillation: float = Field(default=1.0, ge=0, description="weight of the old network's answers in the loss")
+    temperature: float = Field(default=2.0, gt=0, description="by which both networks' logits are divided there")
+
+
 class Memo(Buffer):
     """Those of MEMO."""
 
