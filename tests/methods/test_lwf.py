@@ -13,6 +13,16 @@ from zfscale.testing.trials import LearnerContract
 from zfscale.training.journal import Journal
 
 
+class TestInBf16(LearnerContract):
+    method = {"name": "lwf"}  # noqa: RUF012
+    train = {"epochs": 1, "batch_size": 8, "precision": "bf16"}  # noqa: RUF012
+
+
+class TestInMixedPrecision(LearnerContract):
+    method = {"name": "lwf"}  # noqa: RUF012
+    train = {"epochs": 1, "batch_size": 8, "precision": "bf16-mixed"}  # noqa: RUF012
+
+
 class TestByBackpropagation(LearnerContract):
     method = {"name": "lwf", "temperature": 1.5}  # noqa: RUF012
     optimizer = {"name": "fo-sgd", "lr": 0.1}  # noqa: RUF012

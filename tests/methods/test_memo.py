@@ -14,6 +14,16 @@ from zfscale.testing.trials import LearnerContract
 from zfscale.training.journal import Journal
 
 
+class TestInBf16(LearnerContract):
+    method = {"name": "memo"}  # noqa: RUF012
+    train = {"epochs": 1, "batch_size": 8, "precision": "bf16"}  # noqa: RUF012
+
+
+class TestInMixedPrecision(LearnerContract):
+    method = {"name": "memo"}  # noqa: RUF012
+    train = {"epochs": 1, "batch_size": 8, "precision": "bf16-mixed"}  # noqa: RUF012
+
+
 class TestByBackpropagation(LearnerContract):
     method = {"name": "memo", "buffer_size": 12, "alpha_aux": 0.5}  # noqa: RUF012
     optimizer = {"name": "fo-adam", "lr": 0.01}  # noqa: RUF012
@@ -41,8 +51,8 @@ def test_logits_and_loss_follow_the_formula():
     head.grow(2, seed=4)
     assert head.other is not None
     with torch.no_grad():
-        head.bias += torch.tensor(draw.normal(size=5))
-        head.other.bias += torch.tensor(draw.normal(size=3))
+        head.bias.add_(torch.tensor(draw.normal(size=5)))
+        head.other.bias.add_(torch.tensor(draw.normal(size=3)))
         outputs = head(torch.tensor(features).float())
     w, b = head.weight.detach().numpy().astype(float), head.bias.detach().numpy().astype(float)
     v, a = head.other.weight.detach().numpy().astype(float), head.other.bias.detach().numpy().astype(float)

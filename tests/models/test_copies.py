@@ -39,7 +39,7 @@ def last(made: Encoder) -> nn.ModuleList:
     """The last block and the final norm, found by name."""
     parts = dict(made.backbone.named_modules())
     stack = next(parts[name] for name in ("layers", "encoder.layer", "encoder.layers") if name in parts)
-    return nn.ModuleList([stack[-1], parts.get("layernorm", parts.get("post_layernorm"))])
+    return nn.ModuleList([stack[-1], parts["layernorm" if "layernorm" in parts else "post_layernorm"]])
 
 
 @pytest.mark.parametrize("kind", ["vit", "dinov2", "beit", "clip_vision_model", "siglip_vision_model"])
@@ -54,7 +54,7 @@ def test_features_are_those_of_encoders_with_the_copies_weights(kind):
         torch.testing.assert_close(made(IMAGES)[:, -16:], expected[-1])  # a copy begins as the newest one is
         generator = torch.Generator().manual_seed(seed)
         for parameter in copies.pairs[-1].parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
         other = encoder(kind)
         last(other).load_state_dict(copies.pairs[-1].state_dict())
         expected.append(other(IMAGES))

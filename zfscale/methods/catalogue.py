@@ -54,6 +54,7 @@ METHODS: dict[str, Method] = {
     "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER),
     "ease": Method("zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}),
     "rehearsal": Method("zfscale.methods.rehearsal:Rehearsal", "class_incremental", "all", own=options.Buffer),
+    "ewc": Method("zfscale.methods.ewc:Ewc", "class_incremental", "all", own=options.Ewc),
     "lwf": Method("zfscale.methods.lwf:Lwf", "class_incremental", "all", own=options.Distillation),
     "memo": Method("zfscale.methods.memo:Memo", "class_incremental", "all", own=options.Memo),
     "zero-shot": Method("zfscale.methods.domains:ZeroShot", "domain_incremental", "model"),

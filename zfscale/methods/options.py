@@ -18,6 +18,20 @@ class LossOver(Block):
     )
 
 
+class Ewc(LossOver):
+    """Those of EWC."""
+
+    penalty: float = Field(
+        default=100.0, ge=0, description="weight of the penalty; too large a one makes steps of a given rate diverge"
+    )
+    fisher: Literal["optimizer", "backprop", "forward"] = Field(
+        default="optimizer",
+        description="how the Fisher information is found: backprop, its diagonal; forward, the diagonal's mean over "
+        "each matrix or vector of weights; optimizer, backprop if a phase of training uses it, else forward",
+    )
+    fisher_images: int = Field(default=128, ge=1, description="images of a task that it is estimated on, at most")
+
+
 class Buffer(Block):
     """Those of a method that rehearses."""
 

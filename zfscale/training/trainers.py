@@ -163,10 +163,10 @@ class FirstOrder:
         self._inference.train(False)
 
 
-def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks) -> None:
+def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks, option: str = "optimizer.eps") -> None:
     """ZfscaleError if theta + eps rounds to theta for most weights, in the number format that forwards see.
 
-    Weights that are 0 do not count: there any eps is a number of its own.
+    Weights that are 0 do not count: there any eps is a number of its own. The message names the option.
     """
     moved = total = 0
     for leaf in leaves:
@@ -179,7 +179,7 @@ def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks) -> None:
     if moved < total / 2:
         formats = ", ".join(sorted({str(leaf.seen).removeprefix("torch.") for leaf in leaves}))
         raise ZfscaleError(
-            f"optimizer.eps: {eps:g} is lost in {formats}: theta + eps is theta for {total - moved} of {total} weights"
+            f"{option}: {eps:g} is lost in {formats}: theta + eps is theta for {total - moved} of {total} weights"
         )
 
 
