@@ -59,7 +59,7 @@ class Learner(ABC, Generic[T]):
     def learn(self, task: T, journal: Journal) -> None:
         """Learn one of the stages, the next in order, writing every step to `journal`."""
         self.begin(task)
-        if self.trains(task.index):
+        if self.trains(self.spec, task.index):
             loss = self.loss(task)
             Fit(self.network, self.engine, task, self.offset(task), self.spec, journal, loss).run()
         self.settle(task)
@@ -82,15 +82,15 @@ class Learner(ABC, Generic[T]):
     def remember(self, task: T) -> None:
         """Keep of the stage's examples what prediction needs."""
 
-    @staticmethod
-    def trains(stage: int) -> bool:
-        """Whether stage 1..K is trained on (or only looked at)."""
+    @classmethod
+    def trains(cls, spec: TrialSpec, stage: int) -> bool:
+        """Whether a trial of the spec trains on stage 1..K (or only looks at it)."""
         return True
 
     @classmethod
     def examples(cls, spec: TrialSpec, stream: Stream[T]) -> list[int]:
         """How many training examples each stage has that trains."""
-        return [len(task.train_y) for task in stream if cls.trains(task.index)]
+        return [len(task.train_y) for task in stream if cls.trains(spec, task.index)]
 
     def seed(self, purpose: int, task: T) -> int:
         """A seed for initialising something for a stage."""

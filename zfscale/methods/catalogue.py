@@ -52,7 +52,9 @@ METHODS: dict[str, Method] = {
     "pixels": Method("zfscale.methods.pixels:Pixels", "class_incremental", "none"),
     "ranpac": Method("zfscale.methods.ranpac:RanPac", "class_incremental", "none", own=options.RandomFeatures),
     "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER),
-    "ease": Method("zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}),
+    "ease": Method(
+        "zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}, own=options.Kept
+    ),
     "rehearsal": Method("zfscale.methods.rehearsal:Rehearsal", "class_incremental", "all", own=options.Buffer),
     "ewc": Method("zfscale.methods.ewc:Ewc", "class_incremental", "all", own=options.Ewc),
     "lwf": Method("zfscale.methods.lwf:Lwf", "class_incremental", "all", own=options.Distillation),

@@ -51,6 +51,14 @@ class Memo(Buffer):
     alpha_aux: float = Field(default=1.0, ge=0, description="weight of the auxiliary loss")
 
 
+class Kept(Block):
+    """Those of a method that keeps an adapter a task."""
+
+    adapters_kept: int | None = Field(
+        default=None, ge=1, description="how many tasks, from the first, train an adapter of their own; null: all"
+    )
+
+
 class RandomFeatures(Block):
     """Those of a method that classifies random features."""
 

@@ -44,8 +44,8 @@ class RanPac(ClassLearner):
         self._sums = torch.zeros(width, 0, dtype=torch.float64)
         self.weights = torch.zeros(width, 0, dtype=torch.float64)  # [M, K]
 
-    @staticmethod
-    def trains(stage: int) -> bool:
+    @classmethod
+    def trains(cls, spec: TrialSpec, stage: int) -> bool:
         return False
 
     def remember(self, task: Task) -> None:
