@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import torch
 from tests.conftest import OPTIMIZERS
 from zfscale.methods.catalogue import METHODS, of_stream
 from zfscale.methods.ease import complete, ensemble
+from zfscale.testing.trials import LearnerContract
 from zfscale.training.journal import Journal
 
 
@@ -23,10 +24,10 @@ def test_contract(method, small):
     pairs = [(e.stage, e.task) for e in memory.evals if e.metric == "accuracy"]
     assert pairs == [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)]
     assert all(0 <= e.value <= 1 for e in memory.evals)
-    assert sorted({s.task for s in memory.steps}) == [k for k in (1, 2, 3) if METHODS[method].load().trains(k)]
+    assert sorted({s.task for s in memory.steps}) == [k for k in (1, 2, 3) if METHODS[method].load().trains(spec, k)]
     # 16 training images a task, and those of a buffer, in batches of 8; two forwards a step
     sizes = METHODS[method].load().examples(spec, small.tasks(spec))
-    assert sizes == [16, 32, 48] if method == "rehearsal" else set(sizes) <= {16}
+    assert sizes == [16, 32, 48] if method in ("rehearsal", "memo") else set(sizes) <= {16}
     assert memory.outcome.forwards == 2 * sum(-(-n // 8) for n in sizes)
 
 
@@ -101,3 +102,37 @@ def test_ease_ensemble_follows_the_formula():
             others = sum(scores[j, n, c] for j in range(3) if j != c // 2)
             assert logits[n, c] == pytest.approx(float(own + 0.3 / 2 * others))
     assert torch.equal(ensemble(scores[:1, :, :2], [2], 0.3), scores[0, :, :2])
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_ease_with_fewer_subspaces_follows_the_formulas(kept):
+    """Of 4 tasks of 2 classes; the own subspace of a later task is the last one."""
+    rng = np.random.default_rng(2)
+    measured = [[torch.tensor(rng.normal(size=(2, 5))) for _ in range(min(i + 1, kept))] for i in range(4)]
+    full = complete(measured)
+    assert [tuple(p.shape) for p in full] == [(8, 5)] * kept
+    whole = complete(
+        [[*row, *(torch.zeros(2, 5).double() for _ in range(i + 1 - len(row)))] for i, row in enumerate(measured)]
+    )
+    assert all(torch.equal(some, all_of) for some, all_of in zip(full, whole, strict=False))
+    scores = torch.tensor(rng.normal(size=(kept, 3, 8)))
+    logits = ensemble(scores, [2, 2, 2, 2], alpha=0.3)
+    for c in range(8):
+        own = min(c // 2, kept - 1)
+        others = sum((scores[j, :, c] for j in range(kept) if j != own), torch.zeros(3).double())
+        torch.testing.assert_close(logits[:, c], scores[own, :, c] + 0.3 / max(kept - 1, 1) * others)
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_ease_trains_as_many_adapters_as_it_keeps(kept, small):
+    spec = small.spec("ease", method__adapters_kept=kept)
+    told = small.run(spec)
+    assert sorted({s.task for s in told.steps}) == list(range(1, kept + 1))
+    assert told.outcome.forwards == 2 * 2 * kept
+    every = small.run(small.spec("ease", method__adapters_kept=3))
+    assert every.evals == small.run(small.spec("ease")).evals
+    assert [e.value for e in told.evals[: 2 * kept - 1]] == [e.value for e in every.evals[: 2 * kept - 1]]
+
+
+class TestEaseWithOneAdapter(LearnerContract):
+    method: ClassVar[dict[str, Any]] = {"name": "ease", "adapters_kept": 1, "alpha": 1.0, "beta": 1.0}

@@ -209,12 +209,12 @@ def test_statistics_agree_with_the_library(root):
 
 
 def test_names_outside_the_paper_come_last_in_order(tmp_path):
-    for method in ("memo", "ease", "l2p", "finetune"):
+    for method in ("sprompts", "ease", "l2p", "finetune"):
         add(tmp_path, spec(method, "zo-sgd", 0), done(0.5))
     for optimizer in ("zen", "fo-sgd", "custom"):
         add(tmp_path, spec("ease", optimizer, 0), done(0.5))
     found = [(row.method, row.optimizer) for row in rows(contents(tmp_path).trials)]
-    assert [m for m, o in found if o == "zo-sgd"] == ["finetune", "ease", "l2p", "memo"]
+    assert [m for m, o in found if o == "zo-sgd"] == ["finetune", "ease", "l2p", "sprompts"]
     assert [o for m, o in found if m == "ease"] == ["fo-sgd", "zo-sgd", "custom", "zen"]
 
 

@@ -89,12 +89,12 @@ def test_replay_gives_the_weights_bit_for_bit(optimizer, variant, tmp_path, smal
     assert_same(tmp_path / "m", after[-1])
 
 
-@pytest.mark.parametrize("method", ["aper", "ease"])
-def test_replay_of_adapters(method, tmp_path, small, after):
+@pytest.mark.parametrize(("method", "added"), [("aper", "adapters."), ("ease", "adapters."), ("memo", "copies.")])
+def test_replay_of_what_a_method_adds(method, added, tmp_path, small, after):
     spec = small.spec(method, "zo-adam")
     run_into(tmp_path / "r", spec, small)
     assert replay(tmp_path / "r", spec.trial_id, tmp_path / "m") == len(after)
-    assert any(k.startswith("adapters.") for k in after[-1])
+    assert any(k.startswith(added) for k in after[-1])
     assert_same(tmp_path / "m", after[-1])
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from torch import nn
 from zfscale.engine.module_leaves import ModuleLeaf, ModuleLeaves
 
 Value = Callable[[ModuleLeaf], torch.Tensor]
+Watch = Callable[[ModuleLeaf, torch.Tensor], None]  # a leaf, and what a forward has read in its place
 Slot = tuple[nn.Module, str, ModuleLeaf]  # the attribute of a module that holds the leaf
 
 
@@ -28,10 +30,11 @@ class Overlay:
     """Hooks on the modules that own the leaves. Create once for a (module, leaves) pair, `remove` when done.
 
     Outside `at`, a leaf that forwards see in another dtype than its own is replaced by its cast, so that every forward
-    of the module, perturbed or not, computes in the same dtypes; autograd goes through the cast.
+    of the module, perturbed or not, computes in the same dtypes; autograd goes through the cast. `watch` is told what
+    every forward reads, which a penalty on weights needs.
     """
 
-    def __init__(self, module: nn.Module, leaves: ModuleLeaves) -> None:
+    def __init__(self, module: nn.Module, leaves: ModuleLeaves, watch: Watch | None = None) -> None:
         self._value: Value | None = None
         self._release: Callable[[torch.Tensor], None] | None = None
         self._slots = _slots(module, leaves)
@@ -41,6 +44,8 @@ class Overlay:
         self._handles: list[Any] = []
         for reader in self._slots:  # shards are replaced before the hooks that gather them
             self._handles.append(reader.register_forward_pre_hook(self._replace, prepend=leaves.sharded))
+            if watch is not None:
+                self._handles.append(reader.register_forward_hook(partial(self._show, watch)))
             self._handles.append(reader.register_forward_hook(self._put_back))
 
     @contextmanager
@@ -83,6 +88,10 @@ class Overlay:
             if other:
                 cast = leaf.seen
         return None if cast is None else tuple(_cast(x, cast) for x in inputs)
+
+    def _show(self, watch: Watch, reader: nn.Module, _inputs: Any, _output: Any) -> None:
+        for owner, attribute, leaf in self._slots[reader]:
+            watch(leaf, getattr(owner, attribute))
 
     def _put_back(self, reader: nn.Module, _inputs: Any = None, output: Any = None) -> None:
         for owner, attribute, leaf in self._slots[reader]:

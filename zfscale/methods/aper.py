@@ -5,6 +5,8 @@ Feature = [f_pretrained ; f_adapted], so the pretrained model's generality is ke
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from zfscale.methods.simplecil import SimpleCil
@@ -12,18 +14,21 @@ from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
 from zfscale.training.seeds import ADAPTER, HEAD
 
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+
 
 class Aper(SimpleCil):
     """SimpleCIL on concatenated features, after an adapter trained with a cosine head on task 1."""
 
     has_adapters = True
 
-    @staticmethod
-    def trains(stage: int) -> bool:
+    @classmethod
+    def trains(cls, spec: TrialSpec, stage: int) -> bool:
         return stage == 1
 
     def begin(self, task: Task) -> None:
-        if self.trains(task.index):
+        if self.trains(self.spec, task.index):
             assert self.network.adapters is not None
             self.network.adapters.add(self.seed(ADAPTER, task))
             self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)

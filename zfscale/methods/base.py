@@ -15,6 +15,7 @@ from zfscale.registry import is_path
 from zfscale.streams.base import Stage, Stream
 from zfscale.training.fit import Fit
 from zfscale.training.journal import Journal
+from zfscale.training.objective import Loss, plain
 from zfscale.training.seeds import ADAPTER
 from zfscale.zo.philox import derive
 
@@ -31,7 +32,8 @@ class Learner(ABC, Generic[T]):
     """Learns the stages of a stream in order.
 
     Whoever walks the stages, training or replay, takes of each: `begin`, the steps if it `trains`, `settle`; only
-    training goes on to `remember`. So a method that overrides `stages` is replayed on what it was trained on.
+    training asks for the `loss` of the steps and goes on to `remember`. So a method that overrides `stages` is replayed
+    on what it was trained on.
 
     Args:
         spec: The trial.
@@ -57,8 +59,9 @@ class Learner(ABC, Generic[T]):
     def learn(self, task: T, journal: Journal) -> None:
         """Learn one of the stages, the next in order, writing every step to `journal`; at rate 0, without a step."""
         self.begin(task)
-        if self.spec.trains and self.trains(task.index):
-            Fit(self.network, self.engine, task, self.offset(task), self.spec, journal).run()
+        if self.spec.trains and self.trains(self.spec, task.index):
+            loss = self.loss(task)
+            Fit(self.network, self.engine, task, self.offset(task), self.spec, journal, loss).run()
         self.settle(task)
         self.remember(task)
 
@@ -69,21 +72,25 @@ class Learner(ABC, Generic[T]):
         """The label that is logit 0 while the stage is trained."""
         return 0
 
+    def loss(self, task: T) -> Loss:
+        """What is minimised on the stage, made of the objective; asked for once, before its first step."""
+        return plain
+
     def settle(self, task: T) -> None:
         """After training: freeze what is done, drop what was for training only."""
 
     def remember(self, task: T) -> None:
         """Keep of the stage's examples what prediction needs."""
 
-    @staticmethod
-    def trains(stage: int) -> bool:
-        """Whether stage 1..K is trained on (or only looked at)."""
+    @classmethod
+    def trains(cls, spec: TrialSpec, stage: int) -> bool:
+        """Whether a trial of the spec trains on stage 1..K (or only looks at it)."""
         return True
 
     @classmethod
     def examples(cls, spec: TrialSpec, stream: Stream[T]) -> list[int]:
         """How many training examples each stage has that trains."""
-        return [len(task.train_y) for task in stream if cls.trains(task.index)]
+        return [len(task.train_y) for task in stream if cls.trains(spec, task.index)]
 
     def seed(self, purpose: int, task: T) -> int:
         """A seed for initialising something for a stage."""

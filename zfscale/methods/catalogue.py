@@ -47,11 +47,18 @@ class Method:
 
 _ADAPTER = frozenset({"bottleneck", "adapter_scale", "adapter_dropout"})
 METHODS: dict[str, Method] = {
-    "finetune": Method("zfscale.methods.finetune:Finetune", "class_incremental", "all"),
+    "finetune": Method("zfscale.methods.finetune:Finetune", "class_incremental", "all", own=options.LossOver),
     "simplecil": Method("zfscale.methods.simplecil:SimpleCil", "class_incremental", "none"),
+    "pixels": Method("zfscale.methods.pixels:Pixels", "class_incremental", "none"),
+    "ranpac": Method("zfscale.methods.ranpac:RanPac", "class_incremental", "none", own=options.RandomFeatures),
     "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER),
-    "ease": Method("zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}),
+    "ease": Method(
+        "zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}, own=options.Kept
+    ),
     "rehearsal": Method("zfscale.methods.rehearsal:Rehearsal", "class_incremental", "all", own=options.Buffer),
+    "ewc": Method("zfscale.methods.ewc:Ewc", "class_incremental", "all", own=options.Ewc),
+    "lwf": Method("zfscale.methods.lwf:Lwf", "class_incremental", "all", own=options.Distillation),
+    "memo": Method("zfscale.methods.memo:Memo", "class_incremental", "all", own=options.Memo),
     "zero-shot": Method("zfscale.methods.domains:ZeroShot", "domain_incremental", "model"),
     "sequential": Method("zfscale.methods.domains:Sequential", "domain_incremental", "model"),
     "replay": Method("zfscale.methods.replay:Replay", "domain_incremental", "model", frozenset({"replay_fraction"})),

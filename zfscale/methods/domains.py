@@ -70,6 +70,6 @@ class Sequential(DomainLearner):
 class ZeroShot(DomainLearner):
     """The pretrained model as it is."""
 
-    @staticmethod
-    def trains(stage: int) -> bool:
+    @classmethod
+    def trains(cls, spec: TrialSpec, stage: int) -> bool:
         return False

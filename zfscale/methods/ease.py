@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 
 class Ease(ClassLearner):
-    """Old classes get the prototypes they lack in newer subspaces by semantic similarity (eq. 6-8 of the paper)."""
+    """Old classes get the prototypes they lack in newer subspaces by semantic similarity (eq. 6-8 of the paper).
+
+    With `adapters_kept`, only as many tasks, the first ones, train an adapter; the later ones are classified in the
+    subspaces of these, the last of which is then their own.
+
+    NOTE: so the paper's toolbox runs OmniBenchmark, with one; but it takes one cosine over all subspaces there, where
+    this stays with the sum of eq. 9.
+    """
 
     has_adapters = True
 
@@ -35,7 +42,14 @@ class Ease(ClassLearner):
         self._plain: list[torch.Tensor] = []  # [task i]: prototypes in the pretrained space, if beta > 0
         self._prototypes: list[torch.Tensor] = []  # [subspace j]: [K, D], measured or completed
 
+    @classmethod
+    def trains(cls, spec: TrialSpec, stage: int) -> bool:
+        kept = getattr(spec.method.filled(), "adapters_kept", None)
+        return kept is None or stage <= kept
+
     def begin(self, task: Task) -> None:
+        if not self.trains(self.spec, task.index):
+            return
         assert self.network.adapters is not None
         self.network.adapters.add(self.seed(ADAPTER, task))
         self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
@@ -49,7 +63,7 @@ class Ease(ClassLearner):
 
     def remember(self, task: Task) -> None:
         self._labels.append(task.labels)
-        self._measured.append([self._means(task, j) for j in range(task.index)])
+        self._measured.append([self._means(task, j) for j in range(len(self.network.adapters.sets))])
         if self.spec.method.beta:
             plain = self.pretrained_features(task, "train")
             self._plain.append(class_means(plain, task.train_y, task.labels))
@@ -73,10 +87,11 @@ def complete(measured: list[list[torch.Tensor]]) -> list[torch.Tensor]:
 
     For old task i and subspace j > i: S = softmax_k cos(P[c, i], P[k, i]) over the classes k of tasks >= j, and
     P^[c, j] = sum_k S_ck P[k, j]. measured[i][j] holds the [classes of i, D] seen when task i was learned (j <= i).
+    There may be fewer subspaces than tasks, J in place of T.
     """
     tasks = len(measured)
     full = []
-    for j in range(tasks):
+    for j in range(len(measured[-1])):
         rows = []
         for i in range(tasks):
             if j <= i:
@@ -90,14 +105,15 @@ def complete(measured: list[list[torch.Tensor]]) -> list[torch.Tensor]:
 
 
 def ensemble(scores: torch.Tensor, classes: list[int], alpha: float) -> torch.Tensor:
-    """Logits [N, K] from scores [T, N, K], the cosine of class c in subspace j (eq. 9 of the paper).
+    """Logits [N, K] from scores [J, N, K], the cosine of class c in subspace j (eq. 9 of the paper).
 
-    A class of task i scores its own subspace i in full and the others together by alpha / (T - 1).
+    A class of task i scores its own subspace i, or the last, in full and the others together by alpha / (J - 1).
     """
-    tasks = len(classes)
-    own = torch.repeat_interleave(torch.arange(tasks), torch.tensor(classes)).to(scores.device)  # [K]
+    subspaces = len(scores)
+    tasks = torch.arange(len(classes)).clamp(max=subspaces - 1)
+    own = torch.repeat_interleave(tasks, torch.tensor(classes)).to(scores.device)  # [K]
     index = own.expand(1, scores.shape[1], -1)
     own_score = scores.gather(0, index)[0]
-    if tasks == 1:
+    if subspaces == 1:
         return own_score
-    return own_score + alpha / (tasks - 1) * (scores.sum(0) - own_score)
+    return own_score + alpha / (subspaces - 1) * (scores.sum(0) - own_score)

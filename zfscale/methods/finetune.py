@@ -9,7 +9,7 @@ import torch
 
 from zfscale.methods.base import FeatureCache
 from zfscale.methods.classes import ClassLearner
-from zfscale.models.heads import LinearHead
+from zfscale.models.heads import LinearHead, TaskHeads
 from zfscale.streams.class_incremental import Task
 from zfscale.training.seeds import HEAD
 
@@ -18,17 +18,25 @@ if TYPE_CHECKING:
 
 
 class Finetune(ClassLearner):
-    """Cross-entropy over all classes seen so far, on the new task's images only."""
+    """Cross-entropy over all classes seen so far or over the new ones (`loss_over`), on the new task's images only.
+
+    NOTE: over the new ones, the benchmark keeps one head whose old rows have a gradient of 0; weight decay and a
+    direction z move them all the same. Here they rest (`TaskHeads`). A subclass without that option has one head.
+    """
 
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
-        self._head = LinearHead(self.width)
+        self.over_new = getattr(spec.method.filled(), "loss_over", "seen") == "new"
+        self._head = TaskHeads(self.width) if self.over_new else LinearHead(self.width)
         self.network.head = self._head
 
     def begin(self, task: Task) -> None:
         self._head.grow(len(task.labels), self.seed(HEAD, task))
         self._head.to(self.engine.device)
 
+    def offset(self, task: Task) -> int:
+        return task.labels.start if self.over_new else 0
+
     def predict(self, task: Task) -> np.ndarray:
         with torch.no_grad():
-            return self._head(self.features(task.test_x)).argmax(1).cpu().numpy()
+            return self._head.every(self.features(task.test_x)).argmax(1).cpu().numpy()

@@ -2,12 +2,64 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from zfscale.block import Block
+
+
+class LossOver(Block):
+    """Those of a method that trains a head which grows with the classes."""
+
+    loss_over: Literal["seen", "new"] = Field(
+        default="seen",
+        description="whose logits compete in the loss: all classes seen, or the new task's alone, as in the benchmark",
+    )
+
+
+class Ewc(LossOver):
+    """Those of EWC."""
+
+    penalty: float = Field(
+        default=100.0, ge=0, description="weight of the penalty; too large a one makes steps of a given rate diverge"
+    )
+    fisher: Literal["optimizer", "backprop", "forward"] = Field(
+        default="optimizer",
+        description="how the Fisher information is found: backprop, its diagonal; forward, the diagonal's mean over "
+        "each matrix or vector of weights; optimizer, backprop if a phase of training uses it, else forward",
+    )
+    fisher_images: int = Field(default=128, ge=1, description="images of a task that it is estimated on, at most")
 
 
 class Buffer(Block):
     """Those of a method that rehearses."""
 
     buffer_size: int = Field(default=2000, ge=1, description="training images that are kept")
+
+
+class Distillation(Block):
+    """Those of a method whose old network teaches the new one."""
+
+    distillation: float = Field(default=1.0, ge=0, description="weight of the old network's answers in the loss")
+    temperature: float = Field(default=2.0, gt=0, description="by which both networks' logits are divided there")
+
+
+class Memo(Buffer):
+    """Those of MEMO."""
+
+    alpha_aux: float = Field(default=1.0, ge=0, description="weight of the auxiliary loss")
+
+
+class Kept(Block):
+    """Those of a method that keeps an adapter a task."""
+
+    adapters_kept: int | None = Field(
+        default=None, ge=1, description="how many tasks, from the first, train an adapter of their own; null: all"
+    )
+
+
+class RandomFeatures(Block):
+    """Those of a method that classifies random features."""
+
+    random_features: int = Field(default=2000, ge=1, description="how many random features there are")

@@ -24,8 +24,8 @@ class SimpleCil(ClassLearner):
         self.freeze()
         self._prototypes: list[torch.Tensor] = []  # one [classes of the task, D] a task
 
-    @staticmethod
-    def trains(stage: int) -> bool:
+    @classmethod
+    def trains(cls, spec: TrialSpec, stage: int) -> bool:
         return False
 
     def remember(self, task: Task) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from zfscale.engine.deepspeed import shard_of
 from zfscale.engine.module_leaves import ModuleLeaves, trainable
-from zfscale.engine.overlay import Overlay
+from zfscale.engine.overlay import Overlay, Watch
 from zfscale.errors import ModelError
 from zfscale.models.precision import Precision
 
@@ -22,6 +22,7 @@ class Trained(nn.Module):
     def __init__(self, precision: Precision) -> None:
         super().__init__()
         self.precision = precision
+        self.watch: Watch | None = None  # told what the forwards read, from the next `prepare` or `ready` on
         self._overlay: Overlay | None = None
 
     def prepare(self, example: torch.Tensor) -> tuple[ModuleLeaves, Overlay]:
@@ -66,7 +67,7 @@ class Trained(nn.Module):
             self._overlay.remove()
         self._store()
         leaves = trainable(self, lambda name: None if name.startswith(self.exact) else self.precision.compute, shard_of)
-        self._overlay = Overlay(self, leaves)
+        self._overlay = Overlay(self, leaves, self.watch)
         return leaves, self._overlay
 
     def _store(self) -> None:

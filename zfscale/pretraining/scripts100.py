@@ -7,7 +7,6 @@ fonts is in both. An image is a drawing by a pen or as printed, through a random
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,11 @@ def build_scripts100(seed: int = 0, out: Path = EMBEDDED) -> dict[str, Any]:
     grid = images[:, 0].numpy().reshape(len(SCRIPTS100), TRAIN + TEST, SIDE, SIDE).swapaxes(1, 2)
     page = Image.fromarray(grid.reshape(len(SCRIPTS100) * SIDE, (TRAIN + TEST) * SIDE))
     page.save(out / "scripts100.png", optimize=True)
-    families = {name: sorted({family(drawings.fonts[f]) for f in drawings.font[rows][part]}) for name, part in _PARTS}
-    return {"images": len(rows), **{f"{name}_families": len(found) for name, found in families.items()}}
+    fonts = drawings.font[rows].reshape(len(SCRIPTS100), TRAIN + TEST)
+    families = {f: family(name) for f, name in enumerate(drawings.fonts)}
+    train, test = ({families[f] for f in part.ravel().tolist()} for part in np.split(fonts, [TRAIN], axis=1))
+    assert not train & test
+    return {"images": len(rows), "train_families": len(train), "test_families": len(test)}
 
 
 def family(file: str) -> str:
@@ -63,9 +65,3 @@ def _rows(drawings: Drawings, label: int, rng: np.random.Generator) -> np.ndarra
 def _spread(rows: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """`n` of the rows in random order, all of them before one comes again."""
     return np.concatenate([rng.permutation(rows) for _ in range(-(-n // len(rows)))])[:n]
-
-
-_PARTS: Sequence[tuple[str, Any]] = (
-    ("train", np.arange(100 * (TRAIN + TEST)) % (TRAIN + TEST) < TRAIN),
-    ("test", np.arange(100 * (TRAIN + TEST)) % (TRAIN + TEST) >= TRAIN),
-)

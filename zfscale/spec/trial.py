@@ -44,7 +44,7 @@ class MethodSpec(OpenBlock):
     facts = staticmethod(method)
 
     name: Annotated[str, OneOf(METHODS, "module:Class of your own")] = Field(
-        description="the method: finetune to ease for class_incremental, zero-shot to joint for domain_incremental"
+        description="the method: finetune to memo for class_incremental, zero-shot to joint for domain_incremental"
     )
     bottleneck: int = Field(default=64, ge=1, description="width of an adapter's bottleneck")
     adapter_scale: float = Field(default=0.1, description="factor on an adapter's output")

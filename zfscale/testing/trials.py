@@ -111,12 +111,12 @@ class TrialContract:
 class LearnerContract(TrialContract):
     """A method: give `method`, and `stream` if it does not learn classes."""
 
-    def test_it_learns_the_stages_in_order(self, first: Ran) -> None:
+    def test_it_learns_the_stages_in_order(self, spec: TrialSpec, first: Ran) -> None:
         """Steps and evaluations come in the order of the stages."""
         stages = [step.task for step in first.said.steps]
         assert stages == sorted(stages)
         assert [e.stage for e in first.said.evals] == sorted(e.stage for e in first.said.evals)
-        assert all(first.learner.trains(stage) for stage in stages)
+        assert all(first.learner.trains(spec, stage) for stage in stages)
 
     def test_accuracies_are_shares(self, first: Ran) -> None:
         """A prediction is right or wrong."""

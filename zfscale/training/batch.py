@@ -10,7 +10,7 @@ import torch
 from zfscale.data.masking import IGNORED
 from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
-from zfscale.training.objective import Objective
+from zfscale.training.objective import Loss, Objective, plain
 
 
 class Batch:
@@ -18,7 +18,7 @@ class Batch:
 
     With `micro_batch_size`, the pass goes in parts of that many examples. Each part is weighted by its labels that
     count (those of -100 do not), so that the mean is that of the batch in whatever parts, on however many ranks.
-    `targets` makes of labels what the engine's outputs are compared with.
+    `targets` makes of labels what the engine's outputs are compared with, `loss` of the objective what is minimised.
     """
 
     def __init__(
@@ -27,16 +27,21 @@ class Batch:
         objective: Objective,
         micro_batch_size: int | None = None,
         targets: Callable[[torch.Tensor], torch.Tensor] = lambda labels: labels,
+        loss: Loss = plain,
     ) -> None:
         self.engine = engine
         self._objective = objective
         self._size = micro_batch_size
-        self._targets = targets
+        self._targets, self._minimised = targets, loss
         self.x = self.y = torch.empty(0)
-        self._counts = np.empty(0)
+        self._counts, self._rows = np.empty(0), torch.empty(0)
 
-    def load(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Inputs [B, ...] (images uint8 [B, C, H, W], token ids [B, T]) and labels [B, ...] onto the device."""
+    def load(self, x: np.ndarray, y: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Inputs [B, ...] (images uint8 [B, C, H, W], token ids [B, T]) and labels [B, ...] onto the device.
+
+        `rows` [B] are the examples' places among those of the stage, by default 0 .. B - 1.
+        """
+        self._rows = torch.tensor(np.arange(len(y)) if rows is None else rows, device=self.engine.device)
         self.x = torch.tensor(x, device=self.engine.device)
         self.y = self._targets(torch.tensor(y, device=self.engine.device))
         self._counts = (y != IGNORED).reshape(len(y), -1).sum(1)
@@ -64,7 +69,8 @@ class Batch:
 
     def _losses(self, rank: int, world: int) -> Iterator[torch.Tensor]:
         for rows, weight in self._pieces(rank, world):
-            loss = self._objective(*_flat(self.engine(self.x[rows]), self.y[rows]))
+            outputs, labels = _flat(self.engine(self.x[rows]), self.y[rows])
+            loss = self._minimised(self._objective, outputs, labels, self._rows[rows])
             if loss.numel() != 1:
                 raise ZfscaleError(f"train.objective: expected one number, got a tensor {list(loss.shape)}")
             yield loss.reshape(()) if weight == 1 else loss.reshape(()) * weight

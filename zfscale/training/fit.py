@@ -14,6 +14,7 @@ from zfscale.errors import ZfscaleError
 from zfscale.models.trained import Trained
 from zfscale.streams.base import Stage
 from zfscale.training.journal import Journal
+from zfscale.training.objective import Loss, plain
 from zfscale.training.seeds import ORDER, STEP
 from zfscale.training.trainers import FirstOrder, ForwardOnly, Trainer, first_order, one
 from zfscale.zo.philox import derive
@@ -33,14 +34,22 @@ class Diverged(ZfscaleError):
 class Fit:
     """Trains the network's trainable parameters on `task`; class c of the stream is logit c - offset.
 
-    First the first-order epochs, if any, then the forward-only ones (a hybrid has both, ZeroFlow's enhancement 1). Of
-    the first phase, a restart needs a snapshot, of the second the ledger. Errors: see `run`.
+    `loss` is what the method minimises, made of the objective. First come the first-order epochs, if any, then the
+    forward-only ones (a hybrid has both, ZeroFlow's enhancement 1). Of the first phase, a restart needs a snapshot, of
+    the second the ledger. Errors: see `run`.
     """
 
     def __init__(
-        self, network: Trained, engine: Engine, task: Stage, offset: int, spec: TrialSpec, journal: Journal
+        self,
+        network: Trained,
+        engine: Engine,
+        task: Stage,
+        offset: int,
+        spec: TrialSpec,
+        journal: Journal,
+        loss: Loss = plain,
     ) -> None:
-        self.network, self.engine, self.task, self.offset = network, engine, task, offset
+        self.network, self.engine, self.task, self.offset, self.loss = network, engine, task, offset, loss
         self.spec, self.journal = spec, journal
         self._skipped = 0  # in a row, up to now
         self.total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
@@ -57,7 +66,7 @@ class Fit:
         if count:
             self._first_order(islice(steps, count), count, phase.name, phase.lr)
         if count < self.total:
-            trainer = ForwardOnly(self.network, self.engine, self.spec, self.task)
+            trainer = ForwardOnly(self.network, self.engine, self.spec, self.task, loss=self.loss)
             self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
     def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
@@ -69,7 +78,7 @@ class Fit:
             self.engine.ranks.spread([leaf.parameter.data for leaf in leaves])
         else:
             self.journal.forget()
-            trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name)
+            trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name, self.loss)
             self._train(trainer, steps, lr, count)
             self.journal.save(self.task.index, trainer.leaves)
 
@@ -88,7 +97,7 @@ class Fit:
         """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
         self._skipped, last, patience = 0, 0, min(PATIENCE, count)
         for step, rows in steps:
-            trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset)
+            trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset, rows)
             rate = lr * self._factor(step)
             result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate, step)
             self.journal.record(self.task.index, step, rate, result)

@@ -17,6 +17,14 @@ from zfscale.errors import ZfscaleError
 # float32 [B, C], int64 [B] -> the batch's mean; of hidden patches, float32 [B, M, P] both (`models.masked_image`)
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
+# A method's own use of the objective: (objective, outputs, labels, the examples' rows in the stage) -> the mean
+Loss = Callable[[Objective, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def plain(objective: Objective, outputs: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """The objective and nothing else."""
+    return objective(outputs, labels)
+
 
 def error_rate(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The share of wrong predictions, 0-1 loss: what `accuracy` minimises. Its derivative is 0 or undefined.

@@ -19,6 +19,7 @@ from zfscale.models.trained import Trained
 from zfscale.streams.base import Stage
 from zfscale.training import objective
 from zfscale.training.batch import Batch
+from zfscale.training.objective import Loss, plain
 from zfscale.training.seeds import DIRECTIONS, DROPOUT, QUERY, SPARSE
 from zfscale.zo import catalogue
 from zfscale.zo.directions.base import CHUNK, make_directions
@@ -70,16 +71,25 @@ class Trainer(Protocol):
 class ForwardOnly:
     """A zeroth-order or forward-gradient optimizer; the network runs in eval mode, so that L is a function.
 
-    One for `replaying` alone computes no loss. Errors: ZfscaleError if `eps` is lost in the weights' number format.
+    `loss` is the method's own; one for `replaying` alone computes none. Errors: ZfscaleError if `eps` is lost in the
+    weights' number format.
     """
 
-    def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, replaying: bool = False) -> None:
+    def __init__(
+        self,
+        network: Trained,
+        engine: Engine,
+        spec: TrialSpec,
+        task: Stage,
+        replaying: bool = False,
+        loss: Loss = plain,
+    ) -> None:
         o, self._queries = spec.optimizer.filled(), spec.optimizer.queries
         engine.train(False)
         self.leaves, overlay = network.prepare(one(task, engine))
         if "eps" in spec.optimizing.estimator.arguments and not replaying:
             check_eps(self.leaves, o.eps, engine.ranks)
-        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec)
+        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec, loss)
         mask = None
         if o.sparsity:
             seed = derive(spec.seed, task.index, SPARSE)
@@ -109,7 +119,9 @@ class FirstOrder:
     `name` is that of a first-order optimizer; momentum, betas and decay are those of the file's `optimizer` block.
     """
 
-    def __init__(self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, name: str) -> None:
+    def __init__(
+        self, network: Trained, engine: Engine, spec: TrialSpec, task: Stage, name: str, loss: Loss = plain
+    ) -> None:
         o, self._inference = spec.optimizer.filled(), engine
         self.leaves, _ = network.prepare(one(task, engine))
         parameters = [leaf.parameter for leaf in self.leaves]
@@ -121,7 +133,7 @@ class FirstOrder:
         training = Engine(network, spec.train.batch_size, self._optimizer, spec.engine, engine.ranks)
         training.start_from(self.leaves)
         training.train(True)
-        self.batch = _batch(network, training, spec)
+        self.batch = _batch(network, training, spec, loss)
 
     def step(self, seed: int, lr: float, number: int) -> StepResult:
         """Backward over the batch and one step of torch.optim's rule; none where the loss is not a number."""
@@ -151,10 +163,10 @@ class FirstOrder:
         self._inference.train(False)
 
 
-def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks) -> None:
+def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks, option: str = "optimizer.eps") -> None:
     """ZfscaleError if theta + eps rounds to theta for most weights, in the number format that forwards see.
 
-    Weights that are 0 do not count: there any eps is a number of its own.
+    Weights that are 0 do not count: there any eps is a number of its own. The message names the option.
     """
     moved = total = 0
     for leaf in leaves:
@@ -167,12 +179,13 @@ def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks) -> None:
     if moved < total / 2:
         formats = ", ".join(sorted({str(leaf.seen).removeprefix("torch.") for leaf in leaves}))
         raise ZfscaleError(
-            f"optimizer.eps: {eps:g} is lost in {formats}: theta + eps is theta for {total - moved} of {total} weights"
+            f"{option}: {eps:g} is lost in {formats}: theta + eps is theta for {total - moved} of {total} weights"
         )
 
 
-def _batch(network: Trained, engine: Engine, spec: TrialSpec) -> Batch:
-    return Batch(engine, objective.load(spec.train.objective), spec.train.micro_batch_size, network.targets)
+def _batch(network: Trained, engine: Engine, spec: TrialSpec, loss: Loss) -> Batch:
+    t = spec.train
+    return Batch(engine, objective.load(t.objective), t.micro_batch_size, network.targets, loss)
 
 
 def one(task: Stage, engine: Engine) -> torch.Tensor:

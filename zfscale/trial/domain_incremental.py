@@ -53,7 +53,7 @@ def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: dict[
     is_text = stream[0].bytes_per_token is not None
     for stage, task in enumerate(method.stages(stream), start=1):
         method.learn(task, journal)
-        trained = method.trains(task.index)
+        trained = method.trains(spec, task.index)
         tokens += trained * spec.train.epochs * task.train_x.size
         rows.append(_row(method, stream) if trained else rows[-1])
         tell(journal.sink, stage, stream, rows)

@@ -71,7 +71,7 @@ def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learne
     method: Learner[Any] = methods.method(spec.method.name).load()(spec, inputs.of(spec)[0])
     for task in method.stages(inputs.stream(spec)):
         method.begin(task)
-        if method.trains(task.index):
+        if method.trains(spec, task.index):
             mine, taken = split(taken, task.index)
             trainer = ForwardOnly(method.network, method.engine, spec, task, replaying=True)
             if any(not step.entry.seeds for step in mine):
