@@ -1,11 +1,12 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep dry-run slurm report k8s test test-slow test-slurm test-long test-gpu lint format lock base smollm2 clean
+.PHONY: help sweep zeroflow dry-run slurm report k8s test test-slow test-slurm test-long test-gpu lint format lock base smollm2 clean
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SWEEP  ?= sweeps/vit_classil.yaml
+ZEROFLOW ?= $(wildcard sweeps/zeroflow/*.yaml)
 NODES  ?= 2
 CPUS   ?= 4
 ARGS   ?=
@@ -26,6 +27,15 @@ ON_CPU := CUDA_VISIBLE_DEVICES=  # whose numbers these tests expect, also where 
 
 sweep: $(VENV)/.run  ## run SWEEP=FILE, or what is left of it (ARGS="--set a.b=c" are passed on)
 	@$(WITH_ARGS) $(BIN)/zfscale run "$$SWEEP"
+
+# What a twin sets is in embedded/all.args, and in embedded/NAME.args where the file needs more.
+zeroflow: $(VENV)/.run  ## run the embedded twins of ZeroFlow's tables and figures (ZEROFLOW=FILES for some of them)
+	@status=0; given="$$ARGS"; for file in $(ZEROFLOW); do \
+		twin=$$(dirname "$$file")/embedded; own=$$twin/$$(basename "$$file" .yaml).args; \
+		[ -f "$$own" ] || own=; \
+		ARGS="$$(cat $$twin/all.args $$own) $$given" $(WITH_ARGS) $(BIN)/zfscale run "$$file" || \
+			{ status=$$?; [ $$status -eq 1 ] || exit $$status; }; \
+	done; exit $$status
 
 dry-run: $(VENV)/.run  ## print the trials of SWEEP=FILE and what they would cost
 	@$(WITH_ARGS) $(BIN)/zfscale run "$$SWEEP" --dry-run

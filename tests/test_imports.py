@@ -29,9 +29,17 @@ FORBIDDEN = {
     "pretraining": ["sinks", "sweep", "trial", "report"],
     "bench": ["sweep", "sinks", "trial", "report"],
     "sweep": ["pretraining"],
+    "toy": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
     "testing": ["sweep", "report", "pretraining"],
 }
-IMPORTERS = {"bench": "cli.py", "cli": "__main__.py", "sweep": "cli.py", "pretraining": "cli.py", "testing": None}
+IMPORTERS = {
+    "bench": "cli.py",
+    "cli": "__main__.py",
+    "sweep": "cli.py",
+    "pretraining": "cli.py",
+    "testing": None,
+    "toy": "cli.py",
+}
 ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks/wandb.py"}
 
 

@@ -7,6 +7,7 @@ import io
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from zfscale import __version__
 from zfscale.errors import ZfscaleError, nearest
@@ -103,6 +104,15 @@ def base(args: argparse.Namespace) -> int:
     return 0
 
 
+def toy(args: argparse.Namespace) -> int:
+    """Draw the trajectories of optimizers on ZeroFlow's two-task toy (its Figures 3, 4, 10); takes two minutes."""
+    from zfscale.toy import make
+
+    print(make(args.out, args.optimizers, args.starts, args.steps, args.seed))
+    print(f"figures and trajectories.parquet: {args.out}")
+    return 0
+
+
 def bench_step(args: argparse.Namespace) -> int:
     """Time a zeroth-order step of all of a model against its bare forwards and other implementations."""
     import torch
@@ -165,6 +175,30 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     command.set_defaults(command=bench_step)
 
 
+def _add_toy(parser: argparse.ArgumentParser) -> None:
+    def several(name: str, **settings: Any) -> None:
+        parser.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[], **settings)
+
+    parser.add_argument("--out", metavar="DIR", default="results/toy", help="where to write; default: results/toy")
+    several(
+        "optimizer",
+        metavar="NAME",
+        help="of the catalogue, or enhanced: zo-sgd+hybrid, +history, +sparse, or several of them (repeatable); "
+        "default: all, and zo-sgd with each enhancement",
+    )
+    several("start", choices=["A", "B"], help="A is (-8.5, -5), B (-4, 5) (repeatable); default: both")
+    parser.add_argument("--steps", type=_count, metavar="N", default=1000, help="of each optimizer; default: 1000")
+    parser.add_argument("--seed", type=int, metavar="N", default=0, help="of all directions; default: 0")
+    parser.set_defaults(command=toy)
+
+
+def _count(text: str) -> int:
+    """An integer of at least 1, or argparse's error."""
+    if (count := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, got {text}")
+    return count
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zfscale", description="Sweeps of continual-learning trials.")
     parser.add_argument("--version", action="version", version=f"zfscale {__version__}")
@@ -208,6 +242,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=base)
 
     _add_bench(commands.add_parser("bench", help="measure this machine", description="Measure this machine."))
+
+    _add_toy(commands.add_parser("toy", help="draw optimizers on a two-task toy", description=toy.__doc__))
 
     command = commands.add_parser("schema", help="print the JSON Schema", description=schema.__doc__)
     command.add_argument("--markdown", action="store_true", help="print tables of the options, in Markdown")

@@ -126,10 +126,7 @@ class FirstOrder:
         self.leaves, _ = network.prepare(one(task, engine))
         parameters = [leaf.parameter for leaf in self.leaves]
         rule = catalogue.optimizer(name).rule
-        given = {argument: getattr(o, argument) for argument in rule.arguments}
-        if "beta1" in given:
-            given["betas"] = (given.pop("beta1"), given.pop("beta2"))
-        self._optimizer = registry.load(rule.path)(parameters, o.lr, **given)
+        self._optimizer = registry.load(rule.path)(parameters, o.lr, **rule.torch_options(o))
         training = Engine(network, spec.train.batch_size, self._optimizer, spec.engine, engine.ranks)
         training.start_from(self.leaves)
         training.train(True)

@@ -55,6 +55,13 @@ class Rule:
     states: Count
     unit: Literal["element", "leaf"] = "element"
 
+    def torch_options(self, o: Any) -> dict[str, Any]:
+        """The options of a rule of torch.optim by its own names: both betas are one argument."""
+        given = {argument: getattr(o, argument) for argument in self.arguments}
+        if "beta1" in given:
+            given["betas"] = (given.pop("beta1"), given.pop("beta2"))
+        return given
+
 
 @dataclass(frozen=True)
 class Direction:
