@@ -12,26 +12,22 @@ from pathlib import Path
 import pytest
 
 from zfscale import spec
-from zfscale.methods.catalogue import METHODS
 from zfscale.spec import names
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "sweeps" / "zeroflow"
-UNKNOWN = {"table6.yaml"} if "memo" not in METHODS else set()  # until there is the method
-FILES = sorted(file.name for file in FOLDER.glob("*.yaml") if file.name not in UNKNOWN)
+FILES = sorted(file.name for file in FOLDER.glob("*.yaml"))
 README = (FOLDER / "README.md").read_text()
 ROWS = {name: (int(a), int(b)) for name, a, b in re.findall(r"`(\w+\.yaml)` \| (\d+) \| (\d+) \|", README)}
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user's directory with the one data set that no hub has, and the embedded names that twins use."""
+    """A user's directory with the one data set that no hub has, which the files name."""
     for i in range(20):  # classes; a file needs 10 tasks of them
         for split in ("train", "test"):
             (tmp_path / "data" / "omnibenchmark" / split / f"class{i}").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(names.CLASSES, "scripts100", 100)
-    monkeypatch.setattr("zfscale.spec.checks.MODELS", (*names.MODELS, "embedded/vit-mini"))
 
 
 def twin(name: str) -> list[str]:
@@ -68,9 +64,9 @@ def test_a_twin_differs_in_model_data_seeds_and_epochs_alone(name: str) -> None:
 
 
 def test_every_table_and_figure_has_its_file() -> None:
-    stems = {name.split("_")[0].removesuffix(".yaml") for name in {*FILES, *UNKNOWN}}
+    stems = {name.split("_")[0].removesuffix(".yaml") for name in FILES}
     assert stems == {f"table{i}" for i in range(1, 9)} | {f"figure{i}" for i in (5, 7, 8, 9)}
-    assert set(ROWS) == {*FILES, *UNKNOWN}
+    assert set(ROWS) == set(FILES)
     assert all(
         (FOLDER / f"{file.stem}.yaml").exists() for file in (FOLDER / "embedded").glob("*.args") if file.stem != "all"
     )

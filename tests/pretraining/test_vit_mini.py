@@ -1,0 +1,93 @@
+"""vit-mini: its loss against the formula, its batches, and its pretraining in small."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from zfscale.data.image_data import ImageData
+from zfscale.models.vit import load_base
+from zfscale.pretraining import card, vit_mini
+from zfscale.pretraining.catalogue import table
+from zfscale.pretraining.distort import thin
+from zfscale.pretraining.vit_mini import TEMPERATURE, Batches, Source, build_vit_mini, contrast, source
+
+
+def small() -> dict[str, Source]:
+    """Two drawings of each of three characters, and little of everything else."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((6, 40, 40), np.uint8)
+    x[:2, 5:35, 18:23] = x[2:4, 18:23, 5:35] = x[4:, 5:35, 5:9] = 255
+    y = np.repeat(np.arange(3), 2)
+    clothes = rng.integers(0, 255, (8, 28, 28), dtype=np.uint8)
+    coloured = rng.integers(0, 255, (5, 4, 40, 40), dtype=np.uint8)
+    return {
+        "simple": source(x, y, 0, thin(x > 110)),
+        "complex": source(x[::2], y[::2], 3, thin(x[::2] > 110)),
+        "clothes": source(clothes, np.arange(8) % 2, 6),
+        "coloured": source(coloured, np.arange(5), 6 + 2 * vit_mini.ROTATIONS),
+    }
+
+
+def test_the_loss_is_that_of_the_formula():
+    rng = np.random.default_rng(0)
+    f, y = rng.normal(size=(7, 4)), np.array([0, 1, 0, 2, 1, 2, 0])
+    z = f / np.linalg.norm(f, axis=1, keepdims=True)
+    each = []
+    for i in range(7):
+        others = [a for a in range(7) if a != i]
+        same = [p for p in others if y[p] == y[i]]
+        total = sum(np.exp(z[i] @ z[a] / TEMPERATURE) for a in others)
+        each.append(-np.mean([np.log(np.exp(z[i] @ z[p] / TEMPERATURE) / total) for p in same]))
+    found = contrast(torch.tensor(f), torch.tensor(y))
+    assert float(found) == pytest.approx(np.mean(each), rel=1e-9)
+
+
+def test_a_batch_has_two_of_each_class():
+    of = small()
+    images, labels = Batches(of, 40, seed=0).next()
+    assert images.shape == (len(labels), 3, 28, 28)
+    assert (np.bincount(labels.numpy()) % 2 == 0).all()
+    assert int(labels.max()) < Batches(of, 40, seed=0).classes
+    again, same = Batches(of, 40, seed=0).next()
+    assert torch.equal(images, again)
+    assert torch.equal(labels, same)
+
+
+def test_pairs_are_of_their_class():
+    y = np.array([5, 3, 5, 3, 9])
+    of = source(np.arange(5), y, first=10)
+    rows, labels = of.pairs(50, torch.Generator().manual_seed(0))
+    assert set(rows.tolist()) == set(range(5))
+    assert torch.equal(labels - 10, torch.tensor(np.unique(y, return_inverse=True)[1])[rows])
+    assert torch.equal(labels[:50], labels[50:])
+
+
+def test_its_pretraining(tmp_path, monkeypatch):
+    """The whole of it, small and twice: the same weights, and its card."""
+    x = np.random.default_rng(0).integers(0, 255, (40, 1, 28, 28), dtype=np.uint8)
+    monkeypatch.setattr(vit_mini, "sources", small)
+    monkeypatch.setattr(card, "DATASETS", ["noise"])
+    monkeypatch.setattr(card, "load", lambda *_: ImageData(x, np.arange(40) % 2, x, np.arange(40) % 2, ("a", "b")))
+    for out in ("a", "b"):
+        with torch.random.fork_rng():
+            facts = build_vit_mini(steps=3, batch_size=16, out=tmp_path / out)
+    assert json.loads((tmp_path / "b" / "pretraining.json").read_text()) == facts
+    assert set(facts["nearest_mean"]["noise"]) == {"features", "pixels", "random"}
+    assert "noise" in table(facts)
+    weights = [(tmp_path / out / "model.safetensors").read_bytes() for out in ("a", "b")]
+    assert weights[0] == weights[1]
+    assert load_base(str(tmp_path / "a")).pixels == vit_mini.PIXELS
+
+
+def test_the_rule_of_the_card_is_the_nearest_mean_by_cosine():
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(0, 255, (60, 1, 4, 4), dtype=np.uint8), rng.integers(0, 3, 60)
+    data = ImageData(x[:40], y[:40], x[40:], y[40:], ("a", "b", "c"))
+    flat = x.reshape(60, -1).astype(float)
+    means = np.stack([flat[:40][y[:40] == c].mean(0) for c in range(3)])
+    scores = flat[40:] @ means.T / np.linalg.norm(means, axis=1)
+    assert card.pixels(data, 4) == pytest.approx((scores.argmax(1) == y[40:]).mean())
