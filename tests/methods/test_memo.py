@@ -101,8 +101,8 @@ def test_after_the_first_task_a_copy_and_the_head_train_alone(optimizer, small, 
 
 
 def test_the_loss_of_a_trial_is_that_of_its_features(small, memory):
-    """The one step of each later task, at a rate of 0, against NumPy."""
-    spec = small.spec("memo", "fo-sgd", optimizer__lr=0.0, train__batch_size=64, method__alpha_aux=0.3)
+    """The one step of each later task, at a rate that moves no weight, against NumPy."""
+    spec = small.spec("memo", "fo-sgd", optimizer__lr=1e-30, train__batch_size=64, method__alpha_aux=0.3)
     learner = METHODS["memo"].load()(spec, small.base)
     detach = learner._head.detach
     heads = []

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from zfscale.data.image_data import ImageData
-from zfscale.models.vit import load_base
+from zfscale.data.images import DATASETS, load
+from zfscale.models.load import EMBEDDED
+from zfscale.models.vit import build, load_base
 from zfscale.pretraining import card, vit_mini
 from zfscale.pretraining.catalogue import table
 from zfscale.pretraining.distort import thin
@@ -91,3 +93,16 @@ def test_the_rule_of_the_card_is_the_nearest_mean_by_cosine():
     means = np.stack([flat[:40][y[:40] == c].mean(0) for c in range(3)])
     scores = flat[40:] @ means.T / np.linalg.norm(means, axis=1)
     assert card.pixels(data, 4) == pytest.approx((scores.argmax(1) == y[40:]).mean())
+
+
+def test_what_the_package_carries():
+    """Small, and as its card says: better than pixels on characters that it has not seen."""
+    folder = EMBEDDED / "vit-mini"
+    assert sum(f.stat().st_size for f in folder.iterdir()) < 6_000_000
+    facts = json.loads((folder / "pretraining.json").read_text())["nearest_mean"]
+    assert set(facts) == set(DATASETS)
+    for name in ("mnist5k", "scripts100"):
+        data = load(name, 28)
+        found = card.accuracy(build(load_base("embedded/vit-mini")), data)
+        assert found == pytest.approx(facts[name]["features"], abs=0.003)
+        assert found > card.pixels(data, 28) + 0.08

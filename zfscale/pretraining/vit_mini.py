@@ -165,7 +165,7 @@ def build_vit_mini(
     averaged = _train(encoder, batches, steps, lr)
     averaged.backbone.save_pretrained(out)
     PIXELS.save(out)
-    facts = {"steps": steps, "seed": seed, "batch_size": batch_size, "classes": batches.classes}
+    facts: dict[str, Any] = {"steps": steps, "seed": seed, "batch_size": batch_size, "classes": batches.classes}
     facts["nearest_mean"] = card.compare(averaged.eval(), random)
     (out / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
     return facts
