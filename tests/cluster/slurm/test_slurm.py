@@ -52,7 +52,7 @@ class Cluster:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def submit(self, name: str, **variables: object) -> Job:
+    def submit(self, name: str, epochs: int = 1, **variables: object) -> Job:
         """`make slurm` with the reduced sweep, one CPU a node; its results are in the directory `name`."""
         results = self.where / name
         reduced = [
@@ -60,7 +60,7 @@ class Cluster:
             "space.seed.grid=[0,1]",
             "optimizer.name=zo-sgd",
             "optimizer.lr=1e-3",
-            "train.epochs=1",
+            f"train.epochs={epochs}",
             "output.wandb.mode=disabled",
             f"output.dir={results}",
         ]
@@ -160,18 +160,21 @@ def undisturbed(cluster) -> Job:
     return cluster.submit("undisturbed", GPUS=1)
 
 
-def test_whoever_lacks_the_jobs_token_is_refused(undisturbed):
-    undisturbed.wait(lambda: "2 Ray nodes" in undisturbed.told())
-    running = undisturbed.processes()
+def test_whoever_lacks_the_jobs_token_is_refused(cluster):
+    job = cluster.submit("token", epochs=1000, GPUS=1)  # which outlives those who ask
+    job.wait(lambda: "2 Ray nodes" in job.told())
+    running = job.processes()
     (token,) = {process.environ()["RAY_AUTH_TOKEN"] for process in running if process.name() == "raylet"}
     assert len(token) == 64
     assert not any(token in argument for process in running for argument in process.cmdline())
-    assert token not in undisturbed.told()
+    assert token not in job.told()
 
-    address = found(r"head (\S+)", undisturbed.told())
+    address = found(r"head (\S+)", job.told())
     assert "2 nodes, 2 CPUs, 2 GPUs" in joins(address, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token})
     for wrong in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
         assert "AuthenticationError" in joins(address, wrong)
+    cluster("scancel", job.id)
+    job.wait_for_end("CANCELLED")
 
 
 def joins(address: str, own: dict[str, str]) -> str:
