@@ -9,9 +9,10 @@ from zfscale.streams.class_incremental import Task
 
 
 class Pixels(SimpleCil):
-    """SimpleCIL (nearest class mean by cosine) on the images themselves, at the model's size; no training.
+    """SimpleCIL (nearest class mean by cosine) on the images themselves; no training.
 
-    The model is loaded, since it decides that size, and never run.
+    They have the size at which data is read for the model: that of the model, or less where they all are smaller. The
+    model is loaded, since it decides that size, and never run.
     """
 
     def embed(self, task: Task, split: str) -> torch.Tensor:

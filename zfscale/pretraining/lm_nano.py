@@ -19,6 +19,7 @@ from torch import nn
 from zfscale.data.text import DOMAINS, load_domain
 from zfscale.models.lm import build_lm, load_lm
 from zfscale.models.load import EMBEDDED
+from zfscale.pretraining.recipe import adamw
 
 GENERAL = "docstrings"
 END, PAD = "<|endoftext|>", "<|pad|>"
@@ -114,14 +115,7 @@ def _loss(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
 
 def _train(model: nn.Module, blocks: np.ndarray, steps: int, batch_size: int, lr: float, seed: int) -> None:
     """AdamW, linear warm-up over the first 5 % of the steps, then cosine to 0; bfloat16 matrix products."""
-    gains = [p for p in model.parameters() if p.ndim < 2]
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": gains, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), weight_decay=0.1)
-    warm = max(1, steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min(1, (s + 1) / warm) * 0.5 * (1 + math.cos(math.pi * s / steps))
-    )
+    optimizer, schedule = adamw(model, lr, 0.1, steps, warm=max(1, steps // 20))
     order, x = np.random.Generator(np.random.Philox(seed)), torch.tensor(blocks)
     rows = np.concatenate([order.permutation(len(x)) for _ in range(-(-steps * batch_size // len(x)))])
     model.train()

@@ -6,7 +6,6 @@ The other embedded image datasets are what continual pre-training teaches it lat
 from __future__ import annotations
 
 import json
-import math
 import time
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from zfscale.models.masked_image import MaskedImageNetwork
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
 from zfscale.pretraining.card import accuracy
+from zfscale.pretraining.recipe import adamw
 
 PIXELS = Pixels(size=28, channels=1, mean=(0.5,), std=(0.5,))
 PATCHES = Patches(size=28, channels=1, side=4, hidden=37)  # 12 of 49 are seen
@@ -81,14 +81,8 @@ def _fresh() -> nn.Module:
 
 def _train(network: MaskedImageNetwork, data: ImageData, epochs: int, batch_size: int, lr: float) -> None:
     """AdamW with linear warm-up over the first epoch, then cosine to 0; new masks in every epoch."""
-    gains = [p for p in network.parameters() if p.requires_grad and p.ndim < 2]
-    matrices = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": gains, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), weight_decay=0.05)
     per_epoch = len(data.train_x) // batch_size
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min(1, (s + 1) / per_epoch) * 0.5 * (1 + math.cos(math.pi * s / (per_epoch * epochs)))
-    )
+    optimizer, schedule = adamw(network, lr, 0.05, per_epoch * epochs, warm=per_epoch)
     network.train()
     for epoch in range(epochs):
         start, total = time.perf_counter(), 0.0

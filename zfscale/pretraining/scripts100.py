@@ -1,7 +1,8 @@
 """The embedded dataset scripts100: 100 characters of scripts that vit-mini has never seen, in fonts and distorted.
 
 46 hiragana, 44 Thai consonants and 10 Thai digits; 30 images of each to learn from and 10 to test on. No family of
-fonts is in both. An image is a drawing by a pen or as printed, through a random affine and elastic map, white on black.
+fonts is in both, by the names of their files; families that were derived from one another may be. An image is a drawing
+by a pen or as printed, through a random affine and elastic map, white on black.
 """
 
 from __future__ import annotations

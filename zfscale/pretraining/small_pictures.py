@@ -1,7 +1,11 @@
-"""Small coloured pictures that Debian ships: emoji and stamps of a drawing program, each a class of its own."""
+"""Small coloured pictures that Debian ships: emoji and stamps of a drawing program, each a class of its own.
+
+Those that are letters or digits are left out; writing on a thing that is shown (a shop's sign, say) may be left.
+"""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,11 @@ STAMPS = Path("/usr/share/tuxpaint/stamps")
 PACKAGES = ("fonts-noto-color-emoji", "tuxpaint-stamps-default")
 SIDE = 40  # pixels of a picture
 INK = 37  # pixels of its longer side
+WRITTEN = ("symbols/", "town/roadsigns/")  # stamps of letters, digits, coins and signs: vit-mini is tested on letters
+WRITING = (  # words of the names of emoji that are letters or digits, or made of some
+    *("LATIN", "LETTER", "SQUARED", "CIRCLED", "INPUT SYMBOL", "KEYCAP", "ARROW ABOVE", "HUNDRED POINTS", "EIGHTEEN"),
+    *("AUTOMATED TELLER", "WATER CLOSET", "CALENDAR", "TRADE MARK", "INFORMATION SOURCE"),
+)
 STRIKE = 109  # pixels: the one size of the emoji font
 
 
@@ -26,13 +35,23 @@ def coloured() -> np.ndarray:
     return np.stack(found).transpose(0, 3, 1, 2)
 
 
+def written(emoji: str) -> bool:
+    """Whether an emoji is a letter or a digit by its name, or made of some.
+
+    >>> written("\N{NEGATIVE SQUARED LATIN CAPITAL LETTER A}"), written("\N{CALENDAR}"), written("\N{CAT}")
+    (True, True, False)
+    """
+    name = unicodedata.name(emoji, "")
+    return any(word in name for word in WRITING)
+
+
 def _emoji() -> Iterator[Any]:
-    """Every emoji of one code point, in the order of the code points."""
+    """Every emoji of one code point that shows no writing by its name, in the order of the code points."""
     from fontTools.ttLib import TTFont
     from PIL import Image, ImageDraw, ImageFont
 
     with TTFont(EMOJI, lazy=True) as tables:
-        codes = sorted(code for code in tables.getBestCmap() if 0x203C <= code < 0xE0000)
+        codes = sorted(code for code in tables.getBestCmap() if 0x203C <= code < 0xE0000 and not written(chr(code)))
     font = ImageFont.truetype(str(EMOJI), STRIKE)
     for code in codes:
         page = Image.new("RGBA", (160, 160))
@@ -45,7 +64,7 @@ def _stamps() -> Iterator[Any]:
     from PIL import Image
 
     for path in sorted(STAMPS.rglob("*.png")):
-        if "mirror" not in path.name:
+        if "mirror" not in path.name and not path.relative_to(STAMPS).as_posix().startswith(WRITTEN):
             with Image.open(path) as image:
                 yield image.convert("RGBA")
 
