@@ -43,17 +43,23 @@ class Distortion:
         self.strength = 1.0
         self.plain = 1.0
 
-    def characters(self, filled: torch.Tensor, strokes: torch.Tensor) -> torch.Tensor:
-        """Printed characters uint8 [B, S, S] and their strokes, one pixel wide, bool: by pen or as printed."""
-        ink = self._pen(filled.float() / 255, strokes.float())
-        return self._coloured(self._warped(ink[:, None], rotate=0.35, scale=(0.6, 1.12), elastic=0.11)[:, 0])
+    def characters(
+        self, filled: torch.Tensor, strokes: torch.Tensor, scale: tuple[float, float] = (0.6, 1.12)
+    ) -> torch.Tensor:
+        """Printed characters uint8 [B, S, S] and their strokes, one pixel wide, bool: by pen or as printed.
 
-    def pictures(self, images: torch.Tensor) -> torch.Tensor:
+        A quarter of them are as blurred as a few pixels brought to size.
+        """
+        ink = self._pen(filled.float() / 255, strokes.float())
+        ink = self._warped(ink[:, None], rotate=0.35, scale=scale, elastic=0.11)
+        return self._coloured(self._blurred(ink)[:, 0])
+
+    def pictures(self, images: torch.Tensor, scale: tuple[float, float]) -> torch.Tensor:
         """Pictures uint8 [B, 4, S, S] (red, green, blue, opacity) on a ground, mirrored or not, in other light.
 
         The ground is a colour, or the middle of another picture of the batch.
         """
-        layers = self._warped(images.float() / 255, rotate=0.25, scale=(0.6, 1.5), elastic=0.04)
+        layers = self._warped(images.float() / 255, rotate=0.25, scale=scale, elastic=0.04)
         n = len(layers)
         layers = torch.where(self._chance(n, 0.5).view(-1, 1, 1, 1), layers.flip(3), layers)
         x, opacity = layers[:, :3], layers[:, 3:]
@@ -73,6 +79,14 @@ class Distortion:
         """Grey pictures uint8 [B, S, S], of an empty ground, in other shapes; now and then in colour."""
         x = self._warped(images[:, None].float() / 255, rotate=0.25, scale=(0.6, 1.1), elastic=0.04)[:, 0]
         return self._coloured(x, plain=0.85)
+
+    def _blurred(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, 1, 28, 28]: a quarter of it through 7 to 14 pixels a side and back."""
+        few = int(torch.randint(7, 15, (), generator=self._generator))
+        chosen = self._chance(len(x), 0.25)
+        small = F.interpolate(x[chosen], (few, few), mode="area")
+        x[chosen] = F.interpolate(small, (SIDE, SIDE), mode="bilinear")
+        return x
 
     def _pen(self, filled: torch.Tensor, strokes: torch.Tensor) -> torch.Tensor:
         """[B, S, S]: a third as printed, a third bolder or finer, a third redrawn with a pen of 1, 2 or 3 pixels."""

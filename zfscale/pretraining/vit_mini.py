@@ -2,8 +2,8 @@
 
 It is taught no Latin, Greek or Cyrillic letter, no digit, no kana and no Thai, and no photograph of the embedded
 datasets: what it is tested on. Many of the fonts that draw its characters draw those of scripts100 as well.
-Fashion-MNIST's training split is among what it learns, so that of the embedded datasets the two of Fashion-MNIST are new
-pictures of known classes.
+Fashion-MNIST's training split is among what it learns, so that of the embedded datasets the two of Fashion-MNIST are
+new pictures of known classes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from zfscale.models.vit import Encoder
 from zfscale.pretraining import card
 from zfscale.pretraining.distort import Distortion, thin
 from zfscale.pretraining.fonts import INKED, complex_script, draw, font_files, learned, thinned
+from zfscale.pretraining.photographs import pieces
 from zfscale.pretraining.recipe import adamw
 from zfscale.pretraining.small_pictures import coloured
 
@@ -43,7 +44,11 @@ MINI: dict[str, Any] = {
 }
 OF_A_SCRIPT = 400  # characters of a script, at most
 FONTS = 20  # drawings of a character, at most
-MIX = {"simple": 0.5, "complex": 0.12, "clothes": 0.13, "coloured": 0.25}  # of a batch
+MIX = {  # of a batch
+    **{"simple": 0.4, "sized": 0.11, "complex": 0.1},
+    **{"clothes": 0.12, "coloured": 0.16, "photographs": 0.11},
+}
+SIZES = ((0.85, 1.05), (0.5, 0.65))  # of what is large and what is small
 TEMPERATURE = 0.12
 ROTATIONS = 4
 
@@ -92,8 +97,10 @@ def sources() -> dict[str, Source]:
         first += found[name].classes
     clothes = load("fashion_mnist", 28)
     found["clothes"] = source(clothes.train_x[:, 0], clothes.train_y, first)
-    pictures = coloured()
-    found["coloured"] = source(pictures, np.arange(len(pictures)), first + found["clothes"].classes * ROTATIONS)
+    first += found["clothes"].classes * ROTATIONS
+    for name, pictures in (("coloured", coloured()), ("photographs", pieces())):
+        found[name] = source(pictures, np.arange(len(pictures)), first)
+        first += len(pictures)
     return found
 
 
@@ -104,7 +111,7 @@ class Batches:
         self._of, self._generator = of, torch.Generator().manual_seed(seed)
         self.distortion = Distortion(seed + 1)
         self._pairs = {name: round(size / 2 * share) for name, share in MIX.items()}
-        last = of["coloured"]
+        last = of["photographs"]
         self.classes = last.first + last.classes
 
     def next(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,6 +132,14 @@ class Batches:
         assert of.strokes is not None
         return self.distortion.characters(of.x[rows], of.strokes[rows]), labels
 
+    def _sized(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """A character drawn large is one class and drawn small another, as `C` and `c` are: labels below 0."""
+        of = self._of["simple"]
+        rows, labels = of.pairs(n // 2, self._generator)
+        assert of.strokes is not None
+        large, small = (self.distortion.characters(of.x[rows], of.strokes[rows], scale) for scale in SIZES)
+        return torch.cat([large, small]), torch.cat([-2 * labels - 1, -2 * labels - 2])
+
     def _clothes(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         """With joint labels class x rotation (Lee et al., ICML 2020)."""
         of = self._of["clothes"]
@@ -135,7 +150,11 @@ class Batches:
 
     def _coloured(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         rows, labels = self._of["coloured"].pairs(n, self._generator)
-        return self.distortion.pictures(self._of["coloured"].x[rows]), labels
+        return self.distortion.pictures(self._of["coloured"].x[rows], scale=(0.6, 1.5)), labels
+
+    def _photographs(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, labels = self._of["photographs"].pairs(n, self._generator)
+        return self.distortion.pictures(self._of["photographs"].x[rows], scale=(1.3, 2.2)), labels
 
 
 def contrast(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
