@@ -51,7 +51,7 @@ METHODS: dict[str, Method] = {
     "simplecil": Method("zfscale.methods.simplecil:SimpleCil", "class_incremental", "none"),
     "pixels": Method("zfscale.methods.pixels:Pixels", "class_incremental", "none"),
     "ranpac": Method("zfscale.methods.ranpac:RanPac", "class_incremental", "none", own=options.RandomFeatures),
-    "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER),
+    "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER, own=options.CosineStart),
     "ease": Method(
         "zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}, own=options.Kept
     ),

@@ -9,7 +9,10 @@ import numpy as np
 import torch
 
 from zfscale.methods.base import INFERENCE_BATCH, FeatureCache, Learner, embed
+from zfscale.methods.prototypes import class_means
+from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
+from zfscale.training.seeds import ADAPTER, HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
@@ -51,6 +54,21 @@ class ClassLearner(Learner[Task]):
         if key not in self._test_features:
             self._test_features[key] = self.features(task.test_x, adapter_set)
         return self._test_features[key]
+
+    def start_adapter(self, task: Task) -> None:
+        """A fresh adapter and a cosine head for the task's classes, to be trained.
+
+        The adapter changes nothing yet, so that the classes' mean features, if the head starts as these, are the
+        pretrained model's.
+        """
+        options: Any = self.spec.method.filled()
+        scale, start = getattr(options, "head_scale", 1.0), getattr(options, "head_start", "random")
+        head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task), scale)
+        if start == "prototypes":
+            head.weight.data = class_means(self.pretrained_features(task, "train"), task.train_y, task.labels)
+        assert self.network.adapters is not None
+        self.network.adapters.add(self.seed(ADAPTER, task))
+        self.network.head = head.to(self.engine.device)
 
     def freeze(self) -> None:
         """From here on nothing present is trainable; what is added later is."""

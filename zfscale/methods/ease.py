@@ -14,9 +14,7 @@ import torch.nn.functional as F
 from zfscale.methods.base import FeatureCache
 from zfscale.methods.classes import ClassLearner
 from zfscale.methods.prototypes import class_means, cosine
-from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
-from zfscale.training.seeds import ADAPTER, HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
@@ -48,11 +46,8 @@ class Ease(ClassLearner):
         return kept is None or stage <= kept
 
     def begin(self, task: Task) -> None:
-        if not self.trains(self.spec, task.index):
-            return
-        assert self.network.adapters is not None
-        self.network.adapters.add(self.seed(ADAPTER, task))
-        self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
+        if self.trains(self.spec, task.index):
+            self.start_adapter(task)
 
     def offset(self, task: Task) -> int:
         return task.labels.start
