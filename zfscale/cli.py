@@ -79,10 +79,11 @@ def tune(args: argparse.Namespace) -> int:
     from zfscale import spec, tuning
 
     sweep = spec.load(args.file, args.overrides)
-    plan = tuning.plan(sweep)
+    out, plan = tuning.target(sweep, args.out), tuning.plan(sweep)
     if args.dry_run:
         print(plan)
         return 0
+    print(plan, file=sys.stderr)
     from zfscale.sweep.launch import run as run_sweep
 
     ended = run_sweep(plan.sweep, args.retry_failed, args.address)
@@ -96,8 +97,8 @@ def tune(args: argparse.Namespace) -> int:
     chosen = tuning.chosen(plan)
     for warning in filter(None, (each.warning for each in chosen)):
         print(f"warning: {warning}", file=sys.stderr)
-    tuning.write(sweep, chosen, Path(args.out))
-    print(f"tuned: {args.out}")
+    tuning.write(sweep, chosen, out)
+    print(f"tuned: {out}")
     return 0
 
 

@@ -12,11 +12,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zfscale.errors import nearest
+from zfscale.metrics.catalogue import CLASSES, columns
 from zfscale.spec.distributions import Choice, Distribution, Grid
+from zfscale.spec.document import Document
 from zfscale.spec.names import Finding
 from zfscale.spec.owners import setting, unused
 from zfscale.spec.problems import explain
-from zfscale.spec.schema import SearchSpec
+from zfscale.spec.schema import METRICS, SearchSpec
 from zfscale.spec.searching import BLOCKS
 from zfscale.spec.trial import TrialSpec
 from zfscale.spec.yaml import Place
@@ -25,7 +28,7 @@ PATTERNS = "such as {fo-*: {optimizer.lr: {grid: [...]}}}"
 LAST = 1 - 2**-53  # the largest number below 1
 
 
-def unfair(search: SearchSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:
+def unfair(document: Document, search: SearchSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:
     """Where a file that gives a budget -> what is wrong with its search."""
     if search.budget is None:
         return {}
@@ -35,7 +38,11 @@ def unfair(search: SearchSpec, trials: Collection[TrialSpec]) -> dict[Place, str
             ("search", "budget"): "a search needs held-out training images, which only class_incremental streams have"
         }
     found: dict[Place, str] = {}
-    for place, message in (*_seeds(search, trials), *_space(search, training)):
+    if search.metric not in (measured := columns(CLASSES)):
+        allowed = nearest(search.metric, set(METRICS) & measured.keys())
+        found["search", "metric"] = f"{search.metric} is not measured on class_incremental streams; {allowed}"
+    vain = () if document.overridden else _unmatched(search, training)
+    for place, message in (*_seeds(search, trials), *_space(search, training), *vain):
         found.setdefault(("search", *place), message)
     return found
 
@@ -68,11 +75,17 @@ def _space(search: SearchSpec, training: Collection[TrialSpec]) -> Iterator[Find
                 yield ("space", pattern, path), message
 
 
+def _unmatched(search: SearchSpec, training: Collection[TrialSpec]) -> Iterator[Finding]:
+    names = {trial.optimizer.name for trial in training}
+    for pattern in search.space.keys() - {search.pattern(name) for name in names}:
+        yield ("space", pattern), f"fits no optimizer of this file, or a longer pattern does; {nearest(pattern, names)}"
+
+
 def _misfit(trial: TrialSpec, path: str, values: Distribution) -> Iterator[str]:
     """Why values that are to be tried are none of a trial's."""
     block, _, option = path.partition(".")
-    if block not in BLOCKS or not option:
-        yield f"expected a path below {' or '.join(BLOCKS)}"
+    if block not in BLOCKS or option in ("", "name"):
+        yield f"expected an option of {' or '.join(BLOCKS)}, such as optimizer.lr"
         return
     ends = next(iter(values.model_dump().values())) if isinstance(values, (Grid, Choice)) else ()
     why = unused(setting(vars(trial))).get(f"{block}.{option.partition('.')[0]}")

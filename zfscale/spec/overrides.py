@@ -35,7 +35,7 @@ def override(document: Document, text: str) -> None:
     value, _ = yaml.parse(value_text, lambda line: cite)
     if ours:
         _fix(document, path, value, cite)
-        _untune(document, path)
+    _untune(document, str(place[1]) if place[0] == "space" and len(place) > 1 else path)
     if ours or place[0] != "space" or len(place) == 1:
         _set(document, place, value, cite)
     else:  # a path of the space has one distribution: the new one replaces the old
@@ -96,8 +96,8 @@ def _untune(document: Document, path: str) -> None:
     tuned = document.data.get("tuned")
     for entry in tuned if isinstance(tuned, list) else ():
         values = entry.get("values") if isinstance(entry, dict) else None
-        for key in list(values if isinstance(values, dict) else ()):
-            if key == path or key.startswith(f"{path}."):
+        if isinstance(values, dict):
+            for key in [key for key in values if key == path or key.startswith(f"{path}.")]:
                 del values[key]
 
 

@@ -51,13 +51,13 @@ class SearchSpec(Block):
     )
     space: dict[str, dict[str, Distribution]] = Field(
         default={},
-        description="optimizer, or a pattern such as zo-* -> dotted path -> the values that it may choose; the first "
+        description="optimizer, or a pattern such as zo-* -> dotted path -> the values that it may choose; the longest "
         "pattern that fits an optimizer counts",
     )
 
     def pattern(self, optimizer: str) -> str | None:
-        """The first key of `space` that fits an optimizer."""
-        return next((pattern for pattern in self.space if fnmatchcase(optimizer, pattern)), None)
+        """The longest key of `space` that fits an optimizer."""
+        return max((pattern for pattern in self.space if fnmatchcase(optimizer, pattern)), key=len, default=None)
 
     @property
     def searched(self) -> frozenset[str]:

@@ -93,10 +93,11 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
             trials.setdefault(trial.sameness, trial)
         for place, message in found.items():
             problems.setdefault(source(document, assignments, place), message)
-    found = {**strays.problems(complete), **(tuned.unused(document) if complete else {}), **problems}
-    if found := found or searching(document, spec.search, trials.values()) or unfair(spec.search, trials.values()):
+    made, found = list(trials.values()), {**strays.problems(complete), **problems}
+    found |= tuned.unused(document) if complete else {}
+    if found := found or searching(document, spec.search, made) or unfair(document, spec.search, made):
         raise document.error(found)
-    return list(trials.values())
+    return made
 
 
 def _template(document: Document) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Tuned:
 
     def unused(self, document: Document) -> dict[Place, str]:
         """Entries that no trial has a use for; with a `--set` there may be such."""
-        if any(isinstance(origin, str) for origin in document.origins.values()):
+        if document.overridden:
             return {}
         message = "no trial of the file that trains has these values"
         return {("tuned", i, "where"): message for i in range(len(self.entries)) if i not in self._used}

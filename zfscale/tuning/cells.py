@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.spec.distributions import Distribution
+from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.trial import RUN
 
 NAMES = ("method.name", "optimizer.name")
@@ -26,6 +27,12 @@ class Cell:
     where: Mapping[str, Any]
     trial: TrialSpec
     ranges: Mapping[str, Distribution]
+
+    @property
+    def all_candidates(self) -> int | None:
+        """How many there are, if all ranges are grids; else no end of them."""
+        sizes = [len(values.grid) if isinstance(values, Grid) else None for values in self.ranges.values()]
+        return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
     def __str__(self) -> str:
         return ", ".join(value if path in NAMES else f"{path} {value}" for path, value in self.where.items())

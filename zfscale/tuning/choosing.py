@@ -15,7 +15,7 @@ from zfscale.results.layout import TRIALS
 from zfscale.results.storage import Storage
 from zfscale.spec.tuned import TunedSpec
 from zfscale.tuning.cells import Cell
-from zfscale.tuning.plan import Candidate, Plan
+from zfscale.tuning.planning import Candidate, Plan, count
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Chosen:
         entry: What goes into the sweep file: the values, and what the search spent.
         score: The mean of the metric over seeds.
         tried: Dotted path -> the distinct values of all candidates, sorted where they are numbers.
+        count: How many candidates were tried, in words.
         failed: Candidates of which a trial failed or has no value of the metric.
     """
 
@@ -34,6 +35,7 @@ class Chosen:
     entry: TunedSpec
     score: float
     tried: Mapping[str, Sequence[Any]]
+    count: str
     failed: int
 
     @property
@@ -76,7 +78,7 @@ def _best(
     spent = sum(_spent(candidate, rows) for candidate in candidates)
     values = dict(candidates[best].values)
     entry = TunedSpec(where=dict(cell.where), values=values, forwards=spent, trials=trials)
-    return Chosen(cell, entry, scores[best], tried, len(candidates) - len(known))
+    return Chosen(cell, entry, scores[best], tried, count(cell, candidates), len(candidates) - len(known))
 
 
 def _score(candidate: Candidate, rows: Mapping[str, Mapping[str, Any]], metric: str) -> float:

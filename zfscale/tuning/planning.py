@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,11 +35,17 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [
-            f"{cell}: {len(tried)} candidates, {sum(c.forwards for c in tried):,} forwards"
+            f"{cell}: {count(cell, tried)}, {sum(one.forwards for one in tried):,} forwards"
             for cell, tried in self.tried
         ]
         budget = self.sweep.spec.search.budget
         return "\n".join([*lines, f"{len(self.sweep.trials)} trials; budget of each line: {budget:,} forwards"])
+
+
+def count(cell: Cell, tried: Sequence[Candidate]) -> str:
+    """How many candidates are tried: "4 of 6 candidates", of grids."""
+    known = "" if cell.all_candidates is None else f" of {cell.all_candidates}"
+    return f"{len(tried)}{known} candidates"
 
 
 def plan(sweep: Sweep) -> Plan:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zfscale.spec import Sweep, yaml
-from zfscale.tuning.choose import Chosen
+from zfscale.tuning.choosing import Chosen
 
 
 def tuned_text(sweep: Sweep, found: Sequence[Chosen]) -> str:
@@ -45,7 +45,7 @@ def _values(chosen: Chosen) -> str:
 def _spent(chosen: Chosen) -> str:
     entry = chosen.entry
     failed = f", {chosen.failed} candidates without a result" if chosen.failed else ""
-    return f"spent {entry.forwards:,} forwards in {entry.trials} trials{failed}"
+    return f"spent {entry.forwards:,} forwards on {chosen.count}, {entry.trials} trials{failed}"
 
 
 def _short(value: Any) -> str:
