@@ -54,6 +54,7 @@ class Kind:
 
 # What is derived of rows and their controls, all of the first measure but the memory.
 GAIN, RECOVERED, ABOVE = "gain", "recovered", "memory_above_untrained"
+SEARCHED = "search_forwards"  # what `zfscale tune` spent on the values of a row
 EPOCHS = "train.epochs"  # the leaf by which trials of one optimizer differ in cost
 
 CLASSES = Kind(
@@ -75,6 +76,14 @@ a method and optimizer ran with several settings, the one with the best Avg is d
     derived={
         GAIN: Column(catalogue.CLASSES, 10, "gain %", 2, 100, bold=True, optional=True),
         RECOVERED: Column(catalogue.CLASSES, 11, "recovered %", 1, 100, optional=True),
+        SEARCHED: Column(
+            catalogue.CLASSES,
+            23,
+            "search forwards",
+            0,
+            optional=True,
+            meaning="forwards that `zfscale tune` spent, on held-out training images, to choose the row's values",
+        ),
         ABOVE: Column(
             catalogue.CLASSES,
             22,

@@ -97,6 +97,8 @@ class OptimizerSpec(OpenBlock):
     )
 
 
+# The leaves by which trials are repetitions of each other: what is drawn.
+RUN = ("seed", "stream.class_order_seed", "stream.class_order")
 OPEN: dict[str, type[OpenBlock]] = {"stream": StreamSpec, "method": MethodSpec, "optimizer": OptimizerSpec}
 
 
