@@ -62,7 +62,9 @@ class StreamSpec(OpenBlock):
     task_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="classes of each task, such as [50, 10, 10], in place of `tasks`"
     )
-    class_order_seed: int = Field(default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes")
+    class_order_seed: int | None = Field(
+        default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes; null: that of the trial"
+    )
     class_order: Annotated[tuple[ClassLabel, ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="all classes as they arrive, names or numbers, in place of `class_order_seed`"
     )

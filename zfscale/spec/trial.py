@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zfscale.block import MAX_SEED, Block
 from zfscale.methods.catalogue import METHODS, method
@@ -154,6 +154,15 @@ class TrialSpec(Block):
     train: TrainSpec = Field(description="how long a task is trained")
     engine: EngineSpec = Field(default=EngineSpec(), description="DeepSpeed's settings")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ordered(cls, given: Any) -> Any:
+        """A class order by the trial's seed is written as that seed: what is equal has one id."""
+        stream = given.get("stream") if isinstance(given, dict) else None
+        if isinstance(stream, dict) and stream.get("class_order_seed", 0) is None:
+            return given | {"stream": stream | {"class_order_seed": given.get("seed", 0)}}
+        return given
 
     @property
     def optimizing(self) -> Optimizer:
