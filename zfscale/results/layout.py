@@ -15,7 +15,7 @@ from __future__ import annotations
 
 TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
 REPORT = "report.md"
-ACCURACY_PICTURE, LOSS_PICTURE = "accuracy_per_stage.png", "loss_matrix.png"
+ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE = "accuracy_per_stage.png", "gain.png", "loss_matrix.png"
 TUNED = "tuned.json"
 WANDB = "wandb"
 SNAPSHOTS = "snapshots"
