@@ -11,6 +11,7 @@ from zfscale.methods.catalogue import METHODS, Method
 from zfscale.methods.finetune import Finetune
 from zfscale.models.network import Network
 from zfscale.testing.trials import LearnerContract
+from zfscale.training.batch import Batch
 from zfscale.training.journal import Journal
 
 EVERY_TIME = {"frozen_cache_mib": 0}
@@ -117,6 +118,24 @@ def test_dropout_in_front_is_drawn_every_time(small, memory):
     noisy = type(small)(small.spec_of, type(base)(base.name, config, base.weights, base.pixels), small.data)
     assert sum(images_run(noisy, memory, "fo-sgd")) == 2 * 28
     assert sum(images_run(noisy, memory, "zo-sgd")) == 28
+
+
+@pytest.mark.parametrize("optimizer", ["zo-sgd", "fo-sgd"])
+def test_augmented_images_are_not_those_of_the_stage(optimizer, small, monkeypatch):
+    """They differ from epoch to epoch, so what is kept of an image would be of another one."""
+    load = Batch.load
+    steps = []
+
+    def flipped(self, x, y, rows):
+        steps.append(len(rows))
+        load(self, x[..., ::-1].copy() if len(steps) % 2 else x, y, rows)
+
+    monkeypatch.setattr(Batch, "load", flipped)
+    shared = small.run(spec_of(small, "memo", optimizer))
+    steps.clear()
+    monkeypatch.setattr(Network, "begin", lambda self, x: None)
+    every_time = small.run(spec_of(small, "memo", optimizer))
+    assert [s.loss for s in shared.steps] == pytest.approx([s.loss for s in every_time.steps], rel=2e-6)
 
 
 def test_only_another_limit_makes_another_trial(small):

@@ -51,6 +51,8 @@ class Batch:
         self.y = self._targets(torch.tensor(y, device=self.engine.device))
         self._counts = (y != IGNORED).reshape(len(y), -1).sum(1)
         self._begun = {}
+        if self._beginnings is not None:
+            self._beginnings.load(x, rows)
 
     @property
     def count(self) -> int:
