@@ -156,6 +156,7 @@ def bench_step(args: argparse.Namespace) -> int:
         "model",
         "trained",
         "bottleneck",
+        "copies",
         "batch_size",
         "precision",
         "noise",
@@ -200,8 +201,9 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     )
     add = command.add_argument
     add("--model", metavar="NAME", help="vit-b16 (default; random weights), embedded/vit-nano, a directory or hub id")
-    add("--trained", metavar="WHAT", help="all (default) parameters, or adapter: as EASE, with a cosine head")
+    add("--trained", metavar="WHAT", help="all (default) parameters; adapter: as EASE; copy: as MEMO's later tasks")
     add("--bottleneck", type=int, metavar="N", help="of the adapter; default: 64")
+    add("--copies", type=int, metavar="N", help="of the last block, the newest of which is trained; default: 1")
     add("--batch-size", type=int, metavar="N", help="default: 8")
     add("--precision", metavar="NAME", help="fp32 (default), bf16-mixed or bf16; the peers' is always fp32")
     add("--noise", metavar="NAME", help="rademacher (default) or gaussian")

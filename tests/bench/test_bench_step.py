@@ -17,6 +17,7 @@ from zfscale.bench.contestants import LR, Step, _network, batch_for, contestants
 from zfscale.bench.settings import Settings
 from zfscale.cli import main
 from zfscale.errors import ZfscaleError
+from zfscale.models.front import Front
 from zfscale.models.network import Network
 
 NANO: dict[str, Any] = {"model": "embedded/vit-nano", "batch_size": 2}
@@ -219,3 +220,21 @@ def test_the_command_prints_one_json_object(monkeypatch, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["settings"]["threads"] == 1
     assert found["peak_memory_ratio"] == (2e6 - 100 * 48 * 4) / 1e6
+
+
+@pytest.mark.parametrize(("name", "fronts"), [("step", 0), ("step_anew", 2)])
+def test_a_step_of_a_copy_begins_behind_what_is_frozen(name, fronts, calls, monkeypatch):
+    s = Settings(**NANO, trained="copy", copies=3)
+    ran: list[int] = []
+    monkeypatch.setattr(Front, "run", lambda self, x, run=Front.run: ran.append(len(x)) or run(self, x))
+    taken = contestants(s, [name])[name]
+    network = taken.network
+    assert isinstance(taken, Step)
+    assert len(network.copies) == 4
+    assert {leaf.name.split(".")[0] for leaf in taken.leaves} == {"copies", "head"}
+    assert {leaf.name.split(".")[2] for leaf in taken.leaves if leaf.name.startswith("copies")} == {"2"}
+    calls.clear()
+    ran.clear()
+    taken()
+    taken()
+    assert (calls["forward"], len(ran)) == (4, fronts)

@@ -34,6 +34,10 @@ class TestByForwardGradients(LearnerContract):
     optimizer = {"name": "forward-grad", "lr": 0.01}  # noqa: RUF012
 
 
+class TestWithAnotherDecayLater(LearnerContract):
+    method = {"name": "memo", "buffer_size": 12, "later_weight_decay": 0.5}  # noqa: RUF012
+
+
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     """-log softmax at the label, the mean over rows."""
     shifted = np.exp(logits - logits.max(1, keepdims=True))
@@ -119,3 +123,27 @@ def test_the_loss_of_a_trial_is_that_of_its_features(small, memory):
             expected += 0.3 * cross_entropy(f[:, -16:] @ v.T + a, new)
         assert memory.steps[-1].loss == pytest.approx(expected, rel=1e-5)
     assert len(task.train_y) == 16 * 3
+
+
+@pytest.mark.parametrize(("first", "later"), [(0.1, 0.4), (0.3, 0.0), (0.1, None)])
+@pytest.mark.parametrize("optimizer", ["zo-sgd", "fo-sgd"])
+def test_weight_decay_of_the_later_tasks(optimizer, first, later, small, memory):
+    """With the loss taken away, a step of SGD is theta <- theta - lr decay theta."""
+    spec = small.spec(
+        "memo", optimizer, optimizer__lr=0.5, optimizer__weight_decay=first, method__later_weight_decay=later
+    )
+    spec = spec.model_copy(update={"train": spec.train.model_copy(update={"batch_size": 64})})
+    learner = METHODS["memo"].load()(spec, small.base)
+    learner.loss = lambda task: lambda objective, outputs, labels, rows: 0 * objective(outputs, labels)
+    began: list[torch.Tensor] = []
+    begin = learner.begin
+
+    def watched(task):
+        begin(task)
+        began.append(learner._head.weight.detach().clone())
+
+    learner.begin = watched
+    for task in learner.stages(small.tasks(spec)):
+        learner.learn(task, Journal(memory))
+        decay = first if task.index == 1 or later is None else later
+        torch.testing.assert_close(learner._head.weight.detach(), began[-1] * (1 - 0.5 * decay))

@@ -27,8 +27,8 @@ SIZES = {
 IMAGES = torch.tensor(np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8))
 
 
-def encoder(kind: str) -> Encoder:
-    config = AutoConfig.for_model(kind, **SIZES)
+def encoder(kind: str, layers: int = 2) -> Encoder:
+    config = AutoConfig.for_model(kind, **SIZES | {"num_hidden_layers": layers})
     with torch.random.fork_rng():
         torch.manual_seed(0)
         backbone = AutoModel.from_config(config)

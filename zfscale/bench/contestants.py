@@ -19,6 +19,7 @@ from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.engine.module_oracle import ModuleOracle
 from zfscale.errors import ModelError, ZfscaleError, nearest
 from zfscale.models.adapters import Adapters
+from zfscale.models.copies import Copies
 from zfscale.models.heads import CosineHead, LinearHead
 from zfscale.models.load import EMBEDDED
 from zfscale.models.network import Network
@@ -53,26 +54,36 @@ class Batch:
 
 
 class Step:
-    """The product's own step: the leaves, hooks and noise that a trial makes, on the weights in the trial's format."""
+    """The product's own step: the leaves, hooks and noise that a trial makes, on the weights in the trial's format.
 
-    def __init__(self, s: Settings) -> None:
+    Its forwards begin behind what is frozen, which has run before, as for the images of a stage, or runs `anew` in
+    every step.
+    """
+
+    def __init__(self, s: Settings, anew: bool = False) -> None:
         self.network = _network(s, s.precision)
-        batch = batch_for(self.network, s)
-        self.leaves, overlay = self.network.prepare(batch.images[:1])
+        self._batch, self._anew = batch_for(self.network, s), anew
+        self.leaves, overlay = self.network.prepare(self._batch.images[:1])
+        self._begun = self.network.begin(self._batch.images)
         o = OptimizerSpec.model_validate(
             {"name": s.optimizer, "lr": LR, "eps": EPS, "sides": s.sides, "momentum": s.momentum}
             | {"noise": s.noise, "queries": s.queries}
         )
-        oracle = ModuleOracle(batch.loss(self.network), self.leaves, overlay)
+        oracle = ModuleOracle(self._loss, self.leaves, overlay)
         self._stepper = Stepper(make_algorithm(o), Problem(oracle, make_directions(o, self.leaves, device=DEVICE)))
         self._s, self._seeds, self._taken = s, itertools.count(1), itertools.count()
 
     def __call__(self) -> None:
+        if self._anew:
+            self._begun = self.network.begin(self._batch.images)
         seeds = list(itertools.islice(self._seeds, self._s.queries))
         result = self._stepper.step(seeds, LR, next(self._taken))
         if not result.accepted:
             raise ZfscaleError(f"model {self._s.model!r}: its loss on random images is not a number")
         assert result.forwards == self._s.forwards
+
+    def _loss(self) -> torch.Tensor:
+        return F.cross_entropy(self.network(self._batch.images, begun=self._begun), self._batch.labels)
 
 
 def contestants(s: Settings, names: Iterable[str]) -> dict[str, Run]:
@@ -96,6 +107,7 @@ def contestants(s: Settings, names: Iterable[str]) -> dict[str, Run]:
         "forwards": lambda: forwards(s.precision),
         "forwards_fp32": lambda: forwards("fp32"),
         "step": lambda: Step(s),
+        "step_anew": lambda: Step(s, anew=True),
         "fo_sgd": first_order,
         "mezo": mezo,
         "infty": lambda: _infty(bare("fp32"), s),
@@ -126,11 +138,11 @@ def largest_leaf(leaves: ModuleLeaves) -> int:
 def _network(s: Settings, precision: str) -> Network:
     """Encoder and head in eval mode; what is not trained is frozen."""
     encoder = _vit_b16() if s.model == VIT_B16 else build(load_base(_known(s.model)))
-    network = _adapted(encoder, s, precision) if s.trained == "adapter" else _whole(encoder, precision)
+    network = {"all": _whole, "adapter": _adapted, "copy": _copied}[s.trained](encoder, s, precision)
     return network.eval().to(DEVICE)
 
 
-def _whole(encoder: Encoder, precision: str) -> Network:
+def _whole(encoder: Encoder, s: Settings, precision: str) -> Network:
     network = Network(encoder, precision=PRECISIONS[precision])
     network.head = head = LinearHead(encoder.width)
     head.grow(CLASSES, seed=0)
@@ -143,6 +155,18 @@ def _adapted(encoder: Encoder, s: Settings, precision: str) -> Network:
     assert network.adapters is not None
     network.adapters.add(seed=0)
     network.head = CosineHead(encoder.width, CLASSES, seed=0)
+    return network
+
+
+def _copied(encoder: Encoder, s: Settings, precision: str) -> Network:
+    network = Network(encoder, precision=PRECISIONS[precision])
+    network.copies = copies = Copies(encoder)
+    for _ in range(s.copies):
+        fresh = copies.fresh()
+        network.freeze()
+        copies.pairs.append(fresh)
+    network.head = head = LinearHead(encoder.width * len(copies))
+    head.grow(CLASSES, seed=0)
     return network
 
 

@@ -11,7 +11,7 @@ from zfscale.models.precision import PRECISIONS
 from zfscale.zo.catalogue import DIRECTIONS
 
 PEERS = ("infty", "mezo")
-TRAINED = ("all", "adapter")
+TRAINED = ("all", "adapter", "copy")
 OPTIMIZERS = ("zo-sgd", "zo-sgd-sign", "zo-adam", "zo-adam-sign", "zo-adamm", "zo-adamm-sign")  # of fixed forwards
 INSTALL = "pip install --no-deps infty==0.1.2"
 
@@ -20,13 +20,15 @@ INSTALL = "pip install --no-deps infty==0.1.2"
 class Settings:
     """The options of the command; `against` of None: every peer that can be measured. Errors: ZfscaleError.
 
-    `trained` is what a step trains: every parameter, as finetune does, or an adapter of `bottleneck` in every block
-    and a cosine head, as EASE and APER do.
+    `trained` is what a step trains: every parameter, as finetune does; an adapter of `bottleneck` in every block and a
+    cosine head, as EASE and APER do; or the newest of `copies` copies of the last block and a linear head, as MEMO does
+    in its task copies + 1.
     """
 
     model: str = "vit-b16"
     trained: str = "all"
     bottleneck: int = 64
+    copies: int = 1
     batch_size: int = 8
     precision: str = "fp32"
     noise: str = "rademacher"
@@ -45,7 +47,7 @@ class Settings:
         _check_name("optimizer", self.optimizer, OPTIMIZERS)
         for name in self.against or ():
             _check_name("against", name, PEERS)
-        for field in ("bottleneck", "batch_size", "queries", "repeats", "threads"):
+        for field in ("bottleneck", "copies", "batch_size", "queries", "repeats", "threads"):
             if (value := getattr(self, field)) < 1:
                 raise ZfscaleError(f"{_option(field)} {value}: expected an integer >= 1")
         if self.sides not in (1, 2):

@@ -25,6 +25,7 @@ CPUINFO = Path("/proc/cpuinfo")
 def measure(s: Settings) -> dict[str, Any]:
     """Times, then memory; the keys are those that `--json` prints. Errors: ZfscaleError."""
     names = ["forwards", *(["forwards_fp32"] if s.precision != "fp32" else []), "step", "fo_sgd", *s.peers]
+    names += ["step_anew"] if s.trained == "copy" else []
     with _threads(s.threads), torch.random.fork_rng(devices=[]):  # infty seeds the global generator
         runs = contestants(s, names)
         times = interleaved(runs, s.repeats)
@@ -87,6 +88,8 @@ def table(found: dict[str, Any]) -> str:
     s, memory, seconds = found["settings"], found["memory"], found["seconds"]
     shown = {"step": found["ratio_to_forwards"], "fo_sgd": found["fo_ratio_to_forwards"]}
     shown |= {name: peer["ratio_to_forwards"] for name, peer in found["against"].items()}
+    if "step_anew" in seconds:
+        shown["step_anew"] = seconds["step_anew"] / seconds["forwards"]
     gpu = f"{s['gpu']}, " if s["gpu"] else ""
     rows = [
         f"{s['model']}, {s['parameters']:,} parameters, batch of {s['batch_size']}, {s['precision']}"

@@ -61,7 +61,7 @@ class Learner(ABC, Generic[T]):
         self.begin(task)
         if self.spec.trains and self.trains(self.spec, task.index):
             loss = self.loss(task)
-            Fit(self.network, self.engine, task, self.offset(task), self.spec, journal, loss).run()
+            Fit(self.network, self.engine, task, self.offset(task), self.settings(task), journal, loss).run()
         self.settle(task)
         self.remember(task)
 
@@ -71,6 +71,10 @@ class Learner(ABC, Generic[T]):
     def offset(self, task: T) -> int:
         """The label that is logit 0 while the stage is trained."""
         return 0
+
+    def settings(self, task: T) -> TrialSpec:
+        """The trial as it is to be trained on the stage, if the method has other settings for some stages."""
+        return self.spec
 
     def loss(self, task: T) -> Loss:
         """What is minimised on the stage, made of the objective; asked for once, before its first step."""

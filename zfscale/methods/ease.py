@@ -65,13 +65,17 @@ class Ease(ClassLearner):
         self._prototypes = complete(self._measured)
 
     def predict(self, task: Task) -> np.ndarray:
+        return self.logits(task).argmax(1).cpu().numpy()
+
+    def logits(self, task: Task) -> torch.Tensor:
+        """Those [N, K] of the task's test images, from all subspaces (eq. 9), with beta times the pretrained one's."""
         features = [self.frozen_test_features(task, j) for j in range(len(self._prototypes))]
         scores = torch.stack([cosine(f, p) for f, p in zip(features, self._prototypes, strict=True)])
         logits = ensemble(scores, [len(r) for r in self._labels], self.spec.method.alpha)
         if self.spec.method.beta:
             plain = cosine(self.pretrained_features(task, "test"), torch.cat(self._plain))
             logits = logits + self.spec.method.beta * plain
-        return logits.argmax(1).cpu().numpy()
+        return logits
 
     def _means(self, task: Task, subspace: int) -> torch.Tensor:
         return class_means(self.features(task.train_x, subspace), task.train_y, task.labels)

@@ -30,7 +30,8 @@ class Memo(Rehearsing):
     for any old class; it has its place from the second task on and is dropped when its task ends. The images are the
     task's and those of a herding buffer.
 
-    NOTE: the paper's weight decay is 5e-4 in the first task and 2e-4 from then on; here it is the optimizer's.
+    NOTE: the paper's weight decay is 5e-4 in the first task and 2e-4 from then on. Here it is the optimizer's in all,
+    unless `later_weight_decay` is given.
     """
 
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
@@ -47,6 +48,13 @@ class Memo(Rehearsing):
             self._head.attach(len(task.labels) + 1, self.seed(AUXILIARY, task))
         self._head.grow(len(task.labels), self.seed(HEAD, task))
         self._head.to(self.engine.device)
+
+    def settings(self, task: Task) -> TrialSpec:
+        options: Any = self.spec.method.filled()
+        if task.index == 1 or options.later_weight_decay is None:
+            return self.spec
+        optimizer = self.spec.optimizer.model_copy(update={"weight_decay": options.later_weight_decay})
+        return self.spec.model_copy(update={"optimizer": optimizer})
 
     def loss(self, task: Task) -> Loss:
         options: Any = self.spec.method.filled()

@@ -49,6 +49,11 @@ class Memo(Buffer):
     """Those of MEMO."""
 
     alpha_aux: float = Field(default=1.0, ge=0, description="weight of the auxiliary loss")
+    later_weight_decay: float | None = Field(
+        default=None,
+        ge=0,
+        description="weight decay from the second task on, 2e-4 in the paper after 5e-4; null: that of the optimizer",
+    )
 
 
 class CosineStart(Block):

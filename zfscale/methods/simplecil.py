@@ -33,7 +33,11 @@ class SimpleCil(ClassLearner):
         self._prototypes.append(class_means(f, task.train_y, task.labels))
 
     def predict(self, task: Task) -> np.ndarray:
-        return cosine(self.embed(task, "test"), torch.cat(self._prototypes)).argmax(1).cpu().numpy()
+        return self.logits(task).argmax(1).cpu().numpy()
+
+    def logits(self, task: Task) -> torch.Tensor:
+        """cos(f, p_c) [N, K] of the task's test images."""
+        return cosine(self.embed(task, "test"), torch.cat(self._prototypes))
 
     def embed(self, task: Task, split: str) -> torch.Tensor:
         """Features [N, D] of the task's "train" or "test" images, in which classes are compared."""

@@ -7,6 +7,8 @@ backbone's own in the batch. Shapes: B batch, N tokens, D hidden size, T the bac
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -27,6 +29,7 @@ class Copies(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.pairs = nn.ModuleList()  # of a block and a norm
+        self._shown = slice(None)  # which of the backbone's own and the copies a forward is of
         block, norm = _last_block(encoder.backbone), _final_norm(encoder.backbone)
         self._own = (nn.ModuleList([block, norm]),)  # in a tuple: they are the backbone's
         self._blank = (copy.deepcopy(self._own[0]),)  # before it has hooks, which a copy must not have
@@ -37,41 +40,78 @@ class Copies(nn.Module):
     def __len__(self) -> int:
         return 1 + len(self.pairs)
 
+    @property
+    def newest(self) -> nn.Module:
+        """The block and the norm of the newest copy, or the backbone's own."""
+        return self._all[-1]
+
     def fresh(self) -> nn.Module:
         """A block and a norm with the weights of the newest ones; `pairs.append` takes it in."""
         made = copy.deepcopy(self._blank[0])
-        newest = self.pairs[-1] if len(self.pairs) else self._own[0]
-        made.load_state_dict(newest.state_dict())
-        return made.to(next(newest.parameters()).device)
+        made.load_state_dict(self.newest.state_dict())
+        return made.to(next(self.newest.parameters()).device)
+
+    def older(self) -> AbstractContextManager[None]:
+        """Forwards inside make the features [B, (T - 1) D] of all but the newest."""
+        return self._show(slice(0, -1))
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Forwards inside make the features [B, D] of the newest, whose block is in the place of the backbone's own."""
+        return self._show(slice(-1, None))
+
+    @contextmanager
+    def _show(self, which: slice) -> Iterator[None]:
+        self._shown = which
+        try:
+            yield
+        finally:
+            self._shown = slice(None)
+
+    @property
+    def _all(self) -> list[nn.Module]:
+        return [*self._own, *self.pairs]
+
+    @property
+    def _beside(self) -> list[nn.Module]:
+        return self._all[self._shown]
 
     def _blocks(self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         """Tokens [B, N, D] of the last block -> [T B, N, D]."""
-        if not len(self.pairs):
+        _, *copies = self._beside
+        if not copies:
             return output
-        outputs = [output, *(pair[0](*args, **kwargs) for pair in self.pairs)]  # type: ignore[index]
+        outputs = [output, *(pair[0](*args, **kwargs) for pair in copies)]  # type: ignore[index]
         if not isinstance(output, tuple):
             return torch.cat(outputs)
         return (torch.cat([tokens for tokens, *_ in outputs]), *output[1:])
 
     def _norms(self, _norm: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
         """Each T-th of the batch under its own norm."""
-        if not len(self.pairs):
-            return output
-        parts = args[0].chunk(len(self))
-        normed = [pair[1](part) for pair, part in zip(self.pairs, parts[1:], strict=True)]  # type: ignore[index]
-        return torch.cat([output[: len(parts[0])], *normed])
+        pairs = self._beside
+        parts = zip(pairs, args[0].chunk(len(pairs)), output.chunk(len(pairs)), strict=True)
+        normed = [own if pair is self._own[0] else pair[1](part) for pair, part, own in parts]  # type: ignore[index]
+        return normed[0] if len(normed) == 1 else torch.cat(normed)
 
     def _side_by_side(self, _encoder: nn.Module, _args: Any, features: torch.Tensor) -> torch.Tensor:
         """[T B, D] -> [B, T D]."""
-        return torch.cat(features.chunk(len(self)), 1)
+        return torch.cat(features.chunk(len(self._beside)), 1)
+
+
+def stack(backbone: nn.Module) -> tuple[nn.Module, str] | None:
+    """The module that holds the backbone's blocks, the longest list of modules, and the list's name in it."""
+    lists = [
+        (parent, name)
+        for parent in backbone.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.ModuleList)
+    ]
+    return max(lists, key=lambda found: len(getattr(*found)), default=None)
 
 
 def _last_block(backbone: nn.Module) -> nn.Module:
-    """The last of the longest list of modules."""
-    stacks = [module for module in backbone.modules() if isinstance(module, nn.ModuleList)]
-    if not stacks:
+    if (found := stack(backbone)) is None:
         raise ModelError(f"{type(backbone).__name__}: no stack of blocks, of which method memo copies the last")
-    return max(stacks, key=len)[-1]
+    return getattr(*found)[-1]
 
 
 def _final_norm(backbone: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from zfscale.engine.deepspeed import shard_of
 from zfscale.engine.module_leaves import ModuleLeaves, trainable
 from zfscale.engine.overlay import Overlay, Watch
 from zfscale.errors import ModelError
+from zfscale.models.front import Begun
 from zfscale.models.precision import Precision
 
 
@@ -48,6 +49,13 @@ class Trained(nn.Module):
     def ready(self) -> None:
         """Forwards before `prepare` compute in the same number formats as those after it."""
         self._hook()
+
+    def begin(self, x: torch.Tensor) -> Begun | None:
+        """What forwards of the inputs `x` can begin from as long as the same is trained, for their argument `begun`.
+
+        It is made by what is frozen, so that several forwards of an input need it once; None if they begin at `x`.
+        """
+        return None
 
     def targets(self, labels: torch.Tensor) -> torch.Tensor:
         """What outputs are compared with: the labels as they are, where the network does not say otherwise."""

@@ -11,6 +11,7 @@ from zfscale.metrics.catalogue import Column
 from zfscale.records import Status
 from zfscale.report.bold import bold
 from zfscale.report.cuts import cuts, prices
+from zfscale.report.grid import Cells, aligned, pipes
 from zfscale.report.kinds import GAIN, Kind, Picture
 from zfscale.report.load import Contents, Trial
 from zfscale.report.paired import Stat
@@ -19,7 +20,6 @@ from zfscale.report.sampling import sampling
 from zfscale.results.check import first
 
 Section = tuple[Kind, Sequence[Row], Sequence[Picture]]  # its rows, and the pictures there are
-Cells = list[list[str]]
 DAMAGED = "Damaged files: run the same command again, which makes these trials again"
 COSTS = """\
 Points of Avg over the untrained control, per unit of cost, as means over runs. A first-order step counts as one
@@ -37,7 +37,7 @@ def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
             parts += [f"## {picture.heading}", f"![{picture.heading}]({picture.file})", picture.caption]
         parts += [] if drawn else ["Nothing to draw."]
     if failed := failures(found.trials):
-        parts += ["## Failed trials", _pipes([[escape(cell) for cell in row] for row in failed], 99)]
+        parts += ["## Failed trials", pipes([[escape(cell) for cell in row] for row in failed], 99)]
     for heading, lines in notes(found):
         parts += [f"## {heading}", "\n".join(f"- {escape(line)}" for line in lines)]
     return "\n\n".join(parts) + "\n"
@@ -46,9 +46,9 @@ def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
 def plain(title: str, found: Contents, sections: Sequence[Section]) -> str:
     """The report for a console: counts, tables, failures, files that are damaged or ignored."""
     parts = [f"{one_line(title)}: {counts(found)}"]
-    parts += [_aligned(_one_lines(cells(table, kind)), _words(table)) for kind, table, _ in sections]
+    parts += [aligned(_one_lines(cells(table, kind)), _words(table)) for kind, table, _ in sections]
     if failed := failures(found.trials):
-        parts.append("failed trials\n" + _aligned(_one_lines(failed), 99))
+        parts.append("failed trials\n" + aligned(_one_lines(failed), 99))
     parts += ["\n  ".join([f"{heading}:", *map(one_line, lines)]) for heading, lines in notes(found)]
     return "\n\n".join(parts)
 
@@ -132,7 +132,7 @@ def _marked(table: Sequence[Row], kind: Kind) -> str:
         for j, name in enumerate(columns, start=len(line) - len(columns)):
             if (i, name) in leading:
                 line[j] = f"**{line[j]}**"
-    return _pipes(lines, _words(table))
+    return pipes(lines, _words(table))
 
 
 def _more(trials: Sequence[Trial], table: Sequence[Row], kind: Kind) -> list[str]:
@@ -143,7 +143,7 @@ def _more(trials: Sequence[Trial], table: Sequence[Row], kind: Kind) -> list[str
     for cut in cuts(table):
         parts += [f"## At equal {cut.what}", _marked(cut.rows, kind)]
     if costs := _costs(table, kind):
-        cost_table = _pipes([[escape(cell) for cell in line] for line in costs], _words(table))
+        cost_table = pipes([[escape(cell) for cell in line] for line in costs], _words(table))
         parts += ["## What a gain costs", cost_table, COSTS]
     return [part for part in parts if part]
 
@@ -194,26 +194,3 @@ def _words(table: Sequence[Row]) -> int:
 def _last_line(error: str | None) -> str:
     """Of a traceback, the line that says what was wrong."""
     return next(iter((error or "").strip().splitlines()[::-1]), "-")
-
-
-def _pad(lines: Cells, left: int) -> Cells:
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return [
-        [
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in lines
-    ]
-
-
-def _pipes(lines: Cells, left: int) -> str:
-    padded = _pad(lines, left)
-    rule = ["-" * len(cell) if i < left else "-" * (len(cell) - 1) + ":" for i, cell in enumerate(padded[0])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [padded[0], rule, *padded[1:]])
-
-
-def _aligned(lines: Cells, left: int) -> str:
-    padded = _pad(lines, left)
-    rule = ["-" * len(cell) for cell in padded[0]]
-    return "\n".join("  ".join(line).rstrip() for line in [padded[0], rule, *padded[1:]])

@@ -114,6 +114,12 @@ class TrainSpec(Block):
         default="fp32",
         description="fp32; bf16-mixed: a bf16 model that trains fp32 weights; bf16: those too, rounded stochastically",
     )
+    frozen_cache_mib: int = Field(
+        default=1024,
+        ge=0,
+        description="MiB in which a stage keeps what frozen blocks before the first trained one make of its images; "
+        "where it takes more, they run once a step instead of once an image",
+    )
     parallel: Literal["data", "query"] = Field(
         default="data",
         description="what workers share: data, the examples of a batch; query, the forwards of a forward-only step",

@@ -10,6 +10,8 @@ import torch
 from zfscale.data.masking import IGNORED
 from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
+from zfscale.models.front import Begun
+from zfscale.training.beginnings import Beginnings
 from zfscale.training.objective import Loss, Objective, plain
 
 
@@ -19,6 +21,7 @@ class Batch:
     With `micro_batch_size`, the pass goes in parts of that many examples. Each part is weighted by its labels that
     count (those of -100 do not), so that the mean is that of the batch in whatever parts, on however many ranks.
     `targets` makes of labels what the engine's outputs are compared with, `loss` of the objective what is minimised.
+    With `beginnings`, all passes on a batch begin behind what is frozen.
     """
 
     def __init__(
@@ -28,11 +31,13 @@ class Batch:
         micro_batch_size: int | None = None,
         targets: Callable[[torch.Tensor], torch.Tensor] = lambda labels: labels,
         loss: Loss = plain,
+        beginnings: Beginnings | None = None,
     ) -> None:
         self.engine = engine
         self._objective = objective
         self._size = micro_batch_size
-        self._targets, self._minimised = targets, loss
+        self._targets, self._minimised, self._beginnings = targets, loss, beginnings
+        self._begun: dict[tuple[int, int], Begun | None] = {}  # of a micro-batch, from the first pass on
         self.x = self.y = torch.empty(0)
         self._counts, self._rows = np.empty(0), torch.empty(0)
 
@@ -45,6 +50,9 @@ class Batch:
         self.x = torch.tensor(x, device=self.engine.device)
         self.y = self._targets(torch.tensor(y, device=self.engine.device))
         self._counts = (y != IGNORED).reshape(len(y), -1).sum(1)
+        self._begun = {}
+        if self._beginnings is not None:
+            self._beginnings.load(x, rows)
 
     @property
     def count(self) -> int:
@@ -69,11 +77,20 @@ class Batch:
 
     def _losses(self, rank: int, world: int) -> Iterator[torch.Tensor]:
         for rows, weight in self._pieces(rank, world):
-            outputs, labels = _flat(self.engine(self.x[rows]), self.y[rows])
+            outputs, labels = _flat(self._outputs(rows), self.y[rows])
             loss = self._minimised(self._objective, outputs, labels, self._rows[rows])
             if loss.numel() != 1:
                 raise ZfscaleError(f"train.objective: expected one number, got a tensor {list(loss.shape)}")
             yield loss.reshape(()) if weight == 1 else loss.reshape(()) * weight
+
+    def _outputs(self, rows: slice) -> torch.Tensor:
+        if self._beginnings is None:
+            return self.engine(self.x[rows])
+        place = (rows.start, rows.stop)
+        if place not in self._begun:
+            self._begun[place] = self._beginnings.of(self.x[rows], self._rows[rows])
+        begun = self._begun[place]
+        return self.engine(self.x[rows]) if begun is None else self.engine(self.x[rows], begun=begun)
 
     def _pieces(self, rank: int, world: int) -> list[tuple[slice, float]]:
         """Rows and weight of each micro-batch of a rank's share: as many on every rank, which wait for each other.

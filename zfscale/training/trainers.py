@@ -19,6 +19,7 @@ from zfscale.models.trained import Trained
 from zfscale.streams.base import Stage
 from zfscale.training import objective
 from zfscale.training.batch import Batch
+from zfscale.training.beginnings import MIB, Beginnings
 from zfscale.training.objective import Loss, plain
 from zfscale.training.seeds import DIRECTIONS, DROPOUT, QUERY, SPARSE
 from zfscale.zo import catalogue
@@ -89,7 +90,7 @@ class ForwardOnly:
         self.leaves, overlay = network.prepare(one(task, engine))
         if "eps" in spec.optimizing.estimator.arguments and not replaying:
             check_eps(self.leaves, o.eps, engine.ranks)
-        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec, loss)
+        self.batch = Batch(engine, F.cross_entropy) if replaying else _batch(network, engine, spec, task, loss)
         mask = None
         if o.sparsity:
             seed = derive(spec.seed, task.index, SPARSE)
@@ -130,7 +131,7 @@ class FirstOrder:
         training = Engine(network, spec.train.batch_size, self._optimizer, spec.engine, engine.ranks)
         training.start_from(self.leaves)
         training.train(True)
-        self.batch = _batch(network, training, spec, loss)
+        self.batch = _batch(network, training, spec, task, loss)
 
     def step(self, seed: int, lr: float, number: int) -> StepResult:
         """Backward over the batch and one step of torch.optim's rule; none where the loss is not a number."""
@@ -180,9 +181,11 @@ def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks, option: str = "opt
         )
 
 
-def _batch(network: Trained, engine: Engine, spec: TrialSpec, loss: Loss) -> Batch:
+def _batch(network: Trained, engine: Engine, spec: TrialSpec, task: Stage, loss: Loss) -> Batch:
     t = spec.train
-    return Batch(engine, objective.load(t.objective), t.micro_batch_size, network.targets, loss)
+    size, limit = t.micro_batch_size or t.batch_size, t.frozen_cache_mib * MIB
+    beginnings = Beginnings(network, task.train_x, size, limit)
+    return Batch(engine, objective.load(t.objective), t.micro_batch_size, network.targets, loss, beginnings)
 
 
 def one(task: Stage, engine: Engine) -> torch.Tensor:

@@ -73,7 +73,7 @@ def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learne
         method.begin(task)
         if method.trains(spec, task.index):
             mine, taken = split(taken, task.index)
-            trainer = ForwardOnly(method.network, method.engine, spec, task, replaying=True)
+            trainer = ForwardOnly(method.network, method.engine, method.settings(task), task, replaying=True)
             if any(not step.entry.seeds for step in mine):
                 snapshots.load(task.index, trainer.leaves)
             for number, step in enumerate(mine):
