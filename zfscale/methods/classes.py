@@ -10,6 +10,7 @@ import torch
 
 from zfscale.methods.base import INFERENCE_BATCH, FeatureCache, Learner, embed
 from zfscale.streams.class_incremental import Task
+from zfscale.training.augment import Augment
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
@@ -22,6 +23,13 @@ class ClassLearner(Learner[Task]):
         super().__init__(spec, base, cache)
         self.width: int = self.network.encoder.width
         self._test_features: dict[tuple[int, int], torch.Tensor] = {}
+
+    def augment(self) -> Augment | None:
+        """Random crops and flips, if the stream has any."""
+        s = self.spec.stream
+        if s.random_crop == 1 and not s.random_flip:
+            return None
+        return Augment(s.random_crop, s.random_flip, self.network.encoder.pixels)
 
     @abstractmethod
     def predict(self, task: Task) -> np.ndarray:

@@ -13,9 +13,10 @@ from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
 from zfscale.models.trained import Trained
 from zfscale.streams.base import Stage
+from zfscale.training.augment import Augment
 from zfscale.training.journal import Journal
 from zfscale.training.objective import Loss, plain
-from zfscale.training.seeds import ORDER, STEP
+from zfscale.training.seeds import AUGMENT, ORDER, STEP
 from zfscale.training.trainers import FirstOrder, ForwardOnly, Trainer, first_order, one
 from zfscale.zo.philox import derive
 
@@ -34,7 +35,8 @@ class Diverged(ZfscaleError):
 class Fit:
     """Trains the network's trainable parameters on `task`; class c of the stream is logit c - offset.
 
-    `loss` is what the method minimises, made of the objective. First come the first-order epochs, if any, then the
+    `loss` is what the method minimises, made of the objective; `augment` changes the inputs of a batch once a step, so
+    that all forwards of the step see the same. First come the first-order epochs, if any, then the
     forward-only ones (a hybrid has both, ZeroFlow's enhancement 1). Of the first phase, a restart needs a snapshot, of
     the second the ledger. Errors: see `run`.
     """
@@ -48,9 +50,10 @@ class Fit:
         spec: TrialSpec,
         journal: Journal,
         loss: Loss = plain,
+        augment: Augment | None = None,
     ) -> None:
         self.network, self.engine, self.task, self.offset, self.loss = network, engine, task, offset, loss
-        self.spec, self.journal = spec, journal
+        self.spec, self.journal, self.augment = spec, journal, augment
         self._skipped = 0  # in a row, up to now
         self.total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
 
@@ -97,9 +100,11 @@ class Fit:
         """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
         self._skipped, last, patience = 0, 0, min(PATIENCE, count)
         for step, rows in steps:
-            trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset, rows)
-            rate = lr * self._factor(step)
-            result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate, step)
+            rate, seed = lr * self._factor(step), derive(self.spec.seed, self.task.index, STEP, step)
+            x = self.task.train_x[rows]
+            x = x if self.augment is None else self.augment(x, derive(seed, AUGMENT))
+            trainer.batch.load(x, self.task.train_y[rows] - self.offset, rows)
+            result = trainer.step(seed, rate, step)
             self.journal.record(self.task.index, step, rate, result)
             self._skipped = 0 if result.finite else self._skipped + 1
             if self._skipped:
