@@ -55,7 +55,9 @@ class Fit:
         self.network, self.engine, self.task, self.offset, self.loss = network, engine, task, offset, loss
         self.spec, self.journal, self.augment = spec, journal, augment
         self._skipped = 0  # in a row, up to now
-        self.total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
+        per_epoch = steps_per_epoch(len(task.train_y), spec.train.batch_size)
+        self.total = spec.train.epochs * per_epoch
+        self.first = first_order(spec).epochs * per_epoch  # of these, how many are by backpropagation
 
     def run(self) -> None:
         """All steps of the task. One whose loss is not finite is skipped and recorded.
@@ -64,8 +66,7 @@ class Fit:
         """
         images, t = len(self.task.train_y), self.spec.train
         steps = enumerate(batches(images, t.batch_size, t.epochs, derive(self.spec.seed, self.task.index, ORDER)))
-        phase = first_order(self.spec)
-        count = phase.epochs * steps_per_epoch(images, t.batch_size)
+        phase, count = first_order(self.spec), self.first
         if count:
             self._first_order(islice(steps, count), count, phase.name, phase.lr)
         if count < self.total:
@@ -73,7 +74,9 @@ class Fit:
             self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
     def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
-        if self.engine.ranks.word_of_first(self.journal.finished(self.task.index, count)):
+        # A snapshot has no state to carry over: then the trial starts again from its beginning.
+        resumes = not self.spec.optimizer.carry_state and self.journal.finished(self.task.index, count)
+        if self.engine.ranks.word_of_first(resumes):
             for step, _ in steps:
                 self.journal.take(self.task.index, step, lr * self._factor(step))
             leaves, _ = self.network.prepare(one(self.task, self.engine))
@@ -127,7 +130,11 @@ class Fit:
         return f"task {self.task.index}, step {step}"
 
     def _factor(self, step: int) -> float:
-        return schedule(self.spec.optimizer.schedule, step, self.total, self.spec.optimizer.warmup)
+        """The schedule's at a step of the task; where each phase has its own, at the step of the phase."""
+        start, stop = 0, self.total
+        if first_order(self.spec).own_schedule:
+            start, stop = (0, self.first) if step < self.first else (self.first, self.total)
+        return schedule(self.spec.optimizer.schedule, step - start, stop - start, self.spec.optimizer.warmup)
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
