@@ -30,6 +30,7 @@ STREAM: dict[str, tuple[str, ...]] = {
         "transform",
         "random_crop",
         "random_flip",
+        "forward_transfer",
     ),
     "domain_incremental": ("domains", "upstream", "order_seed"),
     "text": ("block_size", "tokens_per_domain", "held_out_tokens"),

@@ -84,6 +84,11 @@ class StreamSpec(OpenBlock):
         description="least share of a training image's area in a random resized crop; the benchmark's is 0.05. 1: none",
     )
     random_flip: bool = Field(default=False, description="whether half of the training images are mirrored, at random")
+    forward_transfer: bool = Field(
+        default=False,
+        description="whether FWT is measured: each task but the first is also learned alone, by a fresh model. That "
+        "takes as long again, and neither its forwards nor its seconds are counted",
+    )
     domains: Annotated[tuple[DomainSpec, ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="the domains, [{name: ..., dataset: ...}, ...]"
     )

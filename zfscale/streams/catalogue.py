@@ -21,8 +21,8 @@ class Stream:
     Args:
         path: Its class, a zfscale.streams.base.Stream.
         protocol: How a trial of it is measured: by the accuracy on the classes seen so far, or by held-out losses.
-        order: The options of the `stream` block that only arrange or augment the data: trials that
-            differ in them share arrays.
+        order: The options of the `stream` block that trials may differ in that share arrays: they
+            arrange or augment the data, or say what is measured.
         own: A pydantic model (zfscale.spec.Block) of options that no other stream has.
     """
 
@@ -46,7 +46,7 @@ STREAMS: dict[str, Stream] = {
         "class_incremental",
         frozenset(
             {"class_order_seed", "class_order", "tasks", "first_task_classes", "task_sizes", "validation"}
-            | {"random_crop", "random_flip"}
+            | {"random_crop", "random_flip", "forward_transfer"}
         ),
     ),
     "domain_incremental": Stream(
