@@ -14,7 +14,7 @@ from zfscale.models.catalogue import family
 from zfscale.registry import is_path
 from zfscale.streams.base import Stage, Stream
 from zfscale.training.augment import Augment
-from zfscale.training.fit import Fit
+from zfscale.training.fit import Fit, Look
 from zfscale.training.journal import Journal
 from zfscale.training.objective import Loss, plain
 from zfscale.training.seeds import ADAPTER
@@ -61,8 +61,8 @@ class Learner(ABC, Generic[T]):
         """Learn one of the stages, the next in order, writing every step to `journal`; at rate 0, without a step."""
         self.begin(task)
         if self.spec.trains and self.trains(self.spec, task.index):
-            loss, augment = self.loss(task), self.augment()
-            Fit(self.network, self.engine, task, self.offset(task), self.spec, journal, loss, augment).run()
+            loss, augment, look = self.loss(task), self.augment(), self.look(task, journal)
+            Fit(self.network, self.engine, task, self.offset(task), self.spec, journal, loss, augment, look).run()
         self.settle(task)
         self.remember(task)
 
@@ -79,6 +79,10 @@ class Learner(ABC, Generic[T]):
 
     def augment(self) -> Augment | None:
         """What is made of the inputs of a batch before they are trained on, if anything."""
+        return None
+
+    def look(self, task: T, journal: Journal) -> Look | None:
+        """What is called after every step of the stage with the number of those taken, if anything."""
         return None
 
     def settle(self, task: T) -> None:

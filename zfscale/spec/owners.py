@@ -30,6 +30,7 @@ STREAM: dict[str, tuple[str, ...]] = {
         "transform",
         "random_crop",
         "random_flip",
+        "old_loss_every",
         "forward_transfer",
     ),
     "domain_incremental": ("domains", "upstream", "order_seed"),

@@ -84,6 +84,12 @@ class StreamSpec(OpenBlock):
         description="least share of a training image's area in a random resized crop; the benchmark's is 0.05. 1: none",
     )
     random_flip: bool = Field(default=False, description="whether half of the training images are mirrored, at random")
+    old_loss_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="steps between looks at the loss of earlier tasks' training images while a task is learned; the "
+        "looks are in `evals`, and their seconds are not counted. null: none",
+    )
     forward_transfer: bool = Field(
         default=False,
         description="whether FWT is measured: each task but the first is also learned alone, by a fresh model. That "

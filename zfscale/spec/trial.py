@@ -197,6 +197,7 @@ class TrialSpec(Block):
         "stream.task_sizes": str,
         "stream.class_order": str,
         "stream.validation": float,
+        "stream.old_loss_every": int,
         "stream.domains": str,
         "stream.upstream": str,
         "stream.order_seed": int,

@@ -46,7 +46,7 @@ STREAMS: dict[str, Stream] = {
         "class_incremental",
         frozenset(
             {"class_order_seed", "class_order", "tasks", "first_task_classes", "task_sizes", "validation"}
-            | {"random_crop", "random_flip", "forward_transfer"}
+            | {"random_crop", "random_flip", "old_loss_every", "forward_transfer"}
         ),
     ),
     "domain_incremental": Stream(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PATIENCE = 20  # steps skipped in a row before the trial is given up
 
 Steps = Iterator[tuple[int, np.ndarray]]  # (step within the task, row numbers of its batch)
+
+
+Look = Callable[[int], None]  # is told how many steps of the task were taken; leaves the network as it was
 
 
 class Diverged(ZfscaleError):
@@ -51,9 +54,10 @@ class Fit:
         journal: Journal,
         loss: Loss = plain,
         augment: Augment | None = None,
+        look: Look | None = None,
     ) -> None:
         self.network, self.engine, self.task, self.offset, self.loss = network, engine, task, offset, loss
-        self.spec, self.journal, self.augment = spec, journal, augment
+        self.spec, self.journal, self.augment, self.look = spec, journal, augment, look
         self._skipped = 0  # in a row, up to now
         per_epoch = steps_per_epoch(len(task.train_y), spec.train.batch_size)
         self.total = spec.train.epochs * per_epoch
@@ -74,8 +78,9 @@ class Fit:
             self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
     def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
-        # A snapshot has no state to carry over: then the trial starts again from its beginning.
-        resumes = not self.spec.optimizer.carry_state and self.journal.finished(self.task.index, count)
+        # A snapshot has no state to carry over and no steps to look at: then the trial starts again from its beginning.
+        whole = self.spec.optimizer.carry_state or self.look is not None
+        resumes = not whole and self.journal.finished(self.task.index, count)
         if self.engine.ranks.word_of_first(resumes):
             for step, _ in steps:
                 self.journal.take(self.task.index, step, lr * self._factor(step))
@@ -98,6 +103,11 @@ class Fit:
             else:
                 trainer.replay(taken, lr, step)
                 self._skipped = 0 if taken.finite else self._skipped + 1
+                self._look(step)
+
+    def _look(self, step: int) -> None:
+        if self.look is not None:
+            self.look(step + 1)
 
     def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> None:
         """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
@@ -115,6 +125,7 @@ class Fit:
             if self._skipped == patience:
                 raise Diverged(f"{self._place(step)}: no finite loss in {patience} steps, but {result.loss}")
             last = step
+            self._look(step)
         self._check(trainer, last)
         trainer.close()
         self.journal.bytes_sent = self.engine.ranks.bytes_sent

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from zfscale.methods import catalogue as methods
+from zfscale.methods.old_loss import OldLoss
 from zfscale.metrics import accuracy_matrix as metrics
 from zfscale.records import Eval
 from zfscale.streams import catalogue as streams
@@ -32,6 +33,8 @@ def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: Featu
     accuracy: list[list[float]] = []
     seen: list[Task] = []
     for task in method.stages(stream):
+        if spec.stream.old_loss_every and seen:
+            method.old = OldLoss.of(list(stream)[: len(seen)], spec.stream.old_loss_every, spec.seed)
         method.learn(task, journal)
         seen.append(task)
         accuracy.append([task_accuracy(method, earlier) for earlier in seen])
