@@ -40,6 +40,11 @@ class Method:
             if given not in known:
                 raise SpecError(f"unknown {given!r}; {nearest(given, known)}")
 
+    @property
+    def lasting(self) -> bool:
+        """Whether a stage trains weights that earlier ones have trained, so that an optimizer's state has a future."""
+        return self.trained in ("all", "model")
+
     def load(self) -> Any:
         """The class."""
         return registry.load_user(self.path)

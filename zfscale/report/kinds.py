@@ -67,7 +67,8 @@ CLASSES = Kind(
     text=f"""\
 Mean ± standard error over runs; a run is a seed with a class order, and runs count as independent. **Avg**: mean of
 the stage accuracies; **Last**: accuracy over all classes after the last task; **Fgt**: forgetting, less is better;
-**Plast**: plasticity, the accuracy on a task just learned: what never learned cannot forget. **untrained** is the
+**Plast**: plasticity, the accuracy on a task just learned: what never learned cannot forget;
+**BWT**: accuracy after the last task less that on a task just learned, over all but the last. **untrained** is the
 control of a method, its learning rate 0; **none**: the method has nothing to train. **gain**: Avg less that of the
 untrained control of the same method, paired by run; **recovered**: the gain as a share of that of {REFERENCE}, with
 the standard error of the delta method, empty where the gain of {REFERENCE} is within two standard errors of 0. Bold

@@ -62,6 +62,10 @@ class FirstOrderSpec(Block):
     name: Annotated[str, OneOf(FIRST_ORDER)] = Field(description="its update rule")
     lr: float = Field(ge=0, description="its learning rate; momentum, betas, decay and schedule are the optimizer's")
     epochs: int = Field(ge=1, description="how many of train.epochs it takes, from the start of each task")
+    schedule_over: Literal["task", "phase"] = Field(
+        default="task",
+        description="what the schedule spans: task, both phases at once; phase, each of them, so that it starts anew",
+    )
 
 
 class OptimizerSpec(OpenBlock):
@@ -92,6 +96,10 @@ class OptimizerSpec(OpenBlock):
         description="learning rate within a task; warmup-cosine warms up and decays again in every task",
     )
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of a task's steps that warm up")
+    carry_state: bool = Field(
+        default=False,
+        description="whether moments and past estimates live on in the next task; if not, each task starts without",
+    )
     first_order: FirstOrderSpec | None = Field(
         default=None, description="a first-order phase at the start of each task; null: none"
     )
@@ -206,6 +214,7 @@ class TrialSpec(Block):
         "stream.task_sizes": str,
         "stream.class_order": str,
         "stream.validation": float,
+        "stream.old_loss_every": int,
         "stream.domains": str,
         "stream.upstream": str,
         "stream.order_seed": int,
@@ -215,6 +224,7 @@ class TrialSpec(Block):
         "optimizer.first_order.name": str,
         "optimizer.first_order.lr": float,
         "optimizer.first_order.epochs": int,
+        "optimizer.first_order.schedule_over": str,
         "train.micro_batch_size": int,
     }
 
