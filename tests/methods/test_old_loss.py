@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -64,7 +66,7 @@ def test_the_last_look_is_the_loss_of_the_method_as_it_then_predicts(method, bet
     with learners() as made:
         told = small.run(spec)
     stream = ClassIncremental.of(spec.stream, small.data)
-    (learner,) = made
+    learner: Any = made[0]
     old = list(stream)[:2]
     x, y = (np.concatenate([getattr(task, name) for task in old]) for name in ("train_x", "train_y"))
     seen = Task(3, stream[2].labels, x, y, x, y)
@@ -84,7 +86,7 @@ def test_a_resumed_trial_has_looked_at_every_step(optimizer, more, small, tmp_pa
     past: list[Entry] = []
     for _ in range(2):
         ledger = Kept(past)
-        ledger.drop = lambda count: None  # type: ignore[attr-defined]
+        ledger.drop = lambda count: None  # type: ignore[method-assign]
         told.append(Recording())
         told[-1].close(run(spec, *inputs.of(spec), told[-1], ledger=ledger, snapshots=snapshots))
         past = ledger.entries[:6]

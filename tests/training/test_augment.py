@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,12 +144,15 @@ def test_the_benchmarks_transform_is_pillows(tmp_path: Path, small):
         for name, value in (("a", 60), ("b", 200)):
             (folder / name).mkdir(parents=True)
             for i in range(5):
-                x = np.random.default_rng(value + i).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-                Image.fromarray(x).resize((width, height), Image.Resampling.BICUBIC).save(folder / name / f"{i}.png")
+                noise = np.random.default_rng(value + i).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+                Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).save(
+                    folder / name / f"{i}.png"
+                )
         stream = {"dataset": {"path": str(folder), "format": "imagefolder"}, "tasks": 2, "transform": "crop"}
         spec = small.spec("simplecil", "fo-sgd", stream=stream)
         base, data = Inputs([spec]).of(spec)
-        pixels = family(spec).network(spec, base, 0).encoder.pixels
+        network: Any = family(spec).network(spec, base, 0)
+        pixels = network.encoder.pixels
         assert (pixels.size, pixels.resized) == (12, 14)
         got = pixels(torch.from_numpy(data.train_x[:1].copy()))[0, 0].numpy()
         expected = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,8 @@ HYBRID = {"name": "fo-adam", "lr": 0.01, "epochs": 1}
 def test_two_tasks_are_one_run_of_torchs_optimizer(name):
     """The reference is one optimizer of torch.optim over both tasks' batches."""
     trial = spec(name, epochs=2, batch_size=8, carry_state=True)
-    net, twin = network(), network()
+    net: Any = network()
+    twin = network()
     tasks = [task(16), replace(task(24), index=2)]
     for one in tasks:
         fit(trial, net, one)
@@ -43,7 +45,7 @@ def test_two_tasks_are_one_run_of_torchs_optimizer(name):
             optimizer.step()
     found = dict(net.named_parameters())
     assert all(torch.allclose(found[n], p, atol=1e-6) for n, p in twin.named_parameters())
-    apart = network()
+    apart: Any = network()
     for one in tasks:
         fit(spec(name, epochs=2, batch_size=8), apart, one)
     assert not torch.allclose(apart.head.weight, net.head.weight, atol=1e-4)
@@ -51,7 +53,8 @@ def test_two_tasks_are_one_run_of_torchs_optimizer(name):
 
 @pytest.mark.parametrize("name", FIRST_ORDER)
 def test_a_head_that_grew_keeps_the_state_of_its_old_rows(name):
-    trial, net = spec(name, carry_state=True), network()
+    trial = spec(name, carry_state=True)
+    net: Any = network()
     fit(trial, net)
     kept = net.carried["first-order"]["head.weight"]
     net.head.grow(3, seed=2)
@@ -89,7 +92,7 @@ def run(trial: TrialSpec, inputs: Inputs, results, past=()):
     from zfscale.trial.run import run as whole
 
     said, ledger = Recording(), Kept(list(past))
-    ledger.drop = lambda count: None  # type: ignore[attr-defined]
+    ledger.drop = lambda count: None  # type: ignore[method-assign]
     said.close(whole(trial, *inputs.of(trial), said, ledger=ledger, snapshots=Snapshots(results, trial.trial_id)))
     return said, ledger.entries
 

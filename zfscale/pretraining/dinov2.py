@@ -42,7 +42,7 @@ def build_dinov2(out: Path = HOME, blocks: int = BLOCKS) -> dict[str, Any]:
     state = weights(read(installed.find(FILE, ".onnx")), blocks)
     out.mkdir(parents=True, exist_ok=True)
     save_file(state, out / "model.safetensors", metadata={"format": "pt"})
-    shape = {"hidden_size": WIDTH, "num_attention_heads": 6, "num_hidden_layers": blocks, "patch_size": PATCH}
+    shape: Any = {"hidden_size": WIDTH, "num_attention_heads": 6, "num_hidden_layers": blocks, "patch_size": PATCH}
     Dinov2Config(image_size=PIXELS.size, architectures=["Dinov2Model"], **shape).save_pretrained(out)
     PIXELS.save(out)
     read_module(str(out), str(out), AutoModel, ("mask_token",))  # else it is another file

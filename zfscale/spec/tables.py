@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -71,7 +72,9 @@ def _option(name: str, field: FieldInfo, owner: str) -> str:
 def _default(value: Any) -> str:
     if value is PydanticUndefined or isinstance(value, Block):
         return ""
-    return f"`{'null' if value is None else value}`"
+    if isinstance(value, bool) or value is None:
+        return f"`{json.dumps(value)}`"
+    return f"`{value}`"
 
 
 def _row(cells: Iterable[str]) -> str:

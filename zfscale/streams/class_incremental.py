@@ -53,7 +53,7 @@ class ClassIncremental(Stream[Task]):
     @staticmethod
     def read(spec: StreamSpec, family: Family, base: Any) -> ImageData:
         """The labelled images at the size of the model, or with the margin that its transform cuts off."""
-        return family.images(spec.dataset, base, **({} if spec.zoom == 1 else {"zoom": spec.zoom}))
+        return family.images(spec.dataset, base if spec.zoom == 1 else family.zoomed(base, spec.zoom))
 
     @classmethod
     def of(cls, spec: StreamSpec, data: ImageData) -> Self:

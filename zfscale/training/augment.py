@@ -38,14 +38,15 @@ class Augment:
         """The images of one step; those that are cropped have the side that `pixels` resizes to, and are cut by it."""
         draw = np.random.Generator(np.random.Philox(key=seed))
         if self.area < 1:
-            images = np.stack([self._cropped(image, box(draw, *image.shape[1:], self.area)) for image in images])
+            height, width = images.shape[2:]
+            images = np.stack([self._cropped(image, *box(draw, height, width, self.area)) for image in images])
         mirrored = draw.random(len(images)) < (0.5 if self.flip else 0.0)
         return np.where(mirrored[:, None, None, None], images[..., ::-1], images)
 
-    def _cropped(self, image: np.ndarray, at: tuple[slice, slice]) -> np.ndarray:
+    def _cropped(self, image: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
         """The crop [C, S, S]: of the model's size, in a margin of its own edge that `pixels` cuts off again."""
         size, side = self.pixels.size, self.pixels.resized
-        x = torch.from_numpy(np.ascontiguousarray(image[(slice(None), *at)]))[None].float()
+        x = torch.from_numpy(np.ascontiguousarray(image[:, rows, columns]))[None].float()
         x = F.interpolate(x, (size, size), mode="bilinear", antialias=True)
         before = (side - size) // 2
         after = side - size - before

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from zfscale.errors import ModelError
+
 if TYPE_CHECKING:
     from zfscale.data.examples import Examples
     from zfscale.data.image_data import ImageData
@@ -69,12 +71,16 @@ class Family(ABC):
     def price(self, spec: TrialSpec, base: Any) -> Price:
         """What a trial of the spec keeps in memory."""
 
-    def images(self, source: str | HubDataset | DatasetPath | None, base: Any, zoom: float = 1.0) -> ImageData:
-        """A labelled dataset at `zoom` times the size of the model, if it classifies images. Errors: DataError.
-
-        `zoom` is given only where it is not 1: where the stream's transform asks for a margin to cut off.
-        """
+    def images(self, source: str | HubDataset | DatasetPath | None, base: Any) -> ImageData:
+        """A labelled dataset at the size of the model, if it classifies images. Errors: DataError."""
         raise NotImplementedError(f"{type(self).__name__} learns no classes")
+
+    def zoomed(self, base: Any, zoom: float) -> Any:
+        """A base for which `images` reads so many times the size, of which the model then sees the centre.
+
+        Errors: ModelError if the family cuts nothing off.
+        """
+        raise ModelError(f"stream.transform: {type(self).__name__} takes images as they fit; allowed: fit")
 
     def reader(self, stream: StreamSpec, base: Any) -> Reader:
         """What reads the domains of a stream in the form of the model, if it learns domains."""

@@ -24,8 +24,11 @@ class Classifier(Family):
     def load(self, model: ModelSpec) -> BaseModel:
         return load_base(model.name, model.input_range)
 
-    def images(self, source: str | HubDataset | DatasetPath | None, base: BaseModel, zoom: float = 1.0) -> ImageData:
-        return load(source, round(base.pixels.size * zoom))
+    def images(self, source: str | HubDataset | DatasetPath | None, base: BaseModel) -> ImageData:
+        return load(source, base.pixels.size)
+
+    def zoomed(self, base: BaseModel, zoom: float) -> BaseModel:
+        return replace(base, pixels=replace(base.pixels, size=round(base.pixels.size * zoom)))
 
     def network(self, spec: TrialSpec, base: BaseModel, seed: int, adapters: bool = False) -> Network:
         encoder, m = build(base, spec.optimizing.attention), spec.method
