@@ -35,7 +35,8 @@ def of_written(method: type[ClassLearner], **state: Any) -> Any:
 
     class OfWritten(method):  # type: ignore[misc, valid-type]
         def __init__(self) -> None:
-            vars(self).update(state)
+            for name, value in state.items():
+                setattr(self, name, value)
 
         def features(self, images, adapter_set=None):
             return written.features(images, adapter_set)

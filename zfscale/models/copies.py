@@ -41,7 +41,7 @@ class Copies(nn.Module):
         return 1 + len(self.pairs)
 
     @property
-    def newest(self) -> nn.Module:
+    def newest(self) -> nn.ModuleList:
         """The block and the norm of the newest copy, or the backbone's own."""
         return self._all[-1]
 
@@ -68,11 +68,11 @@ class Copies(nn.Module):
             self._shown = slice(None)
 
     @property
-    def _all(self) -> list[nn.Module]:
-        return [*self._own, *self.pairs]
+    def _all(self) -> list[nn.ModuleList]:
+        return [*self._own, *self.pairs]  # type: ignore[list-item]
 
     @property
-    def _beside(self) -> list[nn.Module]:
+    def _beside(self) -> list[nn.ModuleList]:
         return self._all[self._shown]
 
     def _blocks(self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
