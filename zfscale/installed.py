@@ -10,8 +10,8 @@ from zfscale.errors import ModelError, nearest
 PREFIX = "installed/"
 
 
-def find(name: str) -> Path:
-    """The path of `installed/<distribution>/<file>`: a model file that a pip package brought along.
+def find(name: str, suffix: str = ".gguf") -> Path:
+    """The path of `installed/<distribution>/<file>`: a model file, of this suffix, that a pip package brought along.
 
     Only pip's records are read. Errors: ModelError if there is no such distribution, or no such file in it.
     """
@@ -20,9 +20,9 @@ def find(name: str) -> Path:
         entries = metadata.files(distribution) or []
     except (metadata.PackageNotFoundError, ValueError) as error:
         raise ModelError(f"model {name!r}: no package {distribution!r} is installed; pip install it") from error
-    recorded = [Path(str(entry.locate())) for entry in entries if entry.suffix == ".gguf"]
+    recorded = [Path(str(entry.locate())) for entry in entries if entry.suffix == suffix]
     paths = {path.name: path for path in recorded if path.is_file()}
     if file not in paths:
-        carried = nearest(file, paths) if paths else "it carries no GGUF file"
+        carried = nearest(file, paths) if paths else f"it carries no {suffix[1:].upper()} file"
         raise ModelError(f"model {name!r}: package {distribution!r} has no file {file!r}; {carried}")
     return paths[file]

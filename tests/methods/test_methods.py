@@ -64,6 +64,22 @@ def test_untrained_adapters_make_aper_agree_with_simplecil(small):
     assert values[0] == values[1]
 
 
+@pytest.mark.parametrize("method", ["ease", "aper"])
+def test_a_head_of_prototypes_starts_as_the_nearest_class_mean(method, small):
+    """Against NumPy: its logits are the scaled cosines to the class means of the pretrained features."""
+    spec = small.spec(method, method__head_start="prototypes", method__head_scale=8.0)
+    learner = METHODS[method].load()(spec, small.base)
+    task = small.tasks(spec)[0]
+    learner.begin(task)
+    f = learner.pretrained_features(task, "train").double().numpy()
+    means = np.stack([f[task.train_y == c].mean(0) for c in task.labels])
+    cosines = (f / np.linalg.norm(f, axis=1, keepdims=True)) @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
+    with torch.no_grad():
+        found = learner.network.head(torch.tensor(f, dtype=torch.float32))
+    np.testing.assert_allclose(found.numpy(), 8 * cosines, rtol=1e-4, atol=1e-4)
+    assert all(p.requires_grad for p in learner.network.head.parameters())
+
+
 def test_features_in_another_number_format_are_others(small):
     cache: dict[Any, Any] = {}
     for dtype in ("fp32", "bf16", "fp32"):

@@ -16,10 +16,10 @@ from zfscale.pretraining.scripts100 import build_scripts100, family
 def test_what_the_package_carries():
     data = load("scripts100", 28)
     assert (EMBEDDED / "scripts100.png").stat().st_size < 3_000_000
-    assert data.train_x.shape == (3000, 1, 28, 28)
-    assert data.test_x.shape == (1000, 1, 28, 28)
-    assert set(np.bincount(data.train_y)) == {30}
-    assert set(np.bincount(data.test_y)) == {10}
+    assert data.train_x.shape == (6000, 1, 28, 28)
+    assert data.test_x.shape == (2000, 1, 28, 28)
+    assert set(np.bincount(data.train_y)) == {60}
+    assert set(np.bincount(data.test_y)) == {20}
     assert data.train_x.any((1, 2, 3)).all()
 
 
@@ -31,10 +31,10 @@ def test_it_is_drawn_again_from_the_same_fonts(tmp_path, monkeypatch: pytest.Mon
     for out in ("a", "b"):
         (tmp_path / out).mkdir()
         found = build_scripts100(out=tmp_path / out)
-    assert found["images"] == 160
+    assert found["images"] == 320
     pages = [np.asarray(Image.open(tmp_path / out / "scripts100.png")) for out in ("a", "b")]
     assert np.array_equal(pages[0], pages[1])
-    assert pages[0].shape == (4 * 28, 40 * 28)
+    assert pages[0].shape == (4 * 28, 80 * 28)
 
 
 def test_families():

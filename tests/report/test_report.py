@@ -13,7 +13,7 @@ from zfscale.errors import DataError
 from zfscale.records import Eval, Outcome, Status
 from zfscale.report.kinds import CLASSES
 from zfscale.report.load import contents
-from zfscale.report.plot import _style
+from zfscale.report.plot import style
 from zfscale.report.rows import OPTIMIZERS, rows, varying
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
@@ -111,8 +111,8 @@ def test_the_console_table_says_the_same(root):
 
 def test_writing_again_changes_no_byte(root):
     path = Path(report.write(root))
-    before = [path.read_bytes(), (root / CLASSES.picture).read_bytes()]
-    assert [Path(report.write(root)).read_bytes(), (root / CLASSES.picture).read_bytes()] == before
+    before = [path.read_bytes(), (root / CLASSES.pictures[-1].file).read_bytes()]
+    assert [Path(report.write(root)).read_bytes(), (root / CLASSES.pictures[-1].file).read_bytes()] == before
 
 
 def test_all_but_the_tables_is_ignored(root):
@@ -125,31 +125,31 @@ def test_all_but_the_tables_is_ignored(root):
 
 def test_the_plot_is_an_image_that_grows_with_the_panels(root):
     report.write(root)
-    with Image.open(root / CLASSES.picture) as image:
+    with Image.open(root / CLASSES.pictures[-1].file) as image:
         assert image.format == "PNG"
         assert image.size == (1344, 608)  # two panels: 8.4 x 3.8 inches at 160 dpi
         assert len(set(image.convert("RGB").getdata())) > 50
     for method in ("finetune", "aper", "memo"):
         add(root, spec(method, "zo-sgd", 0), done(0.5), [0.9, 0.8])
     report.write(root)
-    with Image.open(root / CLASSES.picture) as image:
+    with Image.open(root / CLASSES.pictures[-1].file) as image:
         assert image.size == (1600, 1072)  # five panels: two rows
 
 
 def test_one_method_is_one_panel(tmp_path):
     add(tmp_path, spec("ease", "zo-sgd", 0), done(0.5), [0.9, 0.8])
     report.write(tmp_path)
-    with Image.open(tmp_path / CLASSES.picture) as image:
+    with Image.open(tmp_path / CLASSES.pictures[-1].file) as image:
         assert image.size == (1024, 608)
 
 
 def test_without_stage_accuracies_there_is_a_line_instead_of_a_plot(tmp_path):
-    (tmp_path / CLASSES.picture).touch()
+    (tmp_path / CLASSES.pictures[-1].file).touch()
     add(tmp_path, spec("ease", "zo-sgd", 0), done(0.5))
     text = Path(report.write(tmp_path)).read_text()
     assert "Nothing to draw." in text
     assert "![" not in text
-    assert not (tmp_path / CLASSES.picture).exists()
+    assert not (tmp_path / CLASSES.pictures[-1].file).exists()
 
 
 def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
@@ -220,4 +220,4 @@ def test_names_outside_the_paper_come_last_in_order(tmp_path):
 
 def test_every_optimizer_has_its_own_look():
     names = [*OPTIMIZERS, "zen", "custom"]
-    assert len({_style(name, names) for name in names}) == len(names)
+    assert len({style(name, names) for name in names}) == len(names)

@@ -89,13 +89,13 @@ def test_the_table_holds_the_hand_computed_numbers(root: Path) -> None:
 
 def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
     text = Path(report.write(root)).read_text()
-    assert f"![Loss matrix]({DOMAINS.picture})" in text
-    with Image.open(root / DOMAINS.picture) as image:
+    assert f"![Loss matrix]({DOMAINS.pictures[0].file})" in text
+    with Image.open(root / DOMAINS.pictures[0].file) as image:
         assert image.format == "PNG"
         assert len(set(image.convert("RGB").getdata())) > 100
-    before = (root / DOMAINS.picture).read_bytes()
+    before = (root / DOMAINS.pictures[0].file).read_bytes()
     report.write(root)
-    assert (root / DOMAINS.picture).read_bytes() == before
+    assert (root / DOMAINS.pictures[0].file).read_bytes() == before
     found = losses(root, contents(root).finished)
     grid = heat._mean([found[id_of(f"sequentialzo-sgd{seed}")] for seed in range(3)])
     assert grid.shape == (4, 3)
@@ -122,7 +122,7 @@ def test_a_loss_that_is_no_number_is_told_in_the_heat_map(loss: float, text: str
     assert found["sequential, fo-sgd"].count(text) == 1
     assert text not in found["sequential, zo-sgd"]
     report.write(tmp_path)
-    with Image.open(tmp_path / DOMAINS.picture) as image:
+    with Image.open(tmp_path / DOMAINS.pictures[0].file) as image:
         assert len(set(image.convert("RGB").getdata())) > 100
 
 
@@ -158,6 +158,11 @@ def test_both_kinds_of_stream_have_a_section(root: Path) -> None:
     sink.eval(Eval(1, 0, "stage_accuracy", 0.5))
     sink.close(Outcome(Status.FINISHED, {"avg_accuracy": 0.5, "last_accuracy": 0.5}))
     text = Path(report.write(root)).read_text()
-    assert text.index("Avg %") < text.index(CLASSES.heading) < text.index(" final |") < text.index(DOMAINS.heading)
+    assert (
+        text.index("Avg %")
+        < text.index(CLASSES.pictures[-1].heading)
+        < text.index(" final |")
+        < text.index(DOMAINS.pictures[0].heading)
+    )
     assert "50.00" in report.table(root)
     assert "1.2000 ± 0.2000" in report.table(root)

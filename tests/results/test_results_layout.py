@@ -10,7 +10,15 @@ from zfscale.records import Status
 from zfscale.results import layout
 
 PACKAGE = Path(__file__).parents[2] / "zfscale"
-NAMES = {layout.REPORT, layout.ACCURACY_PICTURE, layout.LOSS_PICTURE, layout.SNAPSHOTS, layout.LOCK, layout.SCRATCH}
+NAMES = {
+    layout.REPORT,
+    layout.ACCURACY_PICTURE,
+    layout.GAIN_PICTURE,
+    layout.LOSS_PICTURE,
+    layout.SNAPSHOTS,
+    layout.LOCK,
+    layout.SCRATCH,
+}
 NAMES |= {*layout.TABLES, *layout.RUNNING, layout.note_of(layout.WANDB), *Status}
 WORDS: dict[str, set[str]] = {  # that mean something else there
     "metrics/catalogue.py": set(),

@@ -66,3 +66,13 @@ def test_orders_are_values_of_the_space(tmp_path: Path) -> None:
 
 def test_defaults_keep_the_ids_of_earlier_results() -> None:
     assert not {"class_order", "validation"} & set(StreamSpec(dataset="x/y").model_dump(exclude_defaults=True))
+
+
+def test_the_order_of_the_trials_seed(tmp_path: Path) -> None:
+    """It is that seed, written out: the same trial as one that names it, in the same order of classes."""
+    paired = sweep(
+        tmp_path, {"seed": {"grid": [3, 4]}}, stream={"dataset": "mnist5k", "tasks": 5, "class_order_seed": None}
+    )
+    assert [(t.seed, t.stream.class_order_seed) for t in paired.trials] == [(3, 3), (4, 4)]
+    named = sweep(tmp_path, {}, stream={"dataset": "mnist5k", "tasks": 5, "class_order_seed": 3}, seed=3)
+    assert named.trials[0].trial_id == paired.trials[0].trial_id

@@ -201,3 +201,22 @@ def test_a_null_that_comes_first_excuses_nothing(tmp_path: Path) -> None:
     file.write_text(f"{text}space:\n  stream.order_seed: {{grid: [null, 1]}}\n")
     with pytest.raises(SpecError, match=r"order_seed.*has no effect on class_incremental"):
         load(file)
+
+
+@pytest.mark.parametrize("method", ["ease", "aper", "simplecil"])
+def test_a_state_has_no_future_where_each_task_trains_its_own_weights(method: str, tmp_path: Path) -> None:
+    text = GOOD.replace("name: ease", f"name: {method}").replace("lr: 1e-3", "lr: 1e-3\n  carry_state: true")
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(SpecError, match=rf"12: optimizer.carry_state: true has no effect on {method}; .* finetune"):
+        load(tmp_path / "s.yaml")
+
+
+def test_a_state_that_is_divided_over_ranks_is_not_carried(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("ease", "finetune")
+        .replace("zo-sgd", "fo-sgd")
+        .replace("lr: 1e-3", "lr: 1e-3\n  carry_state: true")
+    )
+    (tmp_path / "s.yaml").write_text(text + "engine: {stage: 1}\n")
+    with pytest.raises(SpecError, match=r"12: optimizer.carry_state: the state is divided over ranks"):
+        load(tmp_path / "s.yaml")

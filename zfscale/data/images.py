@@ -131,7 +131,7 @@ def fashion1k() -> ImageData:
 
 
 def scripts100() -> ImageData:
-    """4,000 distorted drawings of hiragana and Thai characters, see `pictures`; its splits share no family of fonts."""
+    """8,000 distorted drawings of hiragana and Thai characters, see `pictures`; its splits share no family of fonts."""
     (train_x, train_y, names), (test_x, test_y, _) = pictures.scripts100()
     return ImageData(train_x, train_y, test_x, test_y, tuple(names))
 

@@ -81,7 +81,7 @@ def fashion1k() -> Pictures:
 
 
 def scripts100() -> tuple[Pictures, Pictures]:
-    """3,000 drawings of 100 characters in many fonts to learn from, and 1,000 in other fonts to test on.
+    """6,000 drawings of 100 characters in many fonts to learn from, and 2,000 in other fonts to test on.
 
     They are distorted, white on black; `zfscale.pretraining.scripts100` made them.
     """

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from zfscale.methods.simplecil import SimpleCil
-from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
-from zfscale.training.seeds import ADAPTER, HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
@@ -29,9 +27,7 @@ class Aper(SimpleCil):
 
     def begin(self, task: Task) -> None:
         if self.trains(self.spec, task.index):
-            assert self.network.adapters is not None
-            self.network.adapters.add(self.seed(ADAPTER, task))
-            self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
+            self.start_adapter(task)
 
     def offset(self, task: Task) -> int:
         return task.labels.start

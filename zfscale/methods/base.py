@@ -13,7 +13,8 @@ from zfscale.engine.deepspeed import Engine
 from zfscale.models.catalogue import family
 from zfscale.registry import is_path
 from zfscale.streams.base import Stage, Stream
-from zfscale.training.fit import Fit
+from zfscale.training.augment import Augment
+from zfscale.training.fit import Fit, Look
 from zfscale.training.journal import Journal
 from zfscale.training.objective import Loss, plain
 from zfscale.training.seeds import ADAPTER
@@ -60,8 +61,9 @@ class Learner(ABC, Generic[T]):
         """Learn one of the stages, the next in order, writing every step to `journal`; at rate 0, without a step."""
         self.begin(task)
         if self.spec.trains and self.trains(self.spec, task.index):
-            loss = self.loss(task)
-            Fit(self.network, self.engine, task, self.offset(task), self.settings(task), journal, loss).run()
+            loss, augment, look = self.loss(task), self.augment(), self.look(task, journal)
+            settings = self.settings(task)
+            Fit(self.network, self.engine, task, self.offset(task), settings, journal, loss, augment, look).run()
         self.settle(task)
         self.remember(task)
 
@@ -79,6 +81,14 @@ class Learner(ABC, Generic[T]):
     def loss(self, task: T) -> Loss:
         """What is minimised on the stage, made of the objective; asked for once, before its first step."""
         return plain
+
+    def augment(self) -> Augment | None:
+        """What is made of the inputs of a batch before they are trained on, if anything."""
+        return None
+
+    def look(self, task: T, journal: Journal) -> Look | None:
+        """What is called after every step of the stage with the number of those taken, if anything."""
+        return None
 
     def settle(self, task: T) -> None:
         """After training: freeze what is done, drop what was for training only."""

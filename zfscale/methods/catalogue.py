@@ -40,6 +40,11 @@ class Method:
             if given not in known:
                 raise SpecError(f"unknown {given!r}; {nearest(given, known)}")
 
+    @property
+    def lasting(self) -> bool:
+        """Whether a stage trains weights that earlier ones have trained, so that an optimizer's state has a future."""
+        return self.trained in ("all", "model")
+
     def load(self) -> Any:
         """The class."""
         return registry.load_user(self.path)
@@ -51,7 +56,7 @@ METHODS: dict[str, Method] = {
     "simplecil": Method("zfscale.methods.simplecil:SimpleCil", "class_incremental", "none"),
     "pixels": Method("zfscale.methods.pixels:Pixels", "class_incremental", "none"),
     "ranpac": Method("zfscale.methods.ranpac:RanPac", "class_incremental", "none", own=options.RandomFeatures),
-    "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER),
+    "aper": Method("zfscale.methods.aper:Aper", "class_incremental", "adapter", _ADAPTER, own=options.CosineStart),
     "ease": Method(
         "zfscale.methods.ease:Ease", "class_incremental", "adapter", _ADAPTER | {"alpha", "beta"}, own=options.Kept
     ),

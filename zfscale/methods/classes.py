@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from zfscale.errors import ZfscaleError
 from zfscale.methods.base import INFERENCE_BATCH, FeatureCache, Learner, embed
+from zfscale.methods.old_loss import OldLoss
+from zfscale.methods.prototypes import class_means
+from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
+from zfscale.training.augment import Augment
+from zfscale.training.fit import Look
+from zfscale.training.journal import Journal
+from zfscale.training.seeds import ADAPTER, HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
@@ -21,7 +30,26 @@ class ClassLearner(Learner[Task]):
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
         self.width: int = self.network.encoder.width
+        self.old: OldLoss | None = None  # what is measured of earlier tasks during training, if anything
         self._test_features: dict[tuple[int, int], torch.Tensor] = {}
+
+    def augment(self) -> Augment | None:
+        """Random crops and flips, if the stream has any."""
+        s = self.spec.stream
+        if s.random_crop == 1 and not s.random_flip:
+            return None
+        return Augment(s.random_crop, s.random_flip, self.network.encoder.pixels)
+
+    def look(self, task: Task, journal: Journal) -> Look | None:
+        """The loss of earlier tasks, where it is watched."""
+        return None if self.old is None else partial(self.old.look, self, task, journal)
+
+    def logits(self, images: np.ndarray, task: Task) -> torch.Tensor:
+        """Logits [N, K] of images among all classes up to those of `task`, were its training to end now.
+
+        Errors: ZfscaleError where a method does not say.
+        """
+        raise ZfscaleError(f"stream.old_loss_every: {self.spec.method.name} has no logits to look at")
 
     @abstractmethod
     def predict(self, task: Task) -> np.ndarray:
@@ -51,6 +79,21 @@ class ClassLearner(Learner[Task]):
         if key not in self._test_features:
             self._test_features[key] = self.features(task.test_x, adapter_set)
         return self._test_features[key]
+
+    def start_adapter(self, task: Task) -> None:
+        """A fresh adapter and a cosine head for the task's classes, to be trained.
+
+        The adapter changes nothing yet, so that the classes' mean features, if the head starts as these, are the
+        pretrained model's.
+        """
+        options: Any = self.spec.method.filled()
+        scale, start = getattr(options, "head_scale", 1.0), getattr(options, "head_start", "random")
+        head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task), scale)
+        if start == "prototypes":
+            head.weight.data = class_means(self.pretrained_features(task, "train"), task.train_y, task.labels)
+        assert self.network.adapters is not None
+        self.network.adapters.add(self.seed(ADAPTER, task))
+        self.network.head = head.to(self.engine.device)
 
     def freeze(self) -> None:
         """From here on nothing present is trainable; what is added later is."""

@@ -14,9 +14,7 @@ import torch.nn.functional as F
 from zfscale.methods.base import FeatureCache
 from zfscale.methods.classes import ClassLearner
 from zfscale.methods.prototypes import class_means, cosine
-from zfscale.models.heads import CosineHead
 from zfscale.streams.class_incremental import Task
-from zfscale.training.seeds import ADAPTER, HEAD
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
@@ -39,6 +37,7 @@ class Ease(ClassLearner):
         self.freeze()
         self._labels: list[range] = []
         self._measured: list[list[torch.Tensor]] = []  # [task i][subspace j <= i]: prototypes [classes of i, D]
+        self._frozen_means: dict[tuple[int, int], torch.Tensor] = {}  # (task, subspace) -> prototypes, while it trains
         self._plain: list[torch.Tensor] = []  # [task i]: prototypes in the pretrained space, if beta > 0
         self._prototypes: list[torch.Tensor] = []  # [subspace j]: [K, D], measured or completed
 
@@ -48,11 +47,8 @@ class Ease(ClassLearner):
         return kept is None or stage <= kept
 
     def begin(self, task: Task) -> None:
-        if not self.trains(self.spec, task.index):
-            return
-        assert self.network.adapters is not None
-        self.network.adapters.add(self.seed(ADAPTER, task))
-        self.network.head = CosineHead(self.width, len(task.labels), self.seed(HEAD, task)).to(self.engine.device)
+        if self.trains(self.spec, task.index):
+            self.start_adapter(task)
 
     def offset(self, task: Task) -> int:
         return task.labels.start
@@ -64,15 +60,26 @@ class Ease(ClassLearner):
     def remember(self, task: Task) -> None:
         self._labels.append(task.labels)
         self._measured.append([self._means(task, j) for j in range(len(self.network.adapters.sets))])
+        self._frozen_means.clear()
         if self.spec.method.beta:
             plain = self.pretrained_features(task, "train")
             self._plain.append(class_means(plain, task.train_y, task.labels))
         self._prototypes = complete(self._measured)
 
-    def predict(self, task: Task) -> np.ndarray:
-        return self.logits(task).argmax(1).cpu().numpy()
+    def logits(self, images: np.ndarray, task: Task) -> torch.Tensor:
+        sets, beta = range(len(self.network.adapters.sets)), self.spec.method.beta
+        prototypes = complete([*self._measured, [self._means(task, j) for j in sets]])
+        scores = torch.stack([cosine(self.features(images, j), p) for j, p in zip(sets, prototypes, strict=True)])
+        found = ensemble(scores, [len(labels) for labels in (*self._labels, task.labels)], self.spec.method.alpha)
+        if not beta:
+            return found
+        plain = class_means(self.pretrained_features(task, "train"), task.train_y, task.labels)
+        return found + beta * cosine(self.features(images), torch.cat([*self._plain, plain]))
 
-    def logits(self, task: Task) -> torch.Tensor:
+    def predict(self, task: Task) -> np.ndarray:
+        return self.test_logits(task).argmax(1).cpu().numpy()
+
+    def test_logits(self, task: Task) -> torch.Tensor:
         """Those [N, K] of the task's test images, from all subspaces (eq. 9), with beta times the pretrained one's."""
         features = [self.frozen_test_features(task, j) for j in range(len(self._prototypes))]
         scores = torch.stack([cosine(f, p) for f, p in zip(features, self._prototypes, strict=True)])
@@ -83,7 +90,13 @@ class Ease(ClassLearner):
         return logits
 
     def _means(self, task: Task, subspace: int) -> torch.Tensor:
-        return class_means(self.features(task.train_x, subspace), task.train_y, task.labels)
+        """Prototypes of the task's classes; in the subspaces before the newest, which is in training, found once."""
+        if (kept := self._frozen_means.get((task.index, subspace))) is not None:
+            return kept
+        means = class_means(self.features(task.train_x, subspace), task.train_y, task.labels)
+        if subspace < len(self.network.adapters.sets) - 1:
+            self._frozen_means[task.index, subspace] = means
+        return means
 
 
 def complete(measured: list[list[torch.Tensor]]) -> list[torch.Tensor]:

@@ -20,6 +20,8 @@ class Lwf(Finetune):
 
     The old network's answers on the task's images are computed once, before its first step.
 
+    NOTE: where training images are augmented, the answers are still those on the images as they are.
+
     NOTE: the paper first trains the new head alone for a while; here the whole network trains from the first step.
     """
 

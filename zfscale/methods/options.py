@@ -56,7 +56,18 @@ class Memo(Buffer):
     )
 
 
-class Kept(Block):
+class CosineStart(Block):
+    """Those of a method that trains an adapter under a cosine head, which is thrown away afterwards."""
+
+    head_start: Literal["random", "prototypes"] = Field(
+        default="random", description="the head's rows before training: random, or the mean features of the classes"
+    )
+    head_scale: float = Field(
+        default=1.0, gt=0, description="by which the head's cosines are multiplied before training; it is trained, too"
+    )
+
+
+class Kept(CosineStart):
     """Those of a method that keeps an adapter a task."""
 
     adapters_kept: int | None = Field(

@@ -11,8 +11,8 @@ from zfscale.streams.class_incremental import Task
 class Pixels(SimpleCil):
     """SimpleCIL (nearest class mean by cosine) on the images themselves; no training.
 
-    They have the size at which data is read for the model: that of the model, or less where they all are smaller. The
-    model is loaded, since it decides that size, and never run.
+    They have the size at which data is read for the model: that of the model, or less where they all are smaller; what
+    `stream.transform: crop` would cut off is still there. The model is loaded, as it decides that size, and never run.
     """
 
     def embed(self, task: Task, split: str) -> torch.Tensor:

@@ -33,9 +33,9 @@ class SimpleCil(ClassLearner):
         self._prototypes.append(class_means(f, task.train_y, task.labels))
 
     def predict(self, task: Task) -> np.ndarray:
-        return self.logits(task).argmax(1).cpu().numpy()
+        return self.test_logits(task).argmax(1).cpu().numpy()
 
-    def logits(self, task: Task) -> torch.Tensor:
+    def test_logits(self, task: Task) -> torch.Tensor:
         """cos(f, p_c) [N, K] of the task's test images."""
         return cosine(self.embed(task, "test"), torch.cat(self._prototypes))
 

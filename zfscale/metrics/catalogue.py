@@ -81,6 +81,10 @@ def _both(place: int, title: str, decimals: int, factor: float = 1) -> tuple[Col
     return _classes(place, title, decimals, factor), _domains(place, title, decimals, factor)
 
 
+_FWT = """\
+accuracy on a task just learned, among all classes seen, less that of a fresh model trained on the task alone, among
+its own classes, over all tasks but the first"""
+
 # In the order of the columns of `trials`: a new one comes last. Losses are nats a token or squared errors a pixel.
 MEASURES: tuple[Measure, ...] = (
     Measure("avg_accuracy", "max", (_classes(1, "Avg %", bold=True),), searched=True),
@@ -91,8 +95,8 @@ MEASURES: tuple[Measure, ...] = (
         searched=True,
     ),
     Measure("forgetting", "min", (_classes(3, "Fgt %"), _domains(5, "Fgt", bold=True)), searched=True),
-    Measure("bwt", "max", (_domains(6, "BWT"),), searched=True),
-    Measure("fwt", "max", (_domains(7, "FWT"),)),
+    Measure("bwt", "max", (_domains(6, "BWT"), _classes(5, "BWT %", optional=True)), searched=True),
+    Measure("fwt", "max", (_domains(7, "FWT"), _classes(6, "FWT %", optional=True, meaning=_FWT))),
     Measure("final_loss", "min", (_domains(1, "final", bold=True),), searched=True),
     Measure("perplexity", "min", (_domains(2, "ppl", 3, optional=True),)),
     Measure("bits_per_byte", "min", (_domains(3, "bits/byte", 3, optional=True),)),

@@ -94,14 +94,14 @@ class AuxiliaryHead(LinearHead):
 
 
 class CosineHead(nn.Module):
-    """logits = sigma cos(f, w_c) [B, classes]; sigma learnable, 1 at the start."""
+    """logits = sigma cos(f, w_c) [B, classes]; sigma learnable, `scale` at the start."""
 
-    def __init__(self, width: int, classes: int, seed: int) -> None:
+    def __init__(self, width: int, classes: int, seed: int, scale: float = 1.0) -> None:
         super().__init__()
         bound = 1 / math.sqrt(width)
         generator = torch.Generator().manual_seed(seed)
         self.weight = nn.Parameter(torch.empty(classes, width).uniform_(-bound, bound, generator=generator))
-        self.sigma = nn.Parameter(torch.ones(1))
+        self.sigma = nn.Parameter(torch.full((1,), scale))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.sigma * F.linear(F.normalize(features), F.normalize(self.weight.to(features.dtype)))

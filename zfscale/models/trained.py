@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,6 +25,7 @@ class Trained(nn.Module):
         super().__init__()
         self.precision = precision
         self.watch: Watch | None = None  # told what the forwards read, from the next `prepare` or `ready` on
+        self.carried: dict[str, Any] = {}  # phase of training -> what its optimizer keeps for the next task, if it does
         self._overlay: Overlay | None = None
 
     def prepare(self, example: torch.Tensor) -> tuple[ModuleLeaves, Overlay]:

@@ -1,4 +1,4 @@
-"""What the package carries that is made: base models, by what pretrains them, and a dataset; and their cards."""
+"""What is made: the package's base models, by what pretrains them, a dataset, and a model from another's file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ BUILDERS = {
     "vit-nano": "zfscale.pretraining.vit_nano:build_vit_nano",
     "lm-nano": "zfscale.pretraining.lm_nano:build_lm_nano",
     "mae-nano": "zfscale.pretraining.mae_nano:build_mae_nano",
+    "dinov2": "zfscale.pretraining.dinov2:build_dinov2",
     "scripts100": "zfscale.pretraining.scripts100:build_scripts100",
 }
 MODELS = Path(__file__).parents[1] / "models" / "embedded"

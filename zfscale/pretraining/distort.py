@@ -42,13 +42,14 @@ class Distortion:
         self._generator = torch.Generator().manual_seed(seed)
         self.strength = 1.0
         self.plain = 1.0
+        self.blurred = 0.25
 
     def characters(
         self, filled: torch.Tensor, strokes: torch.Tensor, scale: tuple[float, float] = (0.6, 1.12)
     ) -> torch.Tensor:
         """Printed characters uint8 [B, S, S] and their strokes, one pixel wide, bool: by pen or as printed.
 
-        A quarter of them are as blurred as a few pixels brought to size.
+        A share of them, `blurred`, are as a few pixels brought to size.
         """
         ink = self._pen(filled.float() / 255, strokes.float())
         ink = self._warped(ink[:, None], rotate=0.35, scale=scale, elastic=0.11)
@@ -81,9 +82,9 @@ class Distortion:
         return self._coloured(x, plain=0.85)
 
     def _blurred(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, 1, 28, 28]: a quarter of it through 7 to 14 pixels a side and back."""
+        """[B, 1, 28, 28]: some of it through 7 to 14 pixels a side and back."""
         few = int(torch.randint(7, 15, (), generator=self._generator))
-        chosen = self._chance(len(x), 0.25)
+        chosen = self._chance(len(x), self.blurred)
         small = F.interpolate(x[chosen], (few, few), mode="area")
         x[chosen] = F.interpolate(small, (SIDE, SIDE), mode="bilinear")
         return x

@@ -1,6 +1,6 @@
 """The embedded dataset scripts100: 100 characters of scripts that vit-mini has never seen, in fonts and distorted.
 
-46 hiragana, 44 Thai consonants and 10 Thai digits; 30 images of each to learn from and 10 to test on. No family of
+46 hiragana, 44 Thai consonants and 10 Thai digits; 60 images of each to learn from and 20 to test on. No family of
 fonts is in both, by the names of their files; families that were derived from one another may be. An image is a drawing
 by a pen or as printed, through a random affine and elastic map, white on black.
 """
@@ -18,7 +18,7 @@ from zfscale.data.pictures import EMBEDDED, SCRIPTS100, SIDE
 from zfscale.pretraining.distort import Distortion, thin
 from zfscale.pretraining.fonts import INKED, Drawings, draw, font_files
 
-TRAIN, TEST = 30, 10  # images a class
+TRAIN, TEST = 60, 20  # images a class
 TEST_FAMILIES = 4  # every fourth family of fonts is for testing
 STRENGTH = 0.8  # of the distortions that vit-mini learns
 
@@ -34,7 +34,7 @@ def build_scripts100(seed: int = 0, out: Path = EMBEDDED) -> dict[str, Any]:
     rng = np.random.Generator(np.random.Philox(seed))
     rows = np.concatenate([_rows(drawings, drawings.characters.index(c), rng) for c in SCRIPTS100])
     distortion = Distortion(seed)
-    distortion.strength = STRENGTH
+    distortion.strength, distortion.blurred = STRENGTH, 0.0
     images = distortion.characters(torch.tensor(drawings.x[rows]), torch.tensor(thin(drawings.x[rows] > INKED)))
     grid = images[:, 0].numpy().reshape(len(SCRIPTS100), TRAIN + TEST, SIDE, SIDE).swapaxes(1, 2)
     page = Image.fromarray(grid.reshape(len(SCRIPTS100) * SIDE, (TRAIN + TEST) * SIDE))

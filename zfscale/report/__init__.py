@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from zfscale.report import heat, plot, text
-from zfscale.report.controls import compared
-from zfscale.report.kinds import CLASSES, KINDS, Kind
+from zfscale.report import gain, heat, plot, text
+from zfscale.report.controls import compared, untrained
+from zfscale.report.kinds import KINDS, Kind, Picture
 from zfscale.report.load import Contents, Trial, contents, losses, stage_accuracies
 from zfscale.report.rows import Row, best, rows
-from zfscale.results.layout import REPORT
+from zfscale.results.layout import GAIN_PICTURE, LOSS_PICTURE, REPORT
 from zfscale.results.storage import Place, storage
 
 
@@ -41,20 +41,23 @@ def make(root: Place) -> tuple[str, str]:
     found = contents(root)
     sections, there = [], storage(root)
     for kind, table in _tables(found.trials):
-        figure = _draw(root, kind, table, found.finished)
-        if figure is None:
-            there.remove(kind.picture)
-        else:
-            with there.writing(kind.picture) as path:
+        drawn = []
+        for picture in kind.pictures:
+            figure = _draw(root, picture, kind, table, found.finished)
+            if figure is None:
+                there.remove(picture.file)
+                continue
+            with there.writing(picture.file) as path:
                 figure.savefig(path, metadata={"Software": None})
-        sections.append((kind, table, figure is not None))
+            drawn.append(picture)
+        sections.append((kind, table, drawn))
     markdown = text.markdown(_title(root), found, sections)
     there.write(REPORT, markdown.encode(errors="backslashreplace"))
     return _plain(root, found), f"{there}/{REPORT}"
 
 
 def _plain(root: Place, found: Contents) -> str:
-    return text.plain(_title(root), found, [(kind, rows, False) for kind, rows in _tables(found.trials)])
+    return text.plain(_title(root), found, [(kind, rows, ()) for kind, rows in _tables(found.trials)])
 
 
 def _tables(found: Sequence[Trial]) -> Iterator[tuple[Kind, list[Row]]]:
@@ -64,10 +67,14 @@ def _tables(found: Sequence[Trial]) -> Iterator[tuple[Kind, list[Row]]]:
             yield kind, compared(mine) if kind.paired else mine
 
 
-def _draw(root: Place, kind: Kind, table: Sequence[Row], finished: Collection[str]) -> Any:
-    if kind is CLASSES:
-        return plot.draw(best(table, kind), stage_accuracies(root, finished))
-    return heat.draw(best(table, kind), losses(root, finished))
+def _draw(root: Place, picture: Picture, kind: Kind, table: Sequence[Row], finished: Collection[str]) -> Any:
+    """The figure; None if nothing is to be drawn."""
+    shown = best(table, kind)
+    if picture.file == LOSS_PICTURE:
+        return heat.draw(shown, losses(root, finished))
+    if picture.file == GAIN_PICTURE:
+        return gain.draw(shown, [untrained(row, table) or row for row in shown])
+    return plot.draw(shown, stage_accuracies(root, finished))
 
 
 def _title(root: Place) -> str:

@@ -7,8 +7,17 @@ from dataclasses import dataclass, field
 
 from zfscale.metrics import catalogue
 from zfscale.metrics.catalogue import Column
-from zfscale.results.layout import ACCURACY_PICTURE, LOSS_PICTURE
+from zfscale.results.layout import ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE
 from zfscale.zo.catalogue import REFERENCE
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the report: its file's name, what stands above it, and below it."""
+
+    file: str
+    heading: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -18,9 +27,7 @@ class Kind:
     Args:
         name: The kind of stream.
         text: What the columns mean; of columns with a meaning of their own in the catalogue, nothing.
-        picture: The file's name.
-        heading: Above the picture.
-        caption: Below it.
+        pictures: What may be drawn, in order.
         derived: Columns that are no measures of a trial, but follow from several rows.
         repeated: The head of the column that counts a row's trials.
         paired: Whether runs are paired: then ± is the standard error, and bold is what differs by more than two.
@@ -28,9 +35,7 @@ class Kind:
 
     name: str
     text: str
-    picture: str
-    heading: str
-    caption: str
+    pictures: tuple[Picture, ...]
     derived: Mapping[str, Column] = field(default_factory=dict)
     repeated: str = "seeds"
     paired: bool = False
@@ -54,6 +59,7 @@ class Kind:
 
 # What is derived of rows and their controls, all of the first measure but the memory.
 GAIN, RECOVERED, ABOVE = "gain", "recovered", "memory_above_untrained"
+SEARCHED = "search_forwards"  # what `zfscale tune` spent on the values of a row
 EPOCHS = "train.epochs"  # the leaf by which trials of one optimizer differ in cost
 
 CLASSES = Kind(
@@ -61,20 +67,41 @@ CLASSES = Kind(
     text=f"""\
 Mean ± standard error over runs; a run is a seed with a class order, and runs count as independent. **Avg**: mean of
 the stage accuracies; **Last**: accuracy over all classes after the last task; **Fgt**: forgetting, less is better;
-**Plast**: plasticity, the accuracy on a task just learned: what never learned cannot forget. **untrained** is the
+**Plast**: plasticity, the accuracy on a task just learned: what never learned cannot forget;
+**BWT**: accuracy after the last task less that on a task just learned, over all but the last. **untrained** is the
 control of a method, its learning rate 0; **none**: the method has nothing to train. **gain**: Avg less that of the
 untrained control of the same method, paired by run; **recovered**: the gain as a share of that of {REFERENCE}, with
 the standard error of the delta method, empty where the gain of {REFERENCE} is within two standard errors of 0. Bold
 is what exceeds two standard errors of a paired difference: a gain, and an Avg or Last that is ahead of every other
 row of the method.""",
-    picture=ACCURACY_PICTURE,
-    heading="Accuracy per stage",
-    caption="""\
+    pictures=(
+        Picture(
+            GAIN_PICTURE,
+            "What training buys and costs",
+            """\
+Left: Avg less that of the untrained control of the same method, mean over the runs that both have, bar ± one standard
+error; dotted, where the methods stand that train nothing. Right: the seconds of a trial less those of the control, so
+without evaluations. Where a method and optimizer ran with several settings, the one with the best Avg is drawn.""",
+        ),
+        Picture(
+            ACCURACY_PICTURE,
+            "Accuracy per stage",
+            """\
 Accuracy over all classes seen so far, after each task: mean over runs, band ± one standard error. Where
 a method and optimizer ran with several settings, the one with the best Avg is drawn.""",
+        ),
+    ),
     derived={
         GAIN: Column(catalogue.CLASSES, 10, "gain %", 2, 100, bold=True, optional=True),
         RECOVERED: Column(catalogue.CLASSES, 11, "recovered %", 1, 100, optional=True),
+        SEARCHED: Column(
+            catalogue.CLASSES,
+            23,
+            "search forwards",
+            0,
+            optional=True,
+            meaning="forwards that `zfscale tune` spent, on held-out training images, to choose the row's values",
+        ),
         ABOVE: Column(
             catalogue.CLASSES,
             22,
@@ -96,12 +123,16 @@ images). **final**: mean loss over domains after the last stage; **ppl**, **bits
 byte; **gain**: how far the loss on a domain fell while it was learned; **Fgt**: how far it then rose above its best;
 **BWT**, **FWT**: backward and forward transfer, positive is good; **upstream**: loss on what the model was pretrained
 on; **proto**: nearest-prototype accuracy. Bold: the best of its method.""",
-    picture=LOSS_PICTURE,
-    heading="Loss matrix",
-    caption="""\
+    pictures=(
+        Picture(
+            LOSS_PICTURE,
+            "Loss matrix",
+            """\
 Held-out loss on each domain (columns) of the pretrained model and after each stage (rows): mean over seeds. Colour:
 change since the pretrained model; blue is learned, red is lost. Where a method and optimizer ran with several settings,
 the one with the lowest final loss is drawn.""",
+        ),
+    ),
 )
 KINDS = {kind.name: kind for kind in (CLASSES, DOMAINS)}
 MEASURES = tuple(dict.fromkeys(name for kind in KINDS.values() for name in catalogue.columns(kind.name)))

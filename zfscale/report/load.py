@@ -13,16 +13,17 @@ from zfscale.errors import DataError
 from zfscale.methods.catalogue import METHODS
 from zfscale.metrics.catalogue import EVALUATED
 from zfscale.records import Status
-from zfscale.report.kinds import CLASSES, KINDS, MEASURES
+from zfscale.report.kinds import CLASSES, KINDS, MEASURES, SEARCHED
 from zfscale.results import tables as read
 from zfscale.results.check import Fault, look
 from zfscale.results.layout import EVALS, TRIALS
 from zfscale.results.storage import Place, storage
+from zfscale.results.tuned import spent
 from zfscale.spec.domains import domain_order
+from zfscale.spec.trial import RUN
 from zfscale.zo.catalogue import FIRST_ORDER
 
 NO_OPTIMIZER, UNTRAINED = "none", "untrained"  # in place of an optimizer: nothing to train, or a learning rate of 0
-RUN = ("seed", "stream.class_order_seed", "stream.class_order")  # the leaves that make trials repetitions
 VALIDATION = "stream.validation"  # the leaf that says that validation images stand for the test images
 READ = (*MEASURES, EVALUATED)
 
@@ -107,7 +108,8 @@ def contents(root: Place) -> Contents:
     found = look(root, [*READ, "error", "versions"])
     if not found.rows and not found.faults:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
-    return Contents([_trial(row) for row in found.rows], found.faults, found.ignored)
+    searched = spent(root)
+    return Contents([_trial(row, searched) for row in found.rows], found.faults, found.ignored)
 
 
 def stage_accuracies(root: Place, trials: Collection[str]) -> dict[str, dict[int, float]]:
@@ -149,8 +151,8 @@ def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _trial(row: dict[str, Any]) -> Trial:
-    measures = {name: row[name] for name in READ}
+def _trial(row: dict[str, Any], searched: Mapping[str, int]) -> Trial:
+    measures = {**{name: row[name] for name in READ}, SEARCHED: searched.get(row["trial_id"])}
     spec, status = flatten(json.loads(row["spec"])), Status(row["status"])
     allocator = read.versions(row["versions"]).get("memory") == "allocator"
     return Trial(row["trial_id"], status, spec, measures, row["error"], allocator)

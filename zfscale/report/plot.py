@@ -57,7 +57,7 @@ def draw(rows: Sequence[Row], curves: Curves) -> Figure | None:
                 _line(
                     axes,
                     [curves[i] for i in row.trial_ids if i in curves],
-                    *_style(row.optimizer, optimizers),
+                    *style(row.optimizer, optimizers),
                 )
     _legend(figure, optimizers)
     return figure
@@ -105,7 +105,7 @@ def _legend(figure: Figure, names: Sequence[str]) -> None:
     """One column per family, filled up with blanks, since matplotlib lays a legend out by column."""
     families: dict[str, list[str]] = {}
     for name in names:
-        families.setdefault(_style(name, names)[0], []).append(name)
+        families.setdefault(style(name, names)[0], []).append(name)
     tall = max(len(members) for members in families.values())
     handles = [_handle(name, names) for own in families.values() for name in [*own, *[""] * (tall - len(own))]]
     columns = len(families)
@@ -122,11 +122,11 @@ def _legend(figure: Figure, names: Sequence[str]) -> None:
 def _handle(name: str, names: Sequence[str]) -> Line2D:
     if not name:
         return Line2D([], [], linestyle="none", label=" ")
-    colour, dashes = _style(name, names)
+    colour, dashes = style(name, names)
     return Line2D([], [], color=colour, linestyle=dashes, linewidth=1.7, marker="o", markersize=3, label=name)
 
 
-def _style(name: str, names: Sequence[str]) -> tuple[str, Dash]:
+def style(name: str, names: Sequence[str]) -> tuple[str, Dash]:
     """Colour and dashes; an optimizer of no known family takes the next spare colour."""
     family = _family(name)
     if family:

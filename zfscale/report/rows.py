@@ -10,7 +10,7 @@ from typing import Any
 from zfscale.methods.catalogue import METHODS
 from zfscale.metrics.catalogue import BY_NAME
 from zfscale.records import Status
-from zfscale.report.kinds import CLASSES, EPOCHS, MEASURES, Kind
+from zfscale.report.kinds import CLASSES, EPOCHS, MEASURES, SEARCHED, Kind
 from zfscale.report.load import NO_OPTIMIZER, UNTRAINED, Run, Trial
 from zfscale.report.load import RUN as RUN_LEAVES
 from zfscale.report.paired import Stat, stat
@@ -99,7 +99,7 @@ def _row(key: tuple[Any, ...], leaves: Sequence[str], group: Sequence[Trial]) ->
     trials: dict[Run, Trial] = {}
     for trial in sorted(group, key=lambda trial: (_place(trial.optimizer, tuple(OPTIMIZERS)), trial.trial_id)):
         trials.setdefault(trial.run, trial)
-    stats = {name: stat([trial.measures[name] for trial in trials.values()]) for name in MEASURES}
+    stats = {name: stat([trial.measures.get(name) for trial in trials.values()]) for name in (*MEASURES, SEARCHED)}
     return Row(key[0], key[1], dict(zip(leaves, key[2:], strict=True)), trials, stats, group[0].domains)
 
 

@@ -12,14 +12,14 @@ from zfscale.records import Status
 from zfscale.report.bold import bold
 from zfscale.report.cuts import cuts, prices
 from zfscale.report.grid import Cells, aligned, pipes
-from zfscale.report.kinds import GAIN, Kind
+from zfscale.report.kinds import GAIN, Kind, Picture
 from zfscale.report.load import Contents, Trial
 from zfscale.report.paired import Stat
 from zfscale.report.rows import Row
 from zfscale.report.sampling import sampling
 from zfscale.results.check import first
 
-Section = tuple[Kind, Sequence[Row], bool]  # its rows, and whether there is a picture
+Section = tuple[Kind, Sequence[Row], Sequence[Picture]]  # its rows, and the pictures there are
 DAMAGED = "Damaged files: run the same command again, which makes these trials again"
 COSTS = """\
 Points of Avg over the untrained control, per unit of cost, as means over runs. A first-order step counts as one
@@ -32,8 +32,10 @@ def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
     parts = [f"# {escape(title)}", counts(found)]
     for kind, table, drawn in sections:
         parts += [_marked(table, kind), kind.legend(_columns(table, kind).values())]
-        parts += [*_more(found.trials, table, kind), f"## {kind.heading}"]
-        parts += [f"![{kind.heading}]({kind.picture})", kind.caption] if drawn else ["Nothing to draw."]
+        parts += _more(found.trials, table, kind)
+        for picture in drawn:
+            parts += [f"## {picture.heading}", f"![{picture.heading}]({picture.file})", picture.caption]
+        parts += [] if drawn else ["Nothing to draw."]
     if failed := failures(found.trials):
         parts += ["## Failed trials", pipes([[escape(cell) for cell in row] for row in failed], 99)]
     for heading, lines in notes(found):

@@ -1,6 +1,7 @@
 """The names inside a results directory. Nothing else in the package spells them.
 
 trials/ evals/ steps/ ledger/    tables, a file a trial
+tuned.json                       which trials have values that a search has chosen, and what it spent
 report.md, *.png                 the report
 wandb/, wandb.txt                W&B's runs, and what went wrong with them; likewise of other sinks
 snapshots/ID/                    weights at the end of a hybrid's first-order phases
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
 REPORT = "report.md"
-ACCURACY_PICTURE, LOSS_PICTURE = "accuracy_per_stage.png", "loss_matrix.png"
+ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE = "accuracy_per_stage.png", "gain.png", "loss_matrix.png"
+TUNED = "tuned.json"
 WANDB = "wandb"
 SNAPSHOTS = "snapshots"
 LEDGERS, ATTEMPTS = RUNNING = (".ledgers", ".attempts")

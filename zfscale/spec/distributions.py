@@ -57,6 +57,10 @@ class Grid(_Values):
 
     grid: list[Any] = Field(min_length=1, description="the values; each is crossed with every other grid")
 
+    def draw(self, u: float) -> Any:
+        """The value at u, for a search that tries a part of them."""
+        return self.grid[int(u * len(self.grid))]
+
 
 class Choice(_Values):
     """One of the values, all equally likely."""

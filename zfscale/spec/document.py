@@ -52,6 +52,11 @@ class Document:
                 return False
         return True
 
+    @property
+    def overridden(self) -> bool:
+        """Whether a `--set` put anything into it."""
+        return any(isinstance(origin, str) for origin in self.origins.values())
+
     def origin(self, place: Place) -> int | str:
         """Where a path was written; for one that is missing, where the block around it was."""
         while place and place not in self.origins:

@@ -9,6 +9,7 @@ from zfscale.spec.schema import ResourcesSpec
 from zfscale.spec.trial import TrialSpec
 
 STAGE, DTYPE, OFFLOAD = ("engine", "stage"), ("engine", "dtype"), ("engine", "offload")
+CARRY = ("optimizer", "carry_state")
 WORKERS, PARALLEL = ("resources", "workers"), ("train", "parallel")
 
 
@@ -24,6 +25,11 @@ def _stage(trial: TrialSpec) -> Iterator[Finding]:
         yield STAGE, f"{stage} cannot be used by {who}; allowed: {', '.join(map(str, stages))}"
     elif stage == 3 and trial.stream.protocol != "domain_incremental":
         yield STAGE, f"3 divides the weights once, but the methods of {trial.stream.kind} add to them; allowed: 0"
+    if trial.optimizer.carry_state and stage:
+        yield (
+            CARRY,
+            f"the state is divided over ranks at engine.stage {stage}, and not carried; allowed: stage 0",
+        )
     if trial.engine.offload == "cpu" and stage == 0:
         yield OFFLOAD, "stage 0 divides nothing that could be offloaded; allowed: none, or engine.stage 1 to 3"
 

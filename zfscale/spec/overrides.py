@@ -35,6 +35,7 @@ def override(document: Document, text: str) -> None:
     value, _ = yaml.parse(value_text, lambda line: cite)
     if ours:
         _fix(document, path, value, cite)
+    _untune(document, str(place[1]) if place[0] == "space" and len(place) > 1 else path)
     if ours or place[0] != "space" or len(place) == 1:
         _set(document, place, value, cite)
     else:  # a path of the space has one distribution: the new one replaces the old
@@ -88,6 +89,16 @@ def _fix(document: Document, path: str, value: Any, cite: str) -> None:
         if path.startswith(f"{key}.") and isinstance(values, dict):
             inner = tuple(path.removeprefix(f"{key}.").split("."))
             _rewrite(document, ("space", key), values, inner, value, cite)
+
+
+def _untune(document: Document, path: str) -> None:
+    """Forget what a search has chosen for a path, or for what is below it."""
+    tuned = document.data.get("tuned")
+    for entry in tuned if isinstance(tuned, list) else ():
+        values = entry.get("values") if isinstance(entry, dict) else None
+        if isinstance(values, dict):
+            for key in [key for key in values if key == path or key.startswith(f"{path}.")]:
+                del values[key]
 
 
 def _rewrite(document: Document, place: Place, values: dict[str, Any], inner: Place, value: Any, cite: str) -> None:

@@ -27,12 +27,18 @@ STREAM: dict[str, tuple[str, ...]] = {
         "class_order_seed",
         "class_order",
         "validation",
+        "transform",
+        "random_crop",
+        "random_flip",
+        "old_loss_every",
+        "forward_transfer",
     ),
     "domain_incremental": ("domains", "upstream", "order_seed"),
     "text": ("block_size", "tokens_per_domain", "held_out_tokens"),
     "images": ("images_per_domain", "held_out_images"),
 }
 MODALITIES = ("text", "images")
+CARRY = "carry_state"  # of the optimizer, for methods whose tasks train the same weights
 LORA = ("lora_rank", "lora_alpha")
 # Option of the optimizer -> the option, and its value, that it needs beside it.
 GIVEN = {"warmup": ("schedule", "warmup-cosine")} | {
@@ -137,6 +143,8 @@ def _optimizer(s: Setting) -> dict[str, Unused]:
         lacks = given != needed  # else it is the optimizer that has no use for it
         on = f"optimizer.{by}: {given}" if lacks else s.optimizer
         found[f"optimizer.{key}"] = Unused(f"optimizer.{by if lacks else 'name'}", on, owners(f"optimizer.{key}"))
+    if not methods.method(s.method).lasting:
+        found[f"optimizer.{CARRY}"] = Unused("method.name", s.method, owners(f"optimizer.{CARRY}"))
     return found
 
 
@@ -162,6 +170,8 @@ def _domains(owner: str) -> str:
 
 
 def _of_optimizers(option: str) -> str:
+    if option == CARRY:
+        return ", ".join(name for name, facts in methods.METHODS.items() if facts.lasting)
     if option in GIVEN:
         by, value = GIVEN[option]
         return f"optimizer.{by}: {value}"

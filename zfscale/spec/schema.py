@@ -7,6 +7,7 @@ that come out of the expansion (`TrialSpec`) are whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field
@@ -19,6 +20,7 @@ from zfscale.spec.owners import owners
 from zfscale.spec.sinks import Sinks
 from zfscale.spec.text import ResultsPlace, Text
 from zfscale.spec.trial import OPEN, TrialSpec
+from zfscale.spec.tuned import TunedSpec
 
 METRICS = SEARCHED  # those that `search.metric` may name
 
@@ -35,6 +37,32 @@ class SearchSpec(Block):
     )
     mode: Literal["max", "min"] = Field(default="max", description="whether a larger or a smaller metric is better")
     scheduler: Literal["none"] = Field(default="none", description="early stopping of trials")
+    budget: int | None = Field(
+        default=None,
+        ge=1,
+        description="forwards that `zfscale tune` may spend on each method and optimizer. null: nothing is to be tuned",
+    )
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(strict=False)] = Field(
+        default=(),
+        description="seeds with which it runs each candidate, and draws a class order; none that the sweep itself uses",
+    )
+    validation: float = Field(
+        default=0.2, gt=0, description="its `stream.validation`: the training images on which it compares candidates"
+    )
+    space: dict[str, dict[str, Distribution]] = Field(
+        default={},
+        description="optimizer, or a pattern such as zo-* -> dotted path -> the values that it may choose; the longest "
+        "pattern that fits an optimizer counts",
+    )
+
+    def pattern(self, optimizer: str) -> str | None:
+        """The longest key of `space` that fits an optimizer."""
+        return max((pattern for pattern in self.space if fnmatchcase(optimizer, pattern)), key=len, default=None)
+
+    @property
+    def searched(self) -> frozenset[str]:
+        """The dotted paths whose values are to be chosen, of any optimizer."""
+        return frozenset(path for ranges in self.space.values() for path in ranges)
 
 
 class ResourcesSpec(Block):
@@ -80,6 +108,9 @@ class SweepSpec(Block):
         default={}, description="dotted path of a leaf or block of the template -> the values it takes"
     )
     search: SearchSpec = Field(default=SearchSpec(), description="how the space is sampled")
+    tuned: Annotated[tuple[TunedSpec, ...], Field(strict=False)] = Field(
+        default=(), description="what `zfscale tune` has chosen, which wins over template and space"
+    )
     resources: ResourcesSpec = Field(default=ResourcesSpec(), description="what one trial occupies")
     output: OutputSpec = Field(default=OutputSpec(), description="where the results go")
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from zfscale.spec.document import Document
+from zfscale.spec.schema import SearchSpec
 from zfscale.spec.trial import TrialSpec
 from zfscale.spec.yaml import Place
 
 BLOCKS = ("method", "optimizer")  # whose numbers are searched for; another name is another thing, not another value
 
 
-def searching(document: Document, trials: Iterable[TrialSpec]) -> dict[Place, str]:
+def searching(document: Document, search: SearchSpec, trials: Iterable[TrialSpec]) -> dict[Place, str]:
     """What is wrong with a file that says how to `search`, if its trials are compared on test images.
 
-    It searches if trials that train differ in numbers of the method or the optimizer and in nothing else. A file
-    without `search` may vary numbers as it likes, to show what they do. Domains have no split for it.
+    It searches if trials that train differ in numbers of the method or the optimizer and in nothing else; where
+    `search.space` says what is searched for, only in these. A file without `search` may vary numbers as it likes, to
+    show what they do. Domains have no split for it.
     """
     if not document.data.get("search"):
         return {}
     groups: dict[str, dict[str, Any]] = {}
     for trial in trials:
         if trial.trains and trial.stream.protocol == "class_incremental" and trial.stream.validation is None:
-            rest, numbers = _apart(trial)
+            rest, numbers = _apart(trial, search.searched)
             first = groups.setdefault(repr(rest), numbers)
             if varied := [path for path in numbers if numbers[path] != first.get(path)]:
                 message = f"values of {varied[0]} would be compared on the test images; hold out training images, "
@@ -31,12 +33,13 @@ def searching(document: Document, trials: Iterable[TrialSpec]) -> dict[Place, st
     return {}
 
 
-def _apart(trial: TrialSpec) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All of a trial but the numbers of BLOCKS, and these by dotted path."""
+def _apart(trial: TrialSpec, searched: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All of a trial but the numbers of BLOCKS, or those of them that are `searched`, and these by dotted path."""
     rest, numbers = trial.model_dump(exclude=set(BLOCKS)), dict[str, Any]()
     for block in BLOCKS:
         for path, value in _leaves(getattr(trial, block).model_dump(), block):
-            (numbers if isinstance(value, (int, float)) else rest)[path] = value
+            number = path in searched if searched else isinstance(value, (int, float))
+            (numbers if number else rest)[path] = value
     return rest, numbers
 
 

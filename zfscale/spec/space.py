@@ -24,6 +24,7 @@ from zfscale.errors import nearest
 from zfscale.spec.checks import aim, findings, learning, training
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
+from zfscale.spec.fairness import unfair
 from zfscale.spec.layout import layout
 from zfscale.spec.names import Finding
 from zfscale.spec.outside import Outside, is_own
@@ -34,6 +35,7 @@ from zfscale.spec.searching import searching
 from zfscale.spec.strays import Assignment, Strays, Unknown
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.trial import OPEN, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
+from zfscale.spec.tuned import Tuned
 from zfscale.spec.yaml import Place
 
 MAX_COMBINATIONS = 100_000
@@ -68,9 +70,9 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
     template = _template(document)
     check = functools.cache(findings)  # for this call only: directories may change before the next one
     outside = Outside({block: OPEN[block] for block in document.opened})
-    strays = Strays(document, spec.space)
+    strays, tuned = Strays(document, spec.space), Tuned(spec.tuned)
     trials: dict[str, TrialSpec] = {}
-    for assignments in combinations(spec):
+    for assignments in _settled(spec, template, outside, tuned):
         whole, unknown, wrong = outside.fit(_apply(template, assignments))
         found = dict(wrong)
         try:
@@ -91,9 +93,11 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
             trials.setdefault(trial.sameness, trial)
         for place, message in found.items():
             problems.setdefault(source(document, assignments, place), message)
-    if problems := {**strays.problems(complete), **problems} or searching(document, trials.values()):
-        raise document.error(problems)
-    return list(trials.values())
+    made, found = list(trials.values()), {**strays.problems(complete), **problems}
+    found |= tuned.unused(document) if complete else {}
+    if found := found or searching(document, spec.search, made) or unfair(document, spec.search, made):
+        raise document.error(found)
+    return made
 
 
 def _template(document: Document) -> dict[str, Any]:
@@ -127,12 +131,14 @@ def located(document: Document, spec: SweepSpec, found: Collection[Problem]) -> 
     for problem in found:
         of_trial.setdefault(problem.trial.trial_id, []).append(problem)
     problems: dict[Place, str] = {}
-    for assignments in combinations(spec):
+    for assignments in _settled(spec, template, outside, Tuned(spec.tuned)):
         if not of_trial:
             break
         trial = TrialSpec.model_validate(outside.fit(_apply(template, assignments)).whole)
         for problem in of_trial.pop(trial.trial_id, ()):
             problems.setdefault(source(document, assignments, problem.place), problem.message)
+    for problem in itertools.chain(*of_trial.values()):  # of trials that a search has made of those of the file
+        problems.setdefault(problem.place, problem.message)
     return problems
 
 
@@ -189,6 +195,13 @@ def combinations(spec: SweepSpec) -> Iterator[list[Assignment]]:
         for sample in samples:
             drawn = [_draw(path, values, point, sample) for path, values in draws.items()]
             yield sorted(fixed + drawn, key=lambda assignment: len(assignment.target))
+
+
+def _settled(spec: SweepSpec, template: dict[str, Any], outside: Outside, tuned: Tuned) -> Iterator[list[Assignment]]:
+    """The combinations, with what a search has chosen for each trial."""
+    for assignments in combinations(spec):
+        chosen = tuned.assignments(outside.fit(_apply(template, assignments)).whole) if tuned.entries else []
+        yield [*assignments, *chosen]
 
 
 def _split(spec: SweepSpec) -> tuple[dict[str, Grid], dict[str, Distribution]]:

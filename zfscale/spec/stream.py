@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -62,7 +62,9 @@ class StreamSpec(OpenBlock):
     task_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="classes of each task, such as [50, 10, 10], in place of `tasks`"
     )
-    class_order_seed: int = Field(default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes")
+    class_order_seed: int | None = Field(
+        default=1993, ge=0, le=MAX_SEED, description="seed of the order of the classes; null: that of the trial"
+    )
     class_order: Annotated[tuple[ClassLabel, ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="all classes as they arrive, names or numbers, in place of `class_order_seed`"
     )
@@ -71,6 +73,29 @@ class StreamSpec(OpenBlock):
         gt=0,
         description="training images that are held out, a share below 1 or their number; the trial is then measured on "
         "these, and the test images are not looked at. null: none",
+    )
+    transform: Literal["fit", "crop"] = Field(
+        default="fit",
+        description="images for the model: fit, shorter side to its size, nothing of it cut off; crop, to 8/7 of its "
+        "size and the centre of that, as in the benchmark (256 and 224)",
+    )
+    random_crop: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="least share of a training image's area in a random resized crop; the benchmark's is 0.05. 1: none",
+    )
+    random_flip: bool = Field(default=False, description="whether half of the training images are mirrored, at random")
+    old_loss_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="steps between looks at the loss of earlier tasks' training images while a task is learned; the "
+        "looks are in `evals`, and their seconds are not counted. null: none",
+    )
+    forward_transfer: bool = Field(
+        default=False,
+        description="whether FWT is measured: each task but the first is also learned alone, by a fresh model. That "
+        "takes as long again, and neither its forwards nor its seconds are counted",
     )
     domains: Annotated[tuple[DomainSpec, ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="the domains, [{name: ..., dataset: ...}, ...]"
@@ -90,6 +115,11 @@ class StreamSpec(OpenBlock):
     held_out_images: int = Field(
         default=512, ge=1, description="how many of a domain's test images are evaluated on, at most"
     )
+
+    @property
+    def zoom(self) -> float:
+        """The side that images are brought to before the centre crop, over the model's."""
+        return 8 / 7 if self.transform == "crop" else 1.0
 
     @property
     def protocol(self) -> Protocol:

@@ -15,6 +15,7 @@ from zfscale.spec.owners import owners
 from zfscale.spec.schema import OutputSpec, ResourcesSpec, SearchSpec, WandbSpec
 from zfscale.spec.stream import DomainSpec, StreamSpec
 from zfscale.spec.trial import EngineSpec, FirstOrderSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
+from zfscale.spec.tuned import TunedSpec
 
 # Block -> its model; a block inside another has its own table below that one's.
 TABLES: dict[str, type[Block]] = {
@@ -27,6 +28,7 @@ TABLES: dict[str, type[Block]] = {
     "train": TrainSpec,
     "engine": EngineSpec,
     "search": SearchSpec,
+    "tuned[]": TunedSpec,
     "resources": ResourcesSpec,
     "output": OutputSpec,
     "output.wandb": WandbSpec,

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zfscale.block import MAX_SEED, Block
 from zfscale.methods.catalogue import METHODS, method
@@ -62,6 +62,10 @@ class FirstOrderSpec(Block):
     name: Annotated[str, OneOf(FIRST_ORDER)] = Field(description="its update rule")
     lr: float = Field(ge=0, description="its learning rate; momentum, betas, decay and schedule are the optimizer's")
     epochs: int = Field(ge=1, description="how many of train.epochs it takes, from the start of each task")
+    schedule_over: Literal["task", "phase"] = Field(
+        default="task",
+        description="what the schedule spans: task, both phases at once; phase, each of them, so that it starts anew",
+    )
 
 
 class OptimizerSpec(OpenBlock):
@@ -92,11 +96,17 @@ class OptimizerSpec(OpenBlock):
         description="learning rate within a task; warmup-cosine warms up and decays again in every task",
     )
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of a task's steps that warm up")
+    carry_state: bool = Field(
+        default=False,
+        description="whether moments and past estimates live on in the next task; if not, each task starts without",
+    )
     first_order: FirstOrderSpec | None = Field(
         default=None, description="a first-order phase at the start of each task; null: none"
     )
 
 
+# The leaves by which trials are repetitions of each other: what is drawn.
+RUN = ("seed", "stream.class_order_seed", "stream.class_order")
 OPEN: dict[str, type[OpenBlock]] = {"stream": StreamSpec, "method": MethodSpec, "optimizer": OptimizerSpec}
 
 
@@ -159,6 +169,15 @@ class TrialSpec(Block):
     engine: EngineSpec = Field(default=EngineSpec(), description="DeepSpeed's settings")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ordered(cls, given: Any) -> Any:
+        """A class order by the trial's seed is written as that seed: what is equal has one id."""
+        stream = given.get("stream") if isinstance(given, dict) else None
+        if isinstance(stream, dict) and stream.get("class_order_seed", 0) is None:
+            return given | {"stream": stream | {"class_order_seed": given.get("seed", 0)}}
+        return given
+
     @property
     def optimizing(self) -> Optimizer:
         """The facts of its optimizer."""
@@ -195,6 +214,7 @@ class TrialSpec(Block):
         "stream.task_sizes": str,
         "stream.class_order": str,
         "stream.validation": float,
+        "stream.old_loss_every": int,
         "stream.domains": str,
         "stream.upstream": str,
         "stream.order_seed": int,
@@ -204,6 +224,7 @@ class TrialSpec(Block):
         "optimizer.first_order.name": str,
         "optimizer.first_order.lr": float,
         "optimizer.first_order.epochs": int,
+        "optimizer.first_order.schedule_over": str,
         "train.micro_batch_size": int,
     }
 

@@ -97,6 +97,28 @@ def parse(text: str, cite: Cite) -> tuple[Any, dict[Place, int]]:
         raise SpecError(f"{cite(1)}: nested too deeply") from None
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes what `parse` reads: a text that would be a number is quoted, an alias is written out."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Whether a value that stands twice is written twice: always."""
+        return True
+
+
+def dump(data: Any, *, flow: bool = False) -> str:
+    """Plain data as YAML, innermost collections on one line; with `flow`, all on one line.
+
+    >>> dump({"a": {"lr": 1e-05, "name": "1e-5"}})
+    "a: {lr: 1.0e-05, name: '1e-5'}"
+    """
+    style = True if flow else None
+    width = float("inf") if flow else 120
+    text = yaml.dump(data, Dumper=_Dumper, default_flow_style=style, sort_keys=False, width=width, allow_unicode=True)
+    return str(text).rstrip("\n")
+
+
 def _explain(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "cannot be parsed"
     if "'\\t'" in problem:

@@ -21,7 +21,8 @@ class Stream:
     Args:
         path: Its class, a zfscale.streams.base.Stream.
         protocol: How a trial of it is measured: by the accuracy on the classes seen so far, or by held-out losses.
-        order: The options of the `stream` block that only arrange the data: trials that differ in them share arrays.
+        order: The options of the `stream` block that trials may differ in that share arrays: they
+            arrange or augment the data, or say what is measured.
         own: A pydantic model (zfscale.spec.Block) of options that no other stream has.
     """
 
@@ -43,7 +44,10 @@ STREAMS: dict[str, Stream] = {
     "class_incremental": Stream(
         "zfscale.streams.class_incremental:ClassIncremental",
         "class_incremental",
-        frozenset({"class_order_seed", "class_order", "tasks", "first_task_classes", "task_sizes", "validation"}),
+        frozenset(
+            {"class_order_seed", "class_order", "tasks", "first_task_classes", "task_sizes", "validation"}
+            | {"random_crop", "random_flip", "old_loss_every", "forward_transfer"}
+        ),
     ),
     "domain_incremental": Stream(
         "zfscale.streams.domain_incremental:DomainIncremental", "domain_incremental", frozenset({"order_seed"})

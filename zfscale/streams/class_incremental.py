@@ -52,15 +52,15 @@ class ClassIncremental(Stream[Task]):
 
     @staticmethod
     def read(spec: StreamSpec, family: Family, base: Any) -> ImageData:
-        """The labelled images at the size of the model."""
-        return family.images(spec.dataset, base)
+        """The labelled images at the size of the model, or with the margin that its transform cuts off."""
+        return family.images(spec.dataset, base, **({} if spec.zoom == 1 else {"zoom": spec.zoom}))
 
     @classmethod
     def of(cls, spec: StreamSpec, data: ImageData) -> Self:
         """The stream of images whose classes can be cut into the tasks of the spec."""
-        order = (
-            spec.class_order_seed if spec.class_order is None else listed.listed_order(spec.class_order, data.classes)
-        )
+        seed = spec.class_order_seed
+        assert seed is not None, "a trial's spec has it filled in"
+        order = seed if spec.class_order is None else listed.listed_order(spec.class_order, data.classes)
         return cls(data, task_sizes(spec, len(data.classes)), order, spec.validation)
 
     @staticmethod

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from zfscale.records import Status
 from zfscale.results.missing import root
 from zfscale.results.tables import statuses
+from zfscale.results.tuned import note
 from zfscale.spec import Sweep
+from zfscale.spec.tuned import entry_of
 
 
 class Ended(NamedTuple):
@@ -32,6 +34,8 @@ def finish(sweep: Sweep) -> Ended:
 
     place = root(sweep)
     status = statuses(place)
+    chosen = {trial.trial_id: entry_of(sweep.spec.tuned, trial) for trial in sweep.trials}
+    note(place, {trial: sweep.spec.tuned[i].forwards for trial, i in chosen.items() if i is not None})
     failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
     text, file = make(place)
     return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ from zfscale.engine.deepspeed import Engine
 from zfscale.errors import ZfscaleError
 from zfscale.models.trained import Trained
 from zfscale.streams.base import Stage
+from zfscale.training.augment import Augment
 from zfscale.training.journal import Journal
 from zfscale.training.objective import Loss, plain
-from zfscale.training.seeds import ORDER, STEP
+from zfscale.training.seeds import AUGMENT, ORDER, STEP
 from zfscale.training.trainers import FirstOrder, ForwardOnly, Trainer, first_order, one
 from zfscale.zo.philox import derive
 
@@ -27,6 +28,9 @@ PATIENCE = 20  # steps skipped in a row before the trial is given up
 Steps = Iterator[tuple[int, np.ndarray]]  # (step within the task, row numbers of its batch)
 
 
+Look = Callable[[int], None]  # is told how many steps of the task were taken; leaves the network as it was
+
+
 class Diverged(ZfscaleError):
     """Training left the numbers."""
 
@@ -34,7 +38,8 @@ class Diverged(ZfscaleError):
 class Fit:
     """Trains the network's trainable parameters on `task`; class c of the stream is logit c - offset.
 
-    `loss` is what the method minimises, made of the objective. First come the first-order epochs, if any, then the
+    `loss` is what the method minimises, made of the objective; `augment` changes the inputs of a batch once a step, so
+    that all forwards of the step see the same. First come the first-order epochs, if any, then the
     forward-only ones (a hybrid has both, ZeroFlow's enhancement 1). Of the first phase, a restart needs a snapshot, of
     the second the ledger. Errors: see `run`.
     """
@@ -48,11 +53,15 @@ class Fit:
         spec: TrialSpec,
         journal: Journal,
         loss: Loss = plain,
+        augment: Augment | None = None,
+        look: Look | None = None,
     ) -> None:
         self.network, self.engine, self.task, self.offset, self.loss = network, engine, task, offset, loss
-        self.spec, self.journal = spec, journal
+        self.spec, self.journal, self.augment, self.look = spec, journal, augment, look
         self._skipped = 0  # in a row, up to now
-        self.total = spec.train.epochs * steps_per_epoch(len(task.train_y), spec.train.batch_size)
+        per_epoch = steps_per_epoch(len(task.train_y), spec.train.batch_size)
+        self.total = spec.train.epochs * per_epoch
+        self.first = first_order(spec).epochs * per_epoch  # of these, how many are by backpropagation
 
     def run(self) -> None:
         """All steps of the task. One whose loss is not finite is skipped and recorded.
@@ -61,8 +70,7 @@ class Fit:
         """
         images, t = len(self.task.train_y), self.spec.train
         steps = enumerate(batches(images, t.batch_size, t.epochs, derive(self.spec.seed, self.task.index, ORDER)))
-        phase = first_order(self.spec)
-        count = phase.epochs * steps_per_epoch(images, t.batch_size)
+        phase, count = first_order(self.spec), self.first
         if count:
             self._first_order(islice(steps, count), count, phase.name, phase.lr)
         if count < self.total:
@@ -70,7 +78,10 @@ class Fit:
             self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
     def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
-        if self.engine.ranks.word_of_first(self.journal.finished(self.task.index, count)):
+        # A snapshot has no state to carry over and no steps to look at: then the trial starts again from its beginning.
+        whole = self.spec.optimizer.carry_state or self.look is not None
+        resumes = not whole and self.journal.finished(self.task.index, count)
+        if self.engine.ranks.word_of_first(resumes):
             for step, _ in steps:
                 self.journal.take(self.task.index, step, lr * self._factor(step))
             leaves, _ = self.network.prepare(one(self.task, self.engine))
@@ -92,14 +103,21 @@ class Fit:
             else:
                 trainer.replay(taken, lr, step)
                 self._skipped = 0 if taken.finite else self._skipped + 1
+                self._look(step)
+
+    def _look(self, step: int) -> None:
+        if self.look is not None:
+            self.look(step + 1)
 
     def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> None:
         """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
         self._skipped, last, patience = 0, 0, min(PATIENCE, count)
         for step, rows in steps:
-            trainer.batch.load(self.task.train_x[rows], self.task.train_y[rows] - self.offset, rows)
-            rate = lr * self._factor(step)
-            result = trainer.step(derive(self.spec.seed, self.task.index, STEP, step), rate, step)
+            rate, seed = lr * self._factor(step), derive(self.spec.seed, self.task.index, STEP, step)
+            x = self.task.train_x[rows]
+            x = x if self.augment is None else self.augment(x, derive(seed, AUGMENT))
+            trainer.batch.load(x, self.task.train_y[rows] - self.offset, rows)
+            result = trainer.step(seed, rate, step)
             self.journal.record(self.task.index, step, rate, result)
             self._skipped = 0 if result.finite else self._skipped + 1
             if self._skipped:
@@ -107,6 +125,7 @@ class Fit:
             if self._skipped == patience:
                 raise Diverged(f"{self._place(step)}: no finite loss in {patience} steps, but {result.loss}")
             last = step
+            self._look(step)
         self._check(trainer, last)
         trainer.close()
         self.journal.bytes_sent = self.engine.ranks.bytes_sent
@@ -122,7 +141,11 @@ class Fit:
         return f"task {self.task.index}, step {step}"
 
     def _factor(self, step: int) -> float:
-        return schedule(self.spec.optimizer.schedule, step, self.total, self.spec.optimizer.warmup)
+        """The schedule's at a step of the task; where each phase has its own, at the step of the phase."""
+        start, stop = 0, self.total
+        if first_order(self.spec).own_schedule:
+            start, stop = (0, self.first) if step < self.first else (self.first, self.total)
+        return schedule(self.spec.optimizer.schedule, step - start, stop - start, self.spec.optimizer.warmup)
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.records import Query, Sink, Step
@@ -30,6 +32,15 @@ class Journal:
     def seconds(self) -> float:
         """Since the trial began, without the time between a kill and the restart."""
         return time.perf_counter() - self._started
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside takes no time of the trial's."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._started += time.perf_counter() - begun
 
     def record(self, task: int, step: int, lr: float, result: StepResult) -> None:
         """A step that was taken now."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -30,9 +31,13 @@ from zfscale.zo.ledger import Entry
 from zfscale.zo.philox import derive
 from zfscale.zo.problem import Problem
 from zfscale.zo.step import Stepper, StepResult, make_algorithm
+from zfscale.zo.units import grown
 
 if TYPE_CHECKING:
     from zfscale.spec import TrialSpec
+
+
+FORWARD_ONLY, FIRST_ORDER = "forward-only", "first-order"  # keys of what a network's optimizers carry over
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class FirstOrderPhase:
     name: str
     lr: float
     epochs: int
+    own_schedule: bool = False  # rather than a part of one over the whole task
 
 
 def first_order(spec: TrialSpec) -> FirstOrderPhase:
@@ -51,7 +57,8 @@ def first_order(spec: TrialSpec) -> FirstOrderPhase:
         return FirstOrderPhase(o.name, o.lr, spec.train.epochs)
     if o.first_order is None:
         return FirstOrderPhase("", 0.0, 0)
-    return FirstOrderPhase(o.first_order.name, o.first_order.lr, o.first_order.epochs)
+    f = o.first_order
+    return FirstOrderPhase(f.name, f.lr, f.epochs, f.schedule_over == "phase")
 
 
 class Trainer(Protocol):
@@ -100,6 +107,9 @@ class ForwardOnly:
         over = (engine.ranks, self.batch.share, spec.train.parallel == "query")
         oracle = ModuleOracle(self.batch.loss, self.leaves, overlay, *over)
         self._stepper = Stepper(make_algorithm(o), Problem(oracle, directions))
+        self._network, self._carries = network, o.carry_state
+        if FORWARD_ONLY in network.carried:
+            self._stepper.start_from(network.carried[FORWARD_ONLY])
 
     def step(self, seed: int, lr: float, number: int) -> StepResult:
         """Algorithm 1, with seeds derived from the step's."""
@@ -111,7 +121,9 @@ class ForwardOnly:
         self._stepper.commit(estimate, lr, taken.accepted, number)
 
     def close(self) -> None:
-        """Nothing to undo."""
+        """Leave to the next task what the optimizer carries over."""
+        if self._carries:
+            self._network.carried[FORWARD_ONLY] = self._stepper.carried()
 
 
 class FirstOrder:
@@ -128,6 +140,8 @@ class FirstOrder:
         parameters = [leaf.parameter for leaf in self.leaves]
         rule = catalogue.optimizer(name).rule
         self._optimizer = registry.load(rule.path)(parameters, o.lr, **rule.torch_options(o))
+        self._network, self._carries = network, o.carry_state
+        carry_over(network.carried.get(FIRST_ORDER, {}), self.leaves, self._optimizer)
         training = Engine(network, spec.train.batch_size, self._optimizer, spec.engine, engine.ranks)
         training.start_from(self.leaves)
         training.train(True)
@@ -156,9 +170,26 @@ class FirstOrder:
         return StepResult(total, (), (), int(taken), forwards=1)
 
     def close(self) -> None:
-        """Back to evaluation."""
+        """Back to evaluation; leave to the next task what the optimizer carries over."""
+        if self._carries:
+            kept = {leaf.name: dict(self._optimizer.state[leaf.parameter]) for leaf in self.leaves}
+            self._network.carried[FIRST_ORDER] = kept
         self.batch.engine.hand_back(self.leaves)
         self._inference.train(False)
+
+
+def carry_over(kept: Mapping[str, Mapping[str, Any]], leaves: ModuleLeaves, optimizer: torch.optim.Optimizer) -> None:
+    """Give an optimizer what another of its kind kept of leaves of the same names: of a head that grew, the old rows.
+
+    torch.optim counts the steps of each parameter, so weights that are in new leaves start as they would alone.
+    """
+    for leaf in leaves:
+        for name, value in kept.get(leaf.name, {}).items():
+            mine = value
+            if isinstance(value, torch.Tensor) and value.ndim:
+                mine = value.new_zeros(leaf.parameter.shape)
+                grown(value, mine)
+            optimizer.state[leaf.parameter][name] = mine
 
 
 def check_eps(leaves: ModuleLeaves, eps: float, ranks: Ranks, option: str = "optimizer.eps") -> None:

@@ -79,6 +79,7 @@ def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learne
             for number, step in enumerate(mine):
                 if step.entry.seeds:
                     trainer.replay(step.entry, step.lr, number)
+            trainer.close()
         if spec.trains and not taken:
             break
         method.settle(task)

@@ -114,7 +114,7 @@ DIRECTIONS = {
 DIRECTS = ("identity", "sign", "conserve")
 # What every optimizer reads that draws directions, and what every optimizer reads.
 DRAWS = frozenset({"queries", "noise", "history", "sparsity", "clip", "first_order"})
-EVERY = frozenset({"name", "lr", "schedule"})
+EVERY = frozenset({"name", "lr", "schedule", "carry_state"})
 
 
 @dataclass(frozen=True)

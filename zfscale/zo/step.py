@@ -9,7 +9,7 @@ for each step:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from zfscale.zo.estimate import Estimate
 from zfscale.zo.exact import stochastic_round
 from zfscale.zo.philox import ROUND
 from zfscale.zo.problem import Problem
-from zfscale.zo.units import states_of
+from zfscale.zo.units import grown, states_of
 from zfscale.zo.update import State, Update
 
 
@@ -62,6 +62,14 @@ class StepResult:
         return all(map(math.isfinite, (self.loss, *self.coefficients)))
 
 
+@dataclass(frozen=True)
+class Carried:
+    """What an optimizer keeps: how many steps it has taken, and of each leaf by name its state and past estimate."""
+
+    taken: int
+    kept: Mapping[str, tuple[State, torch.Tensor | None]]
+
+
 class Stepper:
     """Runs an optimizer on a problem, holding what lies between its steps: their count, the states, past estimates.
 
@@ -92,6 +100,31 @@ class Stepper:
                 accepted, loss, extra = self._conserve(estimate, lr)
         self.commit(estimate, lr, accepted, number)
         return StepResult(loss, estimate.seeds, estimate.coefficients, accepted, estimate.forwards + extra)
+
+    def carried(self) -> Carried:
+        """What is kept so far, for `start_from`; the weights must be whole, not divided over ranks."""
+        leaves = self.problem.leaves
+        assert not leaves.sharded, "what ranks hold of a leaf is no leaf"
+        kept = {}
+        for leaf in leaves:
+            past = None if self.past is None else self.past[leaves.here(leaf.start, leaf.stop)].view(tuple(leaf.shape))
+            kept[leaf.name] = (self.states.of(leaf), None if past is None else past.clone())
+        return Carried(self.taken, kept)
+
+    def start_from(self, carried: Carried) -> None:
+        """Go on with what another stepper kept of the leaves of the same names.
+
+        NOTE: t, of Adam's bias corrections, counts on, so a leaf that is new takes larger first steps than with a state
+        that starts anew: by (1 - beta1) / sqrt(1 - beta2), 3.2 times lr.
+        """
+        self.taken, leaves = carried.taken, self.problem.leaves
+        for leaf in leaves:
+            if leaf.name not in carried.kept:
+                continue
+            state, past = carried.kept[leaf.name]
+            self.states.start_from(leaf, state)
+            if self.past is not None and past is not None:
+                grown(past, self.past[leaves.here(leaf.start, leaf.stop)].view(tuple(leaf.shape)))
 
     @torch.no_grad()
     def commit(

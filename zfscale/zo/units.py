@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from zfscale.zo.directions.base import Piece
+from zfscale.zo.leaves import Leaf
 from zfscale.zo.problem import Problem
 from zfscale.zo.update import State, Update
 
@@ -27,6 +28,14 @@ class States(Protocol):
 
     def keep(self, piece: Piece, state: State) -> None:
         """The step of a piece was taken: this is its state from here on."""
+        ...
+
+    def of(self, leaf: Leaf) -> State:
+        """The state of a whole leaf, in the leaf's shape."""
+        ...
+
+    def start_from(self, leaf: Leaf, state: State) -> None:
+        """Take over what `of` said of the same leaf, when it may have been smaller."""
         ...
 
 
@@ -49,6 +58,17 @@ class Elements:
         here = self._leaves.here(*piece)
         for name, value in state.items():
             self.vectors[name][here] = value
+
+    def of(self, leaf: Leaf) -> State:
+        """See `States`."""
+        here = self._leaves.here(leaf.start, leaf.stop)
+        return {name: vector[here].view(tuple(leaf.shape)).clone() for name, vector in self.vectors.items()}
+
+    def start_from(self, leaf: Leaf, state: State) -> None:
+        """See `States`."""
+        here = self._leaves.here(leaf.start, leaf.stop)
+        for name, value in state.items():
+            grown(value, self.vectors[name][here].view(tuple(leaf.shape)))
 
 
 class WholeLeaves:
@@ -84,6 +104,25 @@ class WholeLeaves:
     def keep(self, piece: Piece, state: State) -> None:
         """See `States`."""
         self.by_leaf[piece] = state
+
+    def of(self, leaf: Leaf) -> State:
+        """See `States`."""
+        return self.by_leaf.get((leaf.start, leaf.stop)), tuple(leaf.shape)
+
+    def start_from(self, leaf: Leaf, state: State) -> None:
+        """See `States`. What is kept of a leaf is the update's own, so one of another shape starts anew."""
+        kept, shape = state
+        if shape == tuple(leaf.shape):
+            self.by_leaf[leaf.start, leaf.stop] = kept
+
+
+def grown(old: torch.Tensor, new: torch.Tensor) -> None:
+    """Write what was kept of a leaf into what is kept of it now: a head's old rows are its first; the rest stays 0.
+
+    A tensor that is smaller than it was, or of other dimensions, is another leaf: nothing is written.
+    """
+    if old.ndim == new.ndim and all(a <= b for a, b in zip(old.shape, new.shape, strict=True)):
+        new[tuple(slice(0, a) for a in old.shape)] = old
 
 
 def states_of(update: Update, problem: Problem) -> Elements | WholeLeaves:

@@ -69,8 +69,11 @@ class Family(ABC):
     def price(self, spec: TrialSpec, base: Any) -> Price:
         """What a trial of the spec keeps in memory."""
 
-    def images(self, source: str | HubDataset | DatasetPath | None, base: Any) -> ImageData:
-        """A labelled dataset at the size of the model, if it classifies images. Errors: DataError."""
+    def images(self, source: str | HubDataset | DatasetPath | None, base: Any, zoom: float = 1.0) -> ImageData:
+        """A labelled dataset at `zoom` times the size of the model, if it classifies images. Errors: DataError.
+
+        `zoom` is given only where it is not 1: where the stream's transform asks for a margin to cut off.
+        """
         raise NotImplementedError(f"{type(self).__name__} learns no classes")
 
     def reader(self, stream: StreamSpec, base: Any) -> Reader:

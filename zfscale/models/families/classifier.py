@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zfscale.data.image_data import ImageData
@@ -23,11 +24,12 @@ class Classifier(Family):
     def load(self, model: ModelSpec) -> BaseModel:
         return load_base(model.name, model.input_range)
 
-    def images(self, source: str | HubDataset | DatasetPath | None, base: BaseModel) -> ImageData:
-        return load(source, base.pixels.size)
+    def images(self, source: str | HubDataset | DatasetPath | None, base: BaseModel, zoom: float = 1.0) -> ImageData:
+        return load(source, round(base.pixels.size * zoom))
 
     def network(self, spec: TrialSpec, base: BaseModel, seed: int, adapters: bool = False) -> Network:
         encoder, m = build(base, spec.optimizing.attention), spec.method
+        encoder.pixels = replace(base.pixels, zoom=spec.stream.zoom)
         room = Adapters(encoder.backbone, m.bottleneck, m.adapter_scale, m.adapter_dropout) if adapters else None
         return Network(encoder, room, precision_of(spec.train.precision, spec.engine.dtype))
 

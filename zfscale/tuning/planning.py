@@ -1,0 +1,99 @@
+"""What a search will run: of every cell as many candidates as the budget admits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zfscale.errors import ZfscaleError
+from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec.fairness import replaced
+from zfscale.spec.space import MAX_COMBINATIONS
+from zfscale.trial import cost
+from zfscale.trial.inputs import Inputs, read
+from zfscale.tuning.candidates import candidates
+from zfscale.tuning.cells import Cell, cells
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Values that are tried, the trials that do, one a seed, and the forwards that these take at most."""
+
+    values: Mapping[str, Any]
+    trials: tuple[TrialSpec, ...]
+    forwards: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The candidates of each cell, and the sweep that runs them all."""
+
+    tried: list[tuple[Cell, list[Candidate]]]
+    sweep: Sweep
+
+    def __str__(self) -> str:
+        lines = [
+            f"{cell}: {count(cell, tried)}, {sum(one.forwards for one in tried):,} forwards"
+            for cell, tried in self.tried
+        ]
+        budget = self.sweep.spec.search.budget
+        return "\n".join([*lines, f"{len(self.sweep.trials)} trials; budget of each line: {budget:,} forwards"])
+
+
+def count(cell: Cell, tried: Sequence[Candidate]) -> str:
+    """How many candidates are tried: "4 of 6 candidates", of grids."""
+    known = "" if cell.all_candidates is None else f" of {cell.all_candidates}"
+    return f"{len(tried)}{known} candidates"
+
+
+def plan(sweep: Sweep) -> Plan:
+    """Plan the search of a sweep file; its models and data are read.
+
+    Raises:
+        SpecError: The file gives no budget, too small a one, or what is wrong shows when models and data are read.
+        ZfscaleError: Nothing in the file is trained, or the budget admits more trials than anyone means to run.
+    """
+    search = sweep.spec.search
+    if search.budget is None:
+        raise sweep.document.error(
+            {("search", "budget"): "missing; expected the forwards that each optimizer may spend"}
+        )
+    found = cells(sweep)
+    if not found:
+        raise ZfscaleError(f"{sweep.path}: no trial trains anything; nothing can be tuned")
+    inputs = read(sweep, [of_search(cell.trial, sweep, seed) for cell in found for seed in search.seeds])
+    tried = [(cell, _affordable(cell, sweep, inputs, search.budget)) for cell in found]
+    short = {str(cell): options[0].forwards for cell, options in tried if options[0].forwards > search.budget}
+    if short:
+        cell, least = max(short.items(), key=lambda pair: pair[1])
+        seeds = f"{len(search.seeds)} seed{'s' * (len(search.seeds) > 1)}"
+        message = f"{search.budget} forwards are less than one candidate of {cell} takes on {seeds}; "
+        raise sweep.document.error({("search", "budget"): f"{message}expected at least {least}"})
+    trials = {trial.trial_id: trial for _, options in tried for option in options for trial in option.trials}
+    named = sweep.spec.model_copy(update={"name": f"{sweep.spec.name}-tune", "tuned": ()})
+    return Plan(tried, replace(sweep, spec=named, trials=tuple(trials.values())))
+
+
+def of_search(trial: TrialSpec, sweep: Sweep, seed: int) -> TrialSpec:
+    """The trial on held-out training images, with a seed and, unless it is listed, a class order of the search."""
+    stream: dict[str, Any] = {"validation": sweep.spec.search.validation}
+    if trial.stream.class_order is None:
+        stream["class_order_seed"] = seed
+    data = trial.model_dump()
+    return TrialSpec.from_json(json.dumps({**data, "stream": {**data["stream"], **stream}, "seed": seed}))
+
+
+def _affordable(cell: Cell, sweep: Sweep, inputs: Inputs, budget: int) -> list[Candidate]:
+    """The first candidates that the budget admits; the first of all even if it is too dear."""
+    found: list[Candidate] = []
+    for values in candidates(cell.ranges):
+        trials = tuple(replaced(of_search(cell.trial, sweep, seed), values) for seed in sweep.spec.search.seeds)
+        forwards = sum(cost.cost(trial, inputs).most for trial in trials)
+        if found and sum(one.forwards for one in found) + forwards > budget:
+            break
+        if len(found) == MAX_COMBINATIONS:
+            raise ZfscaleError(f"search.budget: {budget} admits more than {MAX_COMBINATIONS} candidates of {cell}")
+        found.append(Candidate(values, trials, forwards))
+    return found
