@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -30,13 +31,13 @@ TASKS = [written.task(index) for index in (1, 2, 3)]
 ATOL = 2e-6  # the last digit that is recorded, and the rounding of float32
 
 
-def of_written(method: type[ClassLearner], **state: Any) -> Any:
-    """A learner without a network, whose features are those written by hand."""
+def of_written(method: type[ClassLearner], **options: Any) -> Any:
+    """A learner without a model, whose features are those written by hand."""
+
+    def without_model(self, spec, base, cache=None):
+        self.spec, self.network = spec, SimpleNamespace(adapters=SimpleNamespace(sets=[]), freeze=lambda: None)
 
     class OfWritten(method):  # type: ignore[misc, valid-type]
-        def __init__(self) -> None:
-            vars(self).update(state)
-
         def features(self, images, adapter_set=None):
             return written.features(images, adapter_set)
 
@@ -46,7 +47,8 @@ def of_written(method: type[ClassLearner], **state: Any) -> Any:
         def frozen_test_features(self, task, adapter_set):
             return written.features(task.test_x, adapter_set)
 
-    return OfWritten()
+    with patch.object(ClassLearner, "__init__", without_model):
+        return OfWritten(SimpleNamespace(method=SimpleNamespace(**options)), None)
 
 
 def learned(learner: Any) -> np.ndarray:
@@ -60,7 +62,7 @@ def learned(learner: Any) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "method"), [("simplecil", SimpleCil), ("aper", Aper)])
 def test_prototypes_by_cosine(name, method):
-    np.testing.assert_allclose(learned(of_written(method, _prototypes=[])), RECORDED[name], atol=ATOL)
+    np.testing.assert_allclose(learned(of_written(method)), RECORDED[name], atol=ATOL)
 
 
 @pytest.mark.parametrize("spaces", [[None], [None, 0]])
@@ -75,11 +77,8 @@ def test_the_formula_gives_the_same(spaces):
 
 @pytest.mark.parametrize(("name", "beta"), [("ease", 0.0), ("ease_beta", 0.5)])
 def test_ease_with_its_completed_prototypes(name, beta):
-    sets: list[None] = []
-    spec = SimpleNamespace(method=SimpleNamespace(alpha=0.3, beta=beta))
-    network = SimpleNamespace(adapters=SimpleNamespace(sets=sets))
-    learner = of_written(Ease, spec=spec, network=network, _labels=[], _measured=[], _plain=[], _prototypes=[])
-    remember = learner.remember
+    learner = of_written(Ease, alpha=0.3, beta=beta)
+    remember, sets = learner.remember, learner.network.adapters.sets
     learner.remember = lambda task: (sets.append(None), remember(task))  # an adapter a task
     np.testing.assert_allclose(learned(learner), RECORDED[name], atol=ATOL)
 

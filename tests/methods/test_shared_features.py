@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.conftest import Small
+from zfscale.methods.base import embed
 from zfscale.methods.catalogue import Method
 from zfscale.methods.simplecil import SimpleCil
 
@@ -25,3 +27,21 @@ def test_a_method_from_outside_has_a_cache_of_its_own(small: Small, monkeypatch:
     assert not cache
     small.run(small.spec("simplecil"), cache=cache)
     assert cache
+
+
+@pytest.mark.parametrize(("method", "states"), [("simplecil", 1), ("ranpac", 1), ("aper", 2), ("pixels", 0)])
+def test_an_image_is_embedded_once_by_a_model_that_is_frozen(
+    method: str, states: int, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """48 training and 12 test images, of which those of a task are predicted after every later one, too."""
+    embedded: list[bytes] = []
+
+    def counted(engine: Any, images: Any, batch_size: int) -> Any:
+        embedded.extend(image.tobytes() for image in images)
+        return embed(engine, images, batch_size)
+
+    monkeypatch.setattr("zfscale.methods.classes.embed", counted)
+    told = small.run(small.spec(method))
+    assert len([e for e in told.evals if e.metric == "accuracy"]) == 6
+    assert len(embedded) == 60 * states
+    assert set(Counter(embedded).values()) <= {states}

@@ -78,6 +78,7 @@ def test_beside_older_copies(kind, count):
         torch.testing.assert_close(found, whole, rtol=1e-5, atol=1e-6)
     else:
         assert torch.equal(found, whole)
+    assert begun.features is not None
     assert torch.equal(found[:, : -made.width], begun.features)
 
 
@@ -85,8 +86,10 @@ def test_blocks_in_front_run_once_and_the_encoder_is_as_it_was():
     made = trained(encoder("vit", layers=3), 2)
     names = list(made.state_dict())
     front = front_of(made, None, IMAGES[:1])
-    ran = []
-    for number, part in enumerate([made.backbone.embeddings.patch_embeddings, *blocks(made)]):
+    assert front is not None
+    ran: list[int] = []
+    patches = dict(made.backbone.named_modules())["embeddings.patch_embeddings"]
+    for number, part in enumerate([patches, *blocks(made)]):
         part.register_forward_hook(lambda *_, number=number: ran.append(number))
     begun = front.run(IMAGES)
     assert ran == [0, 1, 2], "what is behind does not run"
@@ -103,6 +106,7 @@ def test_blocks_in_front_run_once_and_the_encoder_is_as_it_was():
 def test_an_error_behind_the_front_leaves_the_encoder_as_it_was():
     made = trained(encoder("vit", layers=3), 2)
     front, whole = front_of(made, None, IMAGES[:1]), made(IMAGES)
+    assert front is not None
     begun = front.run(IMAGES)
     handle = blocks(made)[2].register_forward_hook(lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -123,8 +127,8 @@ def test_what_has_no_front():
     """Trained embeddings or a first block; older copies that are trained; features that a hook takes from in front."""
     whole, first, embeddings, hooked = (encoder("vit", layers=3) for _ in range(4))
     trained(first, 0)
-    trained(embeddings, 2).backbone.embeddings.requires_grad_(True)
-    taken = {}
+    dict(trained(embeddings, 2).backbone.named_children())["embeddings"].requires_grad_(True)
+    taken: dict[str, torch.Tensor] = {}
     trained(hooked, 2)
     blocks(hooked)[0].register_forward_hook(lambda _block, _args, output: taken.update(tokens=output))
     hooked.register_forward_hook(lambda _encoder, _args, features: features + taken["tokens"][:, 0])

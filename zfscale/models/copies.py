@@ -41,7 +41,7 @@ class Copies(nn.Module):
         return 1 + len(self.pairs)
 
     @property
-    def newest(self) -> nn.Module:
+    def newest(self) -> nn.ModuleList:
         """The block and the norm of the newest copy, or the backbone's own."""
         return self._all[-1]
 
@@ -68,11 +68,11 @@ class Copies(nn.Module):
             self._shown = slice(None)
 
     @property
-    def _all(self) -> list[nn.Module]:
+    def _all(self) -> list[nn.ModuleList]:
         return [*self._own, *self.pairs]
 
     @property
-    def _beside(self) -> list[nn.Module]:
+    def _beside(self) -> list[nn.ModuleList]:
         return self._all[self._shown]
 
     def _blocks(self, _block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
@@ -80,7 +80,7 @@ class Copies(nn.Module):
         _, *copies = self._beside
         if not copies:
             return output
-        outputs = [output, *(pair[0](*args, **kwargs) for pair in copies)]  # type: ignore[index]
+        outputs = [output, *(pair[0](*args, **kwargs) for pair in copies)]
         if not isinstance(output, tuple):
             return torch.cat(outputs)
         return (torch.cat([tokens for tokens, *_ in outputs]), *output[1:])
@@ -89,7 +89,7 @@ class Copies(nn.Module):
         """Each T-th of the batch under its own norm."""
         pairs = self._beside
         parts = zip(pairs, args[0].chunk(len(pairs)), output.chunk(len(pairs)), strict=True)
-        normed = [own if pair is self._own[0] else pair[1](part) for pair, part, own in parts]  # type: ignore[index]
+        normed = [own if pair is self._own[0] else pair[1](part) for pair, part, own in parts]
         return normed[0] if len(normed) == 1 else torch.cat(normed)
 
     def _side_by_side(self, _encoder: nn.Module, _args: Any, features: torch.Tensor) -> torch.Tensor:

@@ -61,11 +61,12 @@ class Front:
         found = stack(encoder.backbone)
         assert found is not None
         self._encoder, self._copies, self._place = encoder, copies, found
-        blocks: nn.ModuleList = getattr(*found)
+        blocks: list[nn.Module] = list(getattr(*found))
         self._door = _Door()
-        own, newest = ([], blocks[depth:]) if copies is None else (blocks[depth:], copies.newest[:1])
-        self._until = nn.ModuleList([*blocks[:depth], self._door, *own])
-        self._behind = nn.ModuleList([self._door, *newest])
+        until, behind = [*blocks[:depth], self._door], blocks[depth:]
+        if copies is not None:  # the older copies hang on the backbone's own last block
+            until, behind = [*until, *behind], [copies.newest[0]]
+        self._until, self._behind = nn.ModuleList(until), nn.ModuleList([self._door, *behind])
 
     @torch.no_grad()
     def run(self, images: torch.Tensor) -> Begun:
