@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_dots_stand_at_the_gains_and_the_seconds_above_the_control(tmp_path: Pat
     add(tmp_path, "simplecil", {"name": "fo-sgd", "lr": 0.1}, UNTRAINED + 0.03)
     left, right = drawn(tmp_path).axes
     assert [t.get_text() for t in left.get_yticklabels()] == ["fo-adam", "zo-sgd"]
-    dots = [container.lines[0].get_xydata()[0] for container in left.containers]
+    dots: list[Any] = [container.lines[0].get_xydata()[0] for container in left.containers]
     np.testing.assert_allclose(np.array(dots, float), [[20, 0], [5.25, -1]])
     ends = left.containers[0].lines[2][0].get_segments()[0][:, 0]
     error = 100 * np.std(ADAM - UNTRAINED, ddof=1) / 2
