@@ -27,10 +27,11 @@ def test_dots_stand_at_the_gains_and_the_seconds_above_the_control(tmp_path: Pat
     add(tmp_path, "ease", {"name": "fo-adam", "lr": 0.1}, ADAM)
     add(tmp_path, "ease", {"name": "zo-sgd", "lr": 0.1}, ZO)
     add(tmp_path, "simplecil", {"name": "fo-sgd", "lr": 0.1}, UNTRAINED + 0.03)
-    left, right = drawn(tmp_path).axes
+    figure: Any = drawn(tmp_path)
+    left, right = figure.axes
     assert [t.get_text() for t in left.get_yticklabels()] == ["fo-adam", "zo-sgd"]
     dots: list[Any] = [container.lines[0].get_xydata()[0] for container in left.containers]
-    np.testing.assert_allclose(np.array(dots, float), [[20, 0], [5.25, -1]])
+    np.testing.assert_allclose(np.array(dots), [[20, 0], [5.25, -1]])
     ends = left.containers[0].lines[2][0].get_segments()[0][:, 0]
     error = 100 * np.std(ADAM - UNTRAINED, ddof=1) / 2
     np.testing.assert_allclose(np.array(ends, float), [20 - error, 20 + error])
