@@ -34,7 +34,7 @@ def test_dots_stand_at_the_gains_and_the_seconds_above_the_control(tmp_path: Pat
     np.testing.assert_allclose(np.array(dots), [[20, 0], [5.25, -1]])
     ends = left.containers[0].lines[2][0].get_segments()[0][:, 0]
     error = 100 * np.std(ADAM - UNTRAINED, ddof=1) / 2
-    np.testing.assert_allclose(np.array(ends, float), [20 - error, 20 + error])
+    np.testing.assert_allclose(np.array(ends, float), 20 + np.array([-error, error]))
     assert [c.lines[0].get_xydata()[0][0] for c in right.containers] == [2, 2]
     (other,) = left.texts
     assert other.get_text() == "simplecil"
