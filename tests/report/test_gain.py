@@ -31,7 +31,7 @@ def test_dots_stand_at_the_gains_and_the_seconds_above_the_control(tmp_path: Pat
     left, right = figure.axes
     assert [t.get_text() for t in left.get_yticklabels()] == ["fo-adam", "zo-sgd"]
     dots: list[Any] = [container.lines[0].get_xydata()[0] for container in left.containers]
-    np.testing.assert_allclose(np.array(dots), [[20, 0], [5.25, -1]])
+    np.testing.assert_allclose(np.array(dots).ravel(), [20.0, 0.0, 5.25, -1.0])
     ends = left.containers[0].lines[2][0].get_segments()[0][:, 0]
     error = 100 * np.std(ADAM - UNTRAINED, ddof=1) / 2
     np.testing.assert_allclose(np.array(ends, float), 20 + np.array([-error, error]))

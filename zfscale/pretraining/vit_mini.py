@@ -1,4 +1,4 @@
-"""Pretraining of embedded/vit-mini: thousands of printed characters, clothes and small coloured pictures, as classes.
+"""Pretraining of embedded/vit-mini: thousands of printed characters, clothes and coloured pictures, as classes.
 
 It is taught no Latin, Greek or Cyrillic letter, no digit, no kana and no Thai, and no photograph of the embedded
 datasets: what it is tested on. Many of the fonts that draw its characters draw those of scripts100 as well.
@@ -175,7 +175,7 @@ def build_vit_mini(
 ) -> dict[str, Any]:
     """Pretrain vit-mini and write it to `out` with its card; returns the card.
 
-    Half an hour of two idle cores with bfloat16 instructions. Errors: DataError if the fonts, Fashion-MNIST or the
+    Fifty minutes of one core with bfloat16 instructions. Errors: DataError if the fonts, Fashion-MNIST or the
     pictures are missing; it says what to install.
     """
     torch.manual_seed(seed)  # a command of its own process: the one place where the global generator is ours
