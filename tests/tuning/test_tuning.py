@@ -61,6 +61,15 @@ def test_other_settings_are_cells_of_their_own(tmp_path: Path, tiny_vit: Path, i
     assert [str(cell) for cell, _ in made.tried] == [f"ease, zo-sgd, method.bottleneck {n}" for n in (2, 4)]
 
 
+def test_a_search_takes_no_forwards_that_are_not_counted(tmp_path: Path, tiny_vit: Path, image_folder: Path) -> None:
+    """FWT trains every later task again, and looks at old tasks run forwards, too: neither chooses a rate."""
+    path = file(tmp_path, tiny_vit, image_folder)
+    plain = tuning.plan(spec.load(path)).sweep.trials
+    asked = spec.load(path, ["stream.forward_transfer=true", "stream.old_loss_every=1"])
+    assert all(t.stream.forward_transfer and t.stream.old_loss_every for t in asked.trials)
+    assert [t.trial_id for t in tuning.plan(asked).sweep.trials] == [t.trial_id for t in plain]
+
+
 def test_a_budget_below_one_candidate_is_refused(tmp_path: Path, tiny_vit: Path, image_folder: Path) -> None:
     sweep = spec.load(file(tmp_path, tiny_vit, image_folder, budget=2 * STEPS * 5 - 1))
     line = sweep.path.read_text().split("budget:")[0].count("\n") + 1

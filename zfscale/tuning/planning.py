@@ -16,6 +16,8 @@ from zfscale.trial.inputs import Inputs, read
 from zfscale.tuning.candidates import candidates
 from zfscale.tuning.cells import Cell, cells
 
+UNCOUNTED = {"forward_transfer": False, "old_loss_every": None}  # of the stream
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -77,8 +79,11 @@ def plan(sweep: Sweep) -> Plan:
 
 
 def of_search(trial: TrialSpec, sweep: Sweep, seed: int) -> TrialSpec:
-    """The trial on held-out training images, with a seed and, unless it is listed, a class order of the search."""
-    stream: dict[str, Any] = {"validation": sweep.spec.search.validation}
+    """The trial on held-out training images, with a seed and, unless it is listed, a class order of the search.
+
+    What a trial measures besides, which takes forwards that no budget counts, a search does without.
+    """
+    stream: dict[str, Any] = {"validation": sweep.spec.search.validation, **UNCOUNTED}
     if trial.stream.class_order is None:
         stream["class_order_seed"] = seed
     data = trial.model_dump()
