@@ -13,6 +13,7 @@ from zfscale.cli import main
 from zfscale.errors import SpecError, ZfscaleError
 from zfscale.report.load import contents
 from zfscale.results.missing import root
+from zfscale.results.tuned import spent
 from zfscale.sweep.ending import finish
 
 # A trial of two tasks of 3 classes, 8 training images each of which 2 are held out: 18 images a task, 3 batches.
@@ -107,8 +108,8 @@ def test_two_optimizers_are_tuned_and_the_file_is_a_sweep(
     assert main(["tune", str(given), "-o", str(out), "--dry-run"]) == 0
 
     tuned = spec.load(out)
-    spent = {entry.where["optimizer.name"]: (entry.forwards, entry.trials) for entry in tuned.spec.tuned}
-    assert spent == {"fo-sgd": (24, 4), "zo-sgd": (48, 4)}
+    cost = {entry.where["optimizer.name"]: (entry.forwards, entry.trials) for entry in tuned.spec.tuned}
+    assert cost == {"fo-sgd": (24, 4), "zo-sgd": (48, 4)}
     rates = {entry.where["optimizer.name"]: entry.values["optimizer.lr"] for entry in tuned.spec.tuned}
     assert rates["fo-sgd"] in (0.01, 0.1)
     assert {(t.optimizer.name, t.optimizer.lr) for t in tuned.trials} == {("fo-sgd", 0), *rates.items()}
@@ -147,6 +148,8 @@ def test_the_report_of_a_tuned_sweep_says_what_was_spent(tmp_path: Path, tiny_vi
     for trial in sweep.trials:
         sink = ParquetSink(About(root(sweep), trial.trial_id, trial.to_json(), trial.leaves()))
         sink.close(run(trial, *inputs.of(trial), sink))
+    finish(spec.load(path, ["optimizer.lr=0.002"]))  # the same trial, whose rate nobody has searched for
+    assert spent(root(sweep)) == {}
     report = finish(sweep).report
     assert "search forwards" in report
     lines = {line.split()[1]: line.split()[-1] for line in report.splitlines() if line.startswith("ease")}
