@@ -95,6 +95,20 @@ def test_what_cannot_be_tuned_is_refused(tmp_path: Path, tiny_vit: Path, image_f
         tuning.plan(spec.load(path, ["search.validation=1000"]))
 
 
+def test_an_earlier_search_s_values_are_chosen_again_or_refused(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    """TUNED.yaml has the values of the last search alone, so a value that this search does not choose would be lost."""
+    path = file(tmp_path, tiny_vit, image_folder)
+    chosen = {"optimizer.lr": 0.003, "optimizer.eps": 0.02}
+    entry = {"where": {"optimizer.name": "zo-sgd"}, "values": chosen, "forwards": 1, "trials": 1}
+    path.write_text(path.read_text() + f"\ntuned:\n- {entry}\n")
+    with pytest.raises(SpecError, match=r"s\.yaml:\d+: tuned\[0\]\.values\.optimizer\.eps: an earlier search"):
+        tuning.plan(spec.load(path))
+    path.write_text(path.read_text().replace(", 'optimizer.eps': 0.02", ""))
+    assert tuning.plan(spec.load(path)).tried
+
+
 def test_two_optimizers_are_tuned_and_the_file_is_a_sweep(
     tmp_path: Path, tiny_vit: Path, image_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
