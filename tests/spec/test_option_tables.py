@@ -25,4 +25,5 @@ def test_the_command_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed == markdown() + "\n"
     assert "| `eps` | `0.001` | the zo- optimizers | size of the perturbation |" in printed
+    assert "| `seeds` | `[]` | all |" in printed, "a default is written as in a sweep file"
     assert "| `first_order` | `null` | the zo- and forward-grad optimizers |" in printed

@@ -13,6 +13,7 @@ from zfscale.cli import main
 from zfscale.errors import SpecError, ZfscaleError
 from zfscale.report.load import contents
 from zfscale.results.missing import root
+from zfscale.results.tuned import spent
 from zfscale.sweep.ending import finish
 
 # A trial of two tasks of 3 classes, 8 training images each of which 2 are held out: 18 images a task, 3 batches.
@@ -61,6 +62,15 @@ def test_other_settings_are_cells_of_their_own(tmp_path: Path, tiny_vit: Path, i
     assert [str(cell) for cell, _ in made.tried] == [f"ease, zo-sgd, method.bottleneck {n}" for n in (2, 4)]
 
 
+def test_a_search_takes_no_forwards_that_are_not_counted(tmp_path: Path, tiny_vit: Path, image_folder: Path) -> None:
+    """FWT trains every later task again, and looks at old tasks run forwards, too: neither chooses a rate."""
+    path = file(tmp_path, tiny_vit, image_folder)
+    plain = tuning.plan(spec.load(path)).sweep.trials
+    asked = spec.load(path, ["stream.forward_transfer=true", "stream.old_loss_every=1"])
+    assert all(t.stream.forward_transfer and t.stream.old_loss_every for t in asked.trials)
+    assert [t.trial_id for t in tuning.plan(asked).sweep.trials] == [t.trial_id for t in plain]
+
+
 def test_a_budget_below_one_candidate_is_refused(tmp_path: Path, tiny_vit: Path, image_folder: Path) -> None:
     sweep = spec.load(file(tmp_path, tiny_vit, image_folder, budget=2 * STEPS * 5 - 1))
     line = sweep.path.read_text().split("budget:")[0].count("\n") + 1
@@ -85,6 +95,20 @@ def test_what_cannot_be_tuned_is_refused(tmp_path: Path, tiny_vit: Path, image_f
         tuning.plan(spec.load(path, ["search.validation=1000"]))
 
 
+def test_an_earlier_search_s_values_are_chosen_again_or_refused(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    """TUNED.yaml has the values of the last search alone, so a value that this search does not choose would be lost."""
+    path = file(tmp_path, tiny_vit, image_folder)
+    chosen = {"optimizer.lr": 0.003, "optimizer.eps": 0.02}
+    entry = {"where": {"optimizer.name": "zo-sgd"}, "values": chosen, "forwards": 1, "trials": 1}
+    path.write_text(path.read_text() + f"\ntuned:\n- {entry}\n")
+    with pytest.raises(SpecError, match=r"s\.yaml:\d+: tuned\[0\]\.values\.optimizer\.eps: an earlier search"):
+        tuning.plan(spec.load(path))
+    path.write_text(path.read_text().replace(", 'optimizer.eps': 0.02", ""))
+    assert tuning.plan(spec.load(path)).tried
+
+
 def test_two_optimizers_are_tuned_and_the_file_is_a_sweep(
     tmp_path: Path, tiny_vit: Path, image_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,8 +122,8 @@ def test_two_optimizers_are_tuned_and_the_file_is_a_sweep(
     assert main(["tune", str(given), "-o", str(out), "--dry-run"]) == 0
 
     tuned = spec.load(out)
-    spent = {entry.where["optimizer.name"]: (entry.forwards, entry.trials) for entry in tuned.spec.tuned}
-    assert spent == {"fo-sgd": (24, 4), "zo-sgd": (48, 4)}
+    cost = {entry.where["optimizer.name"]: (entry.forwards, entry.trials) for entry in tuned.spec.tuned}
+    assert cost == {"fo-sgd": (24, 4), "zo-sgd": (48, 4)}
     rates = {entry.where["optimizer.name"]: entry.values["optimizer.lr"] for entry in tuned.spec.tuned}
     assert rates["fo-sgd"] in (0.01, 0.1)
     assert {(t.optimizer.name, t.optimizer.lr) for t in tuned.trials} == {("fo-sgd", 0), *rates.items()}
@@ -138,6 +162,8 @@ def test_the_report_of_a_tuned_sweep_says_what_was_spent(tmp_path: Path, tiny_vi
     for trial in sweep.trials:
         sink = ParquetSink(About(root(sweep), trial.trial_id, trial.to_json(), trial.leaves()))
         sink.close(run(trial, *inputs.of(trial), sink))
+    finish(spec.load(path, ["optimizer.lr=0.002"]))  # the same trial, whose rate nobody has searched for
+    assert spent(root(sweep)) == {}
     report = finish(sweep).report
     assert "search forwards" in report
     lines = {line.split()[1]: line.split()[-1] for line in report.splitlines() if line.startswith("ease")}

@@ -68,7 +68,11 @@ class Learner(ABC, Generic[T]):
         self.remember(task)
 
     def begin(self, task: T) -> None:
-        """Make what the stage will train; looks at the stage's number and labels, never at its examples."""
+        """Make what the stage will train; looks at the stage's number and labels.
+
+        NOTE: of what is made from its examples, as a head of class means is, a replay has the bits only where forwards
+        have: on the same kind of machine, with as many threads.
+        """
 
     def offset(self, task: T) -> int:
         """The label that is logit 0 while the stage is trained."""

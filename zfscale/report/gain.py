@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,7 +14,7 @@ from zfscale.report.kinds import CLASSES, GAIN
 from zfscale.report.load import NO_OPTIMIZER
 from zfscale.report.paired import Stat, differences, stat
 from zfscale.report.plot import DPI, style
-from zfscale.report.rows import Row
+from zfscale.report.rows import METHOD, OPTIMIZING, TRAINING, Row
 
 
 def draw(rows: Sequence[Row], untrained: Sequence[Row]) -> Figure | None:
@@ -42,7 +43,7 @@ def draw(rows: Sequence[Row], untrained: Sequence[Row]) -> Figure | None:
         _dress(gain, method, places, "points of Avg over the untrained control, ± 1 standard error")
         _dress(cost, "", dict.fromkeys(("",), 0), "seconds a trial, above the control's")
         cost.set_ylim(gain.get_ylim())
-        _others(gain, idle, next(iter(mine.values()))[1])
+        _others(gain, idle, [control for _, control in mine.values()])
     for axes in grid[:-1].flat:
         axes.set_xlabel("")
     return figure
@@ -59,9 +60,12 @@ def _dot(axes: Axes, found: Stat, place: int, colour: str, scale: float) -> None
         axes.errorbar(scale * found.mean, place, xerr=error, fmt="o", color=colour, markersize=5, capsize=3)
 
 
-def _others(axes: Axes, idle: Sequence[Row], control: Row) -> None:
-    """Where the methods stand that train nothing."""
+def _others(axes: Axes, idle: Sequence[Row], controls: Sequence[Row]) -> None:
+    """Where the methods stand that train nothing, if they and all controls are of the same data and model."""
+    control = controls[0]
     for row in idle:
+        if {_place(row)} != set(map(_place, controls)):
+            continue
         apart = stat(list(differences(row.values(CLASSES.first), control.values(CLASSES.first)).values())).mean
         if apart is not None:
             axes.axvline(100 * apart, color="#b3b3b3", linestyle=":", linewidth=1.2)
@@ -69,6 +73,12 @@ def _others(axes: Axes, idle: Sequence[Row], control: Row) -> None:
                 row.method, (100 * apart, 1), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
                 fontsize=8, color="#808080", va="top", rotation=90,
             )  # fmt: skip
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    """What two rows must share to be compared if their methods differ."""
+    _, *settings = row.scene(OPTIMIZING, TRAINING, METHOD)
+    return tuple(settings)
 
 
 def _dress(axes: Axes, title: str, places: dict[str, int], label: str) -> None:

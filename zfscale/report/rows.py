@@ -18,7 +18,7 @@ from zfscale.zo.catalogue import OPTIMIZERS
 
 NAMES = ("method.name", "optimizer.name", "seed")
 CONTROLS = (NO_OPTIMIZER, UNTRAINED)
-OPTIMIZING, TRAINING = "optimizer.", "train."  # the leaves of these blocks
+OPTIMIZING, TRAINING, METHOD = "optimizer.", "train.", "method."  # the leaves of these blocks
 
 
 @dataclass(frozen=True)

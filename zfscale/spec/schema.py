@@ -44,10 +44,12 @@ class SearchSpec(Block):
     )
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(strict=False)] = Field(
         default=(),
-        description="seeds with which it runs each candidate, and draws a class order; none that the sweep itself uses",
+        description="seeds of the search's trials and of their class orders; none that the sweep itself uses",
     )
     validation: float = Field(
-        default=0.2, gt=0, description="its `stream.validation`: the training images on which it compares candidates"
+        default=0.2,
+        gt=0,
+        description="`stream.validation` of the search's trials: the training images on which candidates are compared",
     )
     space: dict[str, dict[str, Distribution]] = Field(
         default={},

@@ -90,7 +90,8 @@ class StreamSpec(OpenBlock):
         default=None,
         ge=1,
         description="steps between looks at the loss of earlier tasks' training images while a task is learned; the "
-        "looks are in `evals`, and their seconds are not counted. null: none",
+        "looks are in `evals`, and their seconds are not counted. With first-order steps, a killed trial then starts "
+        "again from its second task. null: none",
     )
     forward_transfer: bool = Field(
         default=False,

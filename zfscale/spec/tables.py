@@ -74,6 +74,8 @@ def _default(value: Any) -> str:
         return ""
     if isinstance(value, bool) or value is None:
         return f"`{json.dumps(value)}`"
+    if isinstance(value, tuple):
+        return f"`{json.dumps(list(value))}`"
     return f"`{value}`"
 
 

@@ -98,7 +98,8 @@ class OptimizerSpec(OpenBlock):
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of a task's steps that warm up")
     carry_state: bool = Field(
         default=False,
-        description="whether moments and past estimates live on in the next task; if not, each task starts without",
+        description="whether moments and past estimates live on in the next task; if not, each task starts without. "
+        "With first-order steps, a killed trial then starts again from its first task",
     )
     first_order: FirstOrderSpec | None = Field(
         default=None, description="a first-order phase at the start of each task; null: none"

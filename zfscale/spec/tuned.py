@@ -24,8 +24,8 @@ class TunedSpec(Block):
         min_length=1, description="dotted path -> what a trial has there that the entry is for; it must train"
     )
     values: dict[str, Any] = Field(description="dotted path -> the value that was chosen")
-    forwards: int = Field(ge=0, description="that the search for these values spent; reports show it")
-    trials: int = Field(ge=0, description="that it ran")
+    forwards: int = Field(ge=0, description="forwards that the search for these values spent; reports show them")
+    trials: int = Field(ge=0, description="trials that the search ran")
 
     def fits(self, trial: TrialSpec) -> bool:
         """Whether the values are meant for a trial; never for an untrained control, whose rate is 0."""

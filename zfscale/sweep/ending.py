@@ -34,8 +34,10 @@ def finish(sweep: Sweep) -> Ended:
 
     place = root(sweep)
     status = statuses(place)
-    chosen = {trial.trial_id: entry_of(sweep.spec.tuned, trial) for trial in sweep.trials}
-    note(place, {trial: sweep.spec.tuned[i].forwards for trial, i in chosen.items() if i is not None})
+    tuned = sweep.spec.tuned
+    chosen = {trial.trial_id: entry_of(tuned, trial) for trial in sweep.trials}
+    # An entry has no values where a `--set` took all of them away.
+    note(place, {trial: tuned[i].forwards for trial, i in chosen.items() if i is not None and tuned[i].values})
     failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
     text, file = make(place)
     return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))

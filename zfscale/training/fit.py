@@ -78,7 +78,7 @@ class Fit:
             self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
     def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
-        # A snapshot has no state to carry over and no steps to look at: then the trial starts again from its beginning.
+        # A snapshot has no state to carry over and no steps to look at: then these are taken again.
         whole = self.spec.optimizer.carry_state or self.look is not None
         resumes = not whole and self.journal.finished(self.task.index, count)
         if self.engine.ranks.word_of_first(resumes):

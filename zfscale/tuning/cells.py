@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,20 +41,25 @@ class Cell:
 def cells(sweep: Sweep) -> list[Cell]:
     """The cells of those trials that train, in order of the file."""
     search = sweep.spec.search
-    training = [(trial, trial.leaves()) for trial in sweep.trials if trial.trains]
-    paths = [*NAMES, *_telling([leaves for _, leaves in training], {*NAMES, *RUN, *search.searched})]
+    training = [trial for trial in sweep.trials if trial.trains]
+    ranges = [search.space[search.pattern(trial.optimizer.name) or ""] for trial in training]
+    leaves = [trial.leaves() for trial in training]
+    paths = [*NAMES, *_telling(list(zip(leaves, ranges, strict=True)))]
     found: dict[tuple[Any, ...], Cell] = {}
-    for trial, leaves in training:
-        where = {path: leaves.get(path) for path in paths}
-        ranges = search.space[search.pattern(trial.optimizer.name) or ""]
-        found.setdefault(tuple(where.values()), Cell(where, trial, ranges))
+    for trial, has, searched in zip(training, leaves, ranges, strict=True):
+        where = {path: has.get(path) for path in paths if path not in searched}
+        found.setdefault(tuple(where.items()), Cell(where, trial, searched))
     return list(found.values())
 
 
-def _telling(trials: list[dict[str, Any]], besides: set[str]) -> list[str]:
-    """The leaves that vary even among trials of one method and optimizer."""
+def _telling(trials: Sequence[tuple[Mapping[str, Any], Mapping[str, Distribution]]]) -> list[str]:
+    """The leaves that vary even among trials of one method and optimizer, for which they are not searched.
+
+    An option that one method alone has is no leaf where it is the default, so a leaf may be missing from some trials.
+    """
+    every = {path for leaves, _ in trials for path in leaves} - {*NAMES, *RUN}
     values: dict[tuple[Any, ...], set[Any]] = {}
-    for leaves in trials:
-        for path in leaves.keys() - besides:
-            values.setdefault((path, *(leaves[name] for name in NAMES)), set()).add(leaves[path])
+    for leaves, searched in trials:
+        for path in every - searched.keys():
+            values.setdefault((path, *(leaves[name] for name in NAMES)), set()).add(leaves.get(path))
     return sorted({key[0] for key, seen in values.items() if len(seen) > 1})

@@ -11,10 +11,14 @@ from zfscale.errors import ZfscaleError
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.fairness import replaced
 from zfscale.spec.space import MAX_COMBINATIONS
+from zfscale.spec.tuned import entry_of
+from zfscale.spec.yaml import Place
 from zfscale.trial import cost
 from zfscale.trial.inputs import Inputs, read
 from zfscale.tuning.candidates import candidates
 from zfscale.tuning.cells import Cell, cells
+
+UNCOUNTED = {"forward_transfer": False, "old_loss_every": None}  # of the stream
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def plan(sweep: Sweep) -> Plan:
     """Plan the search of a sweep file; its models and data are read.
 
     Raises:
-        SpecError: The file gives no budget, too small a one, or what is wrong shows when models and data are read.
+        SpecError: The file gives no budget, too small a one, or values of an earlier search that this one does not
+            choose; or what is wrong shows when models and data are read.
         ZfscaleError: Nothing in the file is trained, or the budget admits more trials than anyone means to run.
     """
     search = sweep.spec.search
@@ -63,6 +68,8 @@ def plan(sweep: Sweep) -> Plan:
     found = cells(sweep)
     if not found:
         raise ZfscaleError(f"{sweep.path}: no trial trains anything; nothing can be tuned")
+    if lost := _lost(sweep, found):
+        raise sweep.document.error(lost)
     inputs = read(sweep, [of_search(cell.trial, sweep, seed) for cell in found for seed in search.seeds])
     tried = [(cell, _affordable(cell, sweep, inputs, search.budget)) for cell in found]
     short = {str(cell): options[0].forwards for cell, options in tried if options[0].forwards > search.budget}
@@ -76,9 +83,24 @@ def plan(sweep: Sweep) -> Plan:
     return Plan(tried, replace(sweep, spec=named, trials=tuple(trials.values())))
 
 
+def _lost(sweep: Sweep, found: Sequence[Cell]) -> dict[Place, str]:
+    """Values of an earlier search that this one would use and not write: its own take the place of them all."""
+    message = "an earlier search has chosen it, and this one does not; move it into the template or the space"
+    entries = [(entry_of(sweep.spec.tuned, cell.trial), cell) for cell in found]
+    return {
+        ("tuned", i, "values", path): message
+        for i, cell in entries
+        if i is not None
+        for path in sweep.spec.tuned[i].values.keys() - cell.ranges.keys()
+    }
+
+
 def of_search(trial: TrialSpec, sweep: Sweep, seed: int) -> TrialSpec:
-    """The trial on held-out training images, with a seed and, unless it is listed, a class order of the search."""
-    stream: dict[str, Any] = {"validation": sweep.spec.search.validation}
+    """The trial on held-out training images, with a seed and, unless it is listed, a class order of the search.
+
+    What a trial measures besides, which takes forwards that no budget counts, a search does without.
+    """
+    stream: dict[str, Any] = {"validation": sweep.spec.search.validation, **UNCOUNTED}
     if trial.stream.class_order is None:
         stream["class_order_seed"] = seed
     data = trial.model_dump()

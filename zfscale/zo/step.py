@@ -115,7 +115,8 @@ class Stepper:
         """Go on with what another stepper kept of the leaves of the same names.
 
         NOTE: t, of Adam's bias corrections, counts on, so a leaf that is new takes larger first steps than with a state
-        that starts anew: by (1 - beta1) / sqrt(1 - beta2), 3.2 times lr.
+        that starts anew: by (1 - beta1) / sqrt(1 - beta2), 3.2 times lr. Its past estimate is 0, so that `history`
+        makes its first g smaller. A fresh leaf of an old name, as MEMO's auxiliary head is, takes over the old state.
         """
         self.taken, leaves = carried.taken, self.problem.leaves
         for leaf in leaves:
@@ -207,7 +208,8 @@ class Stepper:
 def make_algorithm(o: Any) -> Algorithm:
     """The forward-only optimizer that a sweep file's `optimizer` block names (its fields as attributes).
 
-    NOTE: with `history`, the paper's enhancement 2, the first step of a task has no past and takes g as it is.
+    NOTE: with `history`, the paper's enhancement 2, the first step of a task has no past, unless that is carried over,
+    and takes g as it is.
     Errors: SpecError if a user's own update has another unit than its `Rule` says.
     """
     facts = catalogue.optimizer(o.name)
