@@ -260,6 +260,7 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
                 "task_sizes": [4, 2],
                 "class_order": ["b", 0],
                 "validation": 40,
+                "old_loss_every": 5,
             },
             "method": {"name": "replay"},
             "optimizer": {"name": "fo-adamw", "lr": 1e-3},
