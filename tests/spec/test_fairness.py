@@ -38,6 +38,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"space": {"*": {"optimizer.lr": {"uniform": [-1.0, 1.0]}}}},
         r"search\.space\.\*\.optimizer\.lr: expected a number >= 0, got -1\.0",
     ),
+    "what trains nothing": (
+        {"space": {"*": {"optimizer.lr": {"grid": [0.1, 0.0]}}}},
+        r"search\.space\.\*\.optimizer\.lr: 0\.0: nothing would be trained",
+    ),
+    "no budget": (
+        {"budget": None},
+        r"search\.seeds: means something to `zfscale tune` alone, which needs search\.budget",
+    ),
     "another stream's metric": ({"metric": "final_loss"}, r"search\.metric: final_loss is not measured on class_incr"),
 }
 
@@ -49,9 +57,8 @@ def test_an_unfair_search_is_refused_with_its_line(case: str, tmp_path: Path) ->
         sweep(tmp_path, TWO, search={**SEARCH, **changes})
 
 
-def test_a_fair_one_is_accepted_and_without_a_budget_nothing_is_asked(tmp_path: Path) -> None:
+def test_a_fair_one_is_accepted(tmp_path: Path) -> None:
     assert sweep(tmp_path, TWO, search=SEARCH).spec.search.budget == 1000
-    assert sweep(tmp_path, TWO, search={"seeds": [0]}).trials
 
 
 def test_the_longest_pattern_that_fits_counts(tmp_path: Path) -> None:

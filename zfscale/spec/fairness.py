@@ -29,9 +29,10 @@ LAST = 1 - 2**-53  # the largest number below 1
 
 
 def unfair(document: Document, search: SearchSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:
-    """Where a file that gives a budget -> what is wrong with its search."""
+    """Where the file says what is to be tuned -> what is wrong with it."""
     if search.budget is None:
-        return {}
+        idle = [key for key in ("seeds", "space") if getattr(search, key)]
+        return {("search", key): "means something to `zfscale tune` alone, which needs search.budget" for key in idle}
     training = [trial for trial in trials if trial.trains]
     if any(trial.stream.protocol != "class_incremental" for trial in training):
         return {
@@ -93,7 +94,8 @@ def _misfit(trial: TrialSpec, path: str, values: Distribution) -> Iterator[str]:
         if why is not None:
             yield why.says(value)
         try:
-            replaced(trial, {path: value})
+            if not replaced(trial, {path: value}).trains:
+                yield f"{value}: nothing would be trained; expected other values"
         except ValidationError as error:
             yield from explain(TrialSpec, error).values()
 
