@@ -7,11 +7,14 @@ import io
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zfscale import __version__
 from zfscale.errors import ZfscaleError, nearest
 from zfscale.results.redact import Redacted, redact
+
+if TYPE_CHECKING:
+    from zfscale.sweep.ending import Ended
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -60,21 +63,31 @@ def run(args: argparse.Namespace) -> int:
     from zfscale.sweep.launch import run as run_sweep
 
     ended = run_sweep(sweep, args.retry_failed, args.address)
-    of_all = f"of {len(sweep.trials)} trials"
-    if ended.left:
-        print(f"unfinished: {ended.left} {of_all} left; run the same command to go on", file=sys.stderr)
+    if _unfinished(ended, len(sweep.trials)):
         return 130
     print(ended.report)
+    return 1 if _failed(ended, len(sweep.trials)) and not args.exit_zero else 0
+
+
+def _unfinished(ended: Ended, trials: int) -> bool:
+    """Whether trials are left, which is told."""
+    if ended.left:
+        print(f"unfinished: {ended.left} of {trials} trials left; run the same command to go on", file=sys.stderr)
+    return bool(ended.left)
+
+
+def _failed(ended: Ended, trials: int) -> bool:
+    """Whether trials failed, which is told."""
     if ended.failed:
-        print(f"failed: {ended.failed} {of_all}; --retry-failed runs them again", file=sys.stderr)
-    return 1 if ended.failed and not args.exit_zero else 0
+        print(f"failed: {ended.failed} of {trials} trials; --retry-failed runs them again", file=sys.stderr)
+    return bool(ended.failed)
 
 
 def tune(args: argparse.Namespace) -> int:
     """Search for the values that `search.space` names, on held-out training images, at one budget for every optimizer.
 
     Writes the file with the chosen values. The search is a sweep of its own, results/NAME-tune, which the same command
-    resumes. Exit status as of `run`; a trial that failed is a candidate that is not chosen.
+    resumes. Exit status as of `run`; a candidate with a trial that failed is not chosen.
     """
     from zfscale import spec, tuning
 
@@ -87,11 +100,7 @@ def tune(args: argparse.Namespace) -> int:
     from zfscale.sweep.launch import run as run_sweep
 
     ended = run_sweep(plan.sweep, args.retry_failed, args.address)
-    if ended.left:
-        print(
-            f"unfinished: {ended.left} of {len(plan.sweep.trials)} trials left; run the same command to go on",
-            file=sys.stderr,
-        )
+    if _unfinished(ended, len(plan.sweep.trials)):
         return 130
     print(ended.report)
     chosen = tuning.chosen(plan)
@@ -99,7 +108,7 @@ def tune(args: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     tuning.write(sweep, chosen, out)
     print(f"tuned: {out}")
-    return 0
+    return int(_failed(ended, len(plan.sweep.trials)))
 
 
 def report(args: argparse.Namespace) -> int:

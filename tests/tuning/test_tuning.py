@@ -16,7 +16,7 @@ from zfscale.errors import SpecError, ZfscaleError
 from zfscale.report.load import contents
 from zfscale.results.missing import root
 from zfscale.results.tuned import spent
-from zfscale.sweep.ending import finish
+from zfscale.sweep.ending import Ended, finish
 
 # A trial of two tasks of 3 classes, 8 training images each of which 2 are held out: 18 images a task, 3 batches.
 STEPS = 2 * 3
@@ -133,6 +133,18 @@ def test_two_optimizers_are_tuned_and_the_file_is_a_sweep(tmp_path: Path, tiny_v
     measured = rates_of(results, "zo-sgd")
     assert measured[rates["zo-sgd"]] == max(measured.values())
     assert all(trial.spec["seed"] in (100, 101) for trial in results.values())
+
+
+@pytest.mark.parametrize(("ended", "status"), [(Ended(0, 0, ""), 0), (Ended(0, 1, ""), 1), (Ended(3, 0, ""), 130)])
+def test_the_exit_status_is_that_of_run(
+    ended: Ended, status: int, tmp_path: Path, tiny_vit: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    monkeypatch.setattr("zfscale.sweep.launch.run", lambda *_: ended)
+    monkeypatch.setattr(tuning, "chosen", lambda _: [])
+    monkeypatch.setattr(tuning, "write", lambda _sweep, _chosen, out: written.append(out))
+    assert main(["tune", str(file(tmp_path, tiny_vit, image_folder)), "-o", str(tmp_path / "t.yaml")]) == status
+    assert len(written) == (status != 130)
 
 
 def rates_of(results: dict[str, Any], optimizer: str) -> dict[float, float]:
