@@ -12,7 +12,7 @@ import pytest
 
 from zfscale.data.pictures import SCRIPTS100
 from zfscale.errors import DataError
-from zfscale.pretraining import fonts
+from zfscale.pretraining import packages
 from zfscale.pretraining.fonts import INK, SIDE, complex_script, draw, font_files, learned, thinned
 
 
@@ -59,6 +59,6 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch):
     def none(*_: Any, **__: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess([], 1, "", "")
 
-    monkeypatch.setattr(fonts.subprocess, "run", none)
+    monkeypatch.setattr(packages.subprocess, "run", none)
     with pytest.raises(DataError, match=r"2 packages of fonts are missing; run: apt-get install fonts-a fonts-b$"):
         font_files(["fonts-a", "fonts-b"])

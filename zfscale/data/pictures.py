@@ -94,12 +94,12 @@ def scripts100() -> tuple[Pictures, Pictures]:
     return (x[~tested], y[~tested], tuple(SCRIPTS100)), (x[tested], y[tested], tuple(SCRIPTS100))
 
 
-def tiles(image: np.ndarray) -> np.ndarray:
-    """[H, W, ...] -> [N, SIDE, SIDE, ...]: row after row, without overlap; what is left at the edges is dropped."""
-    rows, columns = image.shape[0] // SIDE, image.shape[1] // SIDE
-    cut = image[: rows * SIDE, : columns * SIDE]
-    grid = cut.reshape(rows, SIDE, columns, SIDE, *image.shape[2:]).swapaxes(1, 2)
-    return grid.reshape(rows * columns, SIDE, SIDE, *image.shape[2:])
+def tiles(image: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """[H, W, ...] -> [N, side, side, ...]: row after row, without overlap; what is left at the edges is dropped."""
+    rows, columns = image.shape[0] // side, image.shape[1] // side
+    cut = image[: rows * side, : columns * side]
+    grid = cut.reshape(rows, side, columns, side, *image.shape[2:]).swapaxes(1, 2)
+    return grid.reshape(rows * columns, side, side, *image.shape[2:])
 
 
 def _draw(letter: str, font: object) -> np.ndarray:

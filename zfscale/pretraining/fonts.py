@@ -5,7 +5,6 @@ A class is a character; its examples are the fonts that have it. No image here i
 
 from __future__ import annotations
 
-import subprocess
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from zfscale.errors import DataError
+from zfscale.pretraining.packages import installed
 
 SIDE = 40  # pixels of a drawing
 INK = 32  # pixels of a character's longer side in it
@@ -85,15 +84,7 @@ class Drawings:
 
 def font_files(packages: Iterable[str] = PACKAGES) -> list[Path]:
     """The font files of Debian packages, by name. Errors: DataError with the command that installs what is missing."""
-    found, missing = set(), []
-    for package in packages:
-        listed = subprocess.run(["dpkg", "-L", package], capture_output=True, text=True, check=False)
-        if listed.returncode:
-            missing.append(package)
-        found |= {p for p in map(Path, listed.stdout.splitlines()) if p.suffix.lower() in {".ttf", ".otf", ".ttc"}}
-    if missing:
-        raise DataError(f"{len(missing)} packages of fonts are missing; run: apt-get install {' '.join(missing)}")
-    return sorted((path for path in found if path.is_file()), key=lambda path: path.name)
+    return sorted(installed(packages, {".ttf", ".otf", ".ttc"}, "fonts"), key=lambda path: path.name)
 
 
 def draw(files: Iterable[Path], wanted: Callable[[set[str]], set[str]], fonts: int) -> Drawings:

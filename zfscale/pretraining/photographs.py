@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from zfscale.errors import DataError
+from zfscale.data.pictures import tiles
+from zfscale.pretraining.packages import installed
 
 PACKAGES = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "mate-backgrounds", "ukui-wallpapers")
 AGAIN = ("Elephants_", "MATE-Stripes", "Stripes", "Ubuntu-Mate")  # other sizes or colours of one picture
@@ -21,19 +20,14 @@ def pieces() -> np.ndarray:
 
     Errors: DataError if a package is missing.
     """
-    found = np.concatenate([_cut(path) for path in sorted(set(_files()))])
+    found = np.concatenate([_cut(path) for path in sorted(_files())])
     return np.concatenate([found, np.full_like(found[..., :1], 255)], -1).transpose(0, 3, 1, 2)
 
 
-def _files() -> Iterator[Path]:
-    """The pictures that the packages installed."""
-    for package in PACKAGES:
-        listed = subprocess.run(["dpkg", "-L", package], capture_output=True, text=True, check=False)
-        if listed.returncode:
-            raise DataError(f"photographs are missing; run: apt-get install {' '.join(PACKAGES)}")
-        paths = (Path(line) for line in listed.stdout.splitlines())
-        files = (p for p in paths if p.suffix in (".jpg", ".png") and p.is_file())
-        yield from (p.resolve() for p in files if not p.name.startswith(AGAIN))
+def _files() -> set[Path]:
+    """The pictures that the packages installed, by their place, since some are links to others."""
+    found = installed(PACKAGES, {".jpg", ".png"}, "photographs")
+    return {path.resolve() for path in found if not path.name.startswith(AGAIN)}
 
 
 def _cut(path: Path) -> np.ndarray:
@@ -43,7 +37,4 @@ def _cut(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         scale = ACROSS / min(image.size)
         size = tuple(round(side * scale) for side in image.size)
-        x = np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
-    rows, columns = x.shape[0] // SIDE, x.shape[1] // SIDE
-    grid = x[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE, 3).swapaxes(1, 2)
-    return grid.reshape(-1, SIDE, SIDE, 3)
+        return tiles(np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS)), SIDE)
