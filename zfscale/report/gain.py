@@ -13,40 +13,48 @@ from zfscale.metrics.catalogue import SECONDS
 from zfscale.report.kinds import CLASSES, GAIN
 from zfscale.report.load import NO_OPTIMIZER
 from zfscale.report.paired import Stat, differences, stat
+from zfscale.report.panels import panels
 from zfscale.report.plot import DPI, style
-from zfscale.report.rows import METHOD, OPTIMIZING, TRAINING, Row
+from zfscale.report.rows import Row
+
+WIDE = 90  # letters of a line above a panel
 
 
 def draw(rows: Sequence[Row], untrained: Sequence[Row]) -> Figure | None:
     """The figure, or None when no row has a gain.
 
     Args:
-        rows: At most one per method and optimizer, in drawing order, with GAIN among their statistics.
+        rows: At most one per method and optimizer in a place, in drawing order, with GAIN among their statistics.
         untrained: Of each of these, its control; the same row may stand for several.
     """
-    drawn = [(row, control) for row, control in zip(rows, untrained, strict=True) if row.stats[GAIN].mean is not None]
-    methods = list(dict.fromkeys(row.method for row, _ in drawn))
-    if not methods:
+    controls = dict(zip(map(_key, rows), untrained, strict=True))
+    shown = panels(row for row in rows if row.stats[GAIN].mean is not None)
+    if not shown:
         return None
-    names = list(dict.fromkeys(row.optimizer for row, _ in drawn))
+    names = list(dict.fromkeys(row.optimizer for panel in shown for row in panel.rows))
     idle = [row for row in rows if row.optimizer == NO_OPTIMIZER]
-    figure = Figure(figsize=(10.0, len(methods) * (0.9 + 0.24 * len(names))), dpi=DPI, layout="constrained")
+    tall = sum((1.1 if panel.place else 0.9) + 0.24 * len(panel.rows) for panel in shown)
+    figure = Figure(figsize=(10.0, tall), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(methods), 2, squeeze=False, sharex="col", width_ratios=(3, 1))
-    for method, (gain, cost) in zip(methods, grid, strict=True):
-        mine = {row.optimizer: (row, control) for row, control in drawn if row.method == method}
-        places = {name: -i for i, name in enumerate(name for name in names if name in mine)}
-        for name, place in places.items():
-            row, control = mine[name]
-            _dot(gain, row.stats[GAIN], place, style(name, names)[0], 100)
-            _dot(cost, _above(row, control), place, style(name, names)[0], 1)
-        _dress(gain, method, places, "points of Avg over the untrained control, ± 1 standard error")
-        _dress(cost, "", dict.fromkeys(("",), 0), "seconds a trial, above the control's")
+    grid = figure.subplots(len(shown), 2, squeeze=False, sharex="col", width_ratios=(3, 1))
+    for panel, (gain, cost) in zip(shown, grid, strict=True):
+        places = {row.optimizer: -i for i, row in enumerate(panel.rows)}
+        for row in panel.rows:
+            colour, place = style(row.optimizer, names)[0], places[row.optimizer]
+            _dot(gain, row.stats[GAIN], place, colour, 100)
+            _dot(cost, _above(row, controls[_key(row)]), place, colour, 1)
+        _dress(gain, places, "points of Avg over the untrained control, ± 1 standard error")
+        _dress(cost, {}, "seconds a trial, above the control's")
+        panel.title(gain, width=WIDE)
         cost.set_ylim(gain.get_ylim())
-        _others(gain, idle, [control for _, control in mine.values()])
+        _others(gain, idle, [controls[_key(row)] for row in panel.rows])
     for axes in grid[:-1].flat:
         axes.set_xlabel("")
     return figure
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return (row.method, row.optimizer, row.place)
 
 
 def _above(row: Row, control: Row) -> Stat:
@@ -64,7 +72,7 @@ def _others(axes: Axes, idle: Sequence[Row], controls: Sequence[Row]) -> None:
     """Where the methods stand that train nothing, if they and all controls are of the same data and model."""
     control = controls[0]
     for row in idle:
-        if {_place(row)} != set(map(_place, controls)):
+        if {row.place} != {one.place for one in controls}:
             continue
         apart = stat(list(differences(row.values(CLASSES.first), control.values(CLASSES.first)).values())).mean
         if apart is not None:
@@ -75,14 +83,7 @@ def _others(axes: Axes, idle: Sequence[Row], controls: Sequence[Row]) -> None:
             )  # fmt: skip
 
 
-def _place(row: Row) -> tuple[Any, ...]:
-    """What two rows must share to be compared if their methods differ."""
-    _, *settings = row.scene(OPTIMIZING, TRAINING, METHOD)
-    return tuple(settings)
-
-
-def _dress(axes: Axes, title: str, places: dict[str, int], label: str) -> None:
-    axes.set_title(title, loc="left", fontweight="bold", fontsize=11)
+def _dress(axes: Axes, places: dict[str, int], label: str) -> None:
     axes.axvline(0, color="#4d4d4d", linewidth=0.8)
     axes.set_yticks(list(places.values()), list(places), fontsize=9)
     axes.spines[["top", "right", "left"]].set_visible(False)

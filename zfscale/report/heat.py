@@ -1,4 +1,4 @@
-"""The loss matrix as heat maps: a panel per method and optimizer, stages down, domains across."""
+"""The loss matrix as heat maps: a column per method and stream, a line per optimizer; stages down, domains across."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
+from zfscale.report.panels import panels
 from zfscale.report.rows import Row
 
 DPI = 160
@@ -23,22 +24,23 @@ def draw(rows: Sequence[Row], losses: Mapping[str, Cells]) -> Figure | None:
     """The figure, or None when no row that learns has losses.
 
     Args:
-        rows: At most one per method and optimizer, in drawing order; each names its domains in order of arrival.
+        rows: At most one per method and optimizer in a place, in drawing order; each names its domains in their order.
         losses: Trial id -> its losses.
     """
     drawn = [row for row in rows if row.method != "zero-shot" and any(i in losses for i in row.trial_ids)]
     if not drawn:
         return None
-    methods = list(dict.fromkeys(row.method for row in drawn))
+    columns = panels(drawn)
     optimizers = list(dict.fromkeys(row.optimizer for row in drawn))
-    grids = {(row.method, row.optimizer): _mean([losses[i] for i in row.trial_ids if i in losses]) for row in drawn}
-    figure, panels, norm = _panels(methods, optimizers, grids)
-    for row in drawn:
-        axes = panels[optimizers.index(row.optimizer)][methods.index(row.method)]
-        axes.set_visible(True)
-        axes.set_title(f"{row.method}, {row.optimizer}", loc="left", fontweight="bold", fontsize=9)
-        _panel(axes, grids[row.method, row.optimizer], row, norm)
-    bar = figure.colorbar(ScalarMappable(norm, "RdBu_r"), ax=[a for line in panels for a in line], shrink=0.5, pad=0.01)
+    means = {row.trial_ids: _mean([losses[i] for i in row.trial_ids if i in losses]) for row in drawn}
+    figure, grid, norm = _grid(len(columns), len(optimizers), list(means.values()))
+    for i, column in enumerate(columns):
+        for row in column.rows:
+            axes = grid[optimizers.index(row.optimizer)][i]
+            axes.set_visible(True)
+            column.title(axes, fontsize=9, first=f"{row.method}, {row.optimizer}")
+            _panel(axes, means[row.trial_ids], row, norm)
+    bar = figure.colorbar(ScalarMappable(norm, "RdBu_r"), ax=[a for line in grid for a in line], shrink=0.5, pad=0.01)
     bar.set_label("change of the loss since the pretrained model", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return figure
@@ -51,19 +53,17 @@ def _mean(found: Sequence[Cells]) -> np.ndarray:
     return np.mean(every, axis=-1)
 
 
-def _panels(
-    methods: Sequence[str], optimizers: Sequence[str], grids: Mapping[tuple[str, str], np.ndarray]
-) -> tuple[Figure, list[list[Axes]], TwoSlopeNorm]:
+def _grid(across: int, down: int, means: Sequence[np.ndarray]) -> tuple[Figure, list[list[Axes]], TwoSlopeNorm]:
     """Invisible axes, as high as the longest stream asks, and one colour scale, white at no change."""
-    stages, domains = (max(grid.shape[axis] for grid in grids.values()) for axis in (0, 1))
-    size = ((1.2 + 0.62 * domains) * len(methods) + 0.8, (0.75 + 0.24 * stages) * len(optimizers) + 0.3)
+    stages, domains = (max(mean.shape[axis] for mean in means) for axis in (0, 1))
+    size = ((1.2 + 0.62 * domains) * across + 0.8, (0.75 + 0.24 * stages) * down + 0.3)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(optimizers), len(methods), squeeze=False)
-    for axes in panels.flat:
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes in grid.flat:
         axes.set_visible(False)
-    most = max(float(np.nan_to_num(np.abs(_change(grid))).max()) for grid in grids.values()) or 1.0
-    return figure, [list(line) for line in panels], TwoSlopeNorm(0.0, -most, most)
+    most = max(float(np.nan_to_num(np.abs(_change(mean))).max()) for mean in means) or 1.0
+    return figure, [list(line) for line in grid], TwoSlopeNorm(0.0, -most, most)
 
 
 def _change(grid: np.ndarray) -> np.ndarray:

@@ -81,14 +81,16 @@ row of the method.""",
             """\
 Left: Avg less that of the untrained control of the same method, mean over the runs that both have, bar ± one standard
 error; dotted, where the methods stand that train nothing. Right: the seconds of a trial less those of the control, so
-without evaluations. Where a method and optimizer ran with several settings, the one with the best Avg is drawn.""",
+without evaluations. A panel is a method on one model and stream (of the first 12); where an optimizer ran there with
+several settings, the one with the best Avg is drawn.""",
         ),
         Picture(
             ACCURACY_PICTURE,
             "Accuracy per stage",
             """\
-Accuracy over all classes seen so far, after each task: mean over runs, band ± one standard error. Where
-a method and optimizer ran with several settings, the one with the best Avg is drawn.""",
+Accuracy over all classes seen so far, after each task: mean over runs, band ± one standard error. A panel is a method
+on one model and stream (of the first 12); where an optimizer ran there with several settings, the one with the best
+Avg is drawn.""",
         ),
     ),
     derived={
@@ -129,8 +131,8 @@ on; **proto**: nearest-prototype accuracy. Bold: the best of its method.""",
             "Loss matrix",
             """\
 Held-out loss on each domain (columns) of the pretrained model and after each stage (rows): mean over seeds. Colour:
-change since the pretrained model; blue is learned, red is lost. Where a method and optimizer ran with several settings,
-the one with the lowest final loss is drawn.""",
+change since the pretrained model; blue is learned, red is lost. A column is a method on one model and stream (of the
+first 12); where an optimizer ran there with several settings, the one with the lowest final loss is drawn.""",
         ),
     ),
 )

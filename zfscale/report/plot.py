@@ -1,4 +1,4 @@
-"""Accuracy per stage: a panel per method, a line per optimizer; colour is the family, dashes the variant."""
+"""Accuracy per stage: a panel per method and stream, a line per optimizer; colour is the family, dashes the variant."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from zfscale.report.load import NO_OPTIMIZER, UNTRAINED
 from zfscale.report.paired import stat
+from zfscale.report.panels import panels
 from zfscale.report.rows import Row
 
 # Okabe and Ito's palette, safe for colour-blind readers
@@ -41,24 +42,19 @@ def draw(rows: Sequence[Row], curves: Curves) -> Figure | None:
     """The figure, or None when no row has a curve.
 
     Args:
-        rows: At most one per method and optimizer, in drawing order.
+        rows: At most one per method and optimizer in a place, in drawing order.
         curves: Trial id -> stage -> accuracy in [0, 1].
     """
     drawn = [row for row in rows if any(curves.get(trial_id) for trial_id in row.trial_ids)]
     if not drawn:
         return None
-    methods = list(dict.fromkeys(row.method for row in drawn))
+    shown = panels(drawn)
     optimizers = list(dict.fromkeys(row.optimizer for row in drawn))
-    figure, panels = _panels(len(methods))
-    for axes, method in zip(panels, methods, strict=True):
-        axes.set_title(method, loc="left", fontweight="bold", fontsize=11)
-        for row in drawn:
-            if row.method == method:
-                _line(
-                    axes,
-                    [curves[i] for i in row.trial_ids if i in curves],
-                    *style(row.optimizer, optimizers),
-                )
+    figure, grid = _panels(len(shown))
+    for axes, panel in zip(grid, shown, strict=True):
+        panel.title(axes)
+        for row in panel.rows:
+            _line(axes, [curves[i] for i in row.trial_ids if i in curves], *style(row.optimizer, optimizers))
     _legend(figure, optimizers)
     return figure
 
@@ -71,12 +67,12 @@ def _panels(n: int) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(width, 0.9 + 2.9 * down), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(down, across, sharey=True, squeeze=False)
-    panels = list(grid.flat)
-    for spare in panels[n:]:
+    every = list(grid.flat)
+    for spare in every[n:]:
         spare.set_visible(False)
-    for i, axes in enumerate(panels[:n]):
+    for i, axes in enumerate(every[:n]):
         _dress(axes, labelled=i % across == 0)
-    return figure, panels[:n]
+    return figure, every[:n]
 
 
 def _dress(axes: Axes, labelled: bool) -> None:

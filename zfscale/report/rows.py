@@ -19,6 +19,7 @@ from zfscale.zo.catalogue import OPTIMIZERS
 NAMES = ("method.name", "optimizer.name", "seed")
 CONTROLS = (NO_OPTIMIZER, UNTRAINED)
 OPTIMIZING, TRAINING, METHOD = "optimizer.", "train.", "method."  # the leaves of these blocks
+MOST = 12  # places that pictures show
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Row:
     def values(self, measure: str) -> dict[Run, float | None]:
         """A measure by run."""
         return {run: trial.measures[measure] for run, trial in self.trials.items()}
+
+    @property
+    def place(self) -> tuple[tuple[str, Any], ...]:
+        """The settings of the model and the stream: rows of other places are not drawn together."""
+        elsewhere = (METHOD, OPTIMIZING, TRAINING)
+        return tuple((k, v) for k, v in self.settings.items() if not k.startswith(elsewhere))
 
     def scene(self, *apart: str) -> tuple[Any, ...]:
         """What two rows must share to be compared: the method, and the settings that are not in the blocks `apart`."""
@@ -75,16 +82,23 @@ def varying(trials: Sequence[Trial]) -> list[str]:
 
 
 def best(table: Sequence[Row], kind: Kind) -> list[Row]:
-    """Of each method and optimizer, the row whose mean of the kind's first measure is best."""
+    """Of each method and optimizer in a place, the row whose mean of the kind's first measure is best.
+
+    Of the first MOST places only: each has a panel of its own in a picture.
+    """
     better = BY_NAME[kind.first].best
-    top: dict[tuple[str, str], Row] = {}
+    places = list(dict.fromkeys(row.place for row in table))[:MOST]
+    top: dict[tuple[Any, ...], Row] = {}
     for row in table:
-        kept = top.setdefault((row.method, row.optimizer), row)
+        if row.place not in places:
+            continue
+        key = (row.method, row.optimizer, row.place)
+        kept = top.setdefault(key, row)
         mean, other = row.stats[kind.first].mean, kept.stats[kind.first].mean
         if mean is None or math.isnan(mean):
             continue
         if other is None or math.isnan(other) or better((mean, other)) != other:
-            top[row.method, row.optimizer] = row
+            top[key] = row
     return list(top.values())
 
 
