@@ -79,7 +79,7 @@ def test_its_pretraining(tmp_path, monkeypatch):
         with torch.random.fork_rng():
             facts = build_vit_mini(steps=3, batch_size=40, out=tmp_path / out)
     assert json.loads((tmp_path / "b" / "pretraining.json").read_text()) == facts
-    assert set(facts["nearest_mean"]["noise"]) == {"features", "pixels", "random"}
+    assert set(facts["nearest_mean"]["noise"]) == {"features", "pixels", "random", "difference", "error", "images"}
     assert "noise" in table(facts)
     weights = [(tmp_path / out / "model.safetensors").read_bytes() for out in ("a", "b")]
     assert weights[0] == weights[1]
@@ -93,7 +93,28 @@ def test_the_rule_of_the_card_is_the_nearest_mean_by_cosine():
     flat = x.reshape(60, -1).astype(float)
     means = np.stack([flat[:40][y[:40] == c].mean(0) for c in range(3)])
     scores = flat[40:] @ means.T / np.linalg.norm(means, axis=1)
-    assert card.pixels(data, 4) == pytest.approx((scores.argmax(1) == y[40:]).mean())
+    assert card.accuracy(card.raw(data, 4), data) == pytest.approx((scores.argmax(1) == y[40:]).mean())
+
+
+def test_the_card_knows_how_sure_a_difference_is(monkeypatch):
+    """The standard error of the mean of paired differences, by its formula."""
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(0, 255, (90, 1, 28, 28), dtype=np.uint8), rng.integers(0, 3, 90)
+    data = ImageData(x[:40], y[:40], x[40:], y[40:], ("a", "b", "c"))
+    monkeypatch.setattr(card, "DATASETS", ["noise"])
+    monkeypatch.setattr(card, "load", lambda *_: data)
+
+    def rows(images):
+        return images.flatten(1).float()[:, :28]
+
+    one, other = card.hits(rows, data).astype(int), card.hits(card.raw(data, 28), data).astype(int)
+    found = card.compare(rows, {"noise": 0.3})["noise"]
+    wins, losses = int(((one - other) == 1).sum()), int(((one - other) == -1).sum())
+    mean = (wins - losses) / 50
+    assert min(wins, losses) > 0
+    assert found["images"] == 50
+    assert found["difference"] == pytest.approx(mean, abs=1e-4)
+    assert found["error"] == pytest.approx(np.sqrt(((wins + losses) / 50 - mean**2) / 49), abs=1e-4)
 
 
 def test_what_the_package_carries():
@@ -106,4 +127,4 @@ def test_what_the_package_carries():
         data = load(name, 28)
         found = card.accuracy(build(load_base("embedded/vit-mini")), data)
         assert found == pytest.approx(facts[name]["features"], abs=0.003)
-        assert found > card.pixels(data, 28) + 0.08
+        assert found > card.accuracy(card.raw(data, 28), data) + 0.08

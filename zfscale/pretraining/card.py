@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -15,20 +17,25 @@ Features = Callable[[torch.Tensor], torch.Tensor]  # uint8 [B, C, H, W] -> [B, D
 
 
 @torch.no_grad()
-def accuracy(features: Features, data: ImageData, batch: int = 500) -> float:
-    """Nearest class mean by cosine (SimpleCIL) over all classes at once: the share of test images labelled right."""
+def hits(features: Features, data: ImageData, batch: int = 500) -> np.ndarray:
+    """Whether each test image [N] is labelled right by the nearest class mean by cosine (SimpleCIL), of all classes."""
     train, test = (torch.cat([features(p) for p in torch.tensor(x).split(batch)]) for x in (data.train_x, data.test_x))
     labels = torch.from_numpy(data.train_y)
     means = torch.stack([train[labels == c].mean(0) for c in range(int(labels.max()) + 1)])
     guess = (F.normalize(test) @ F.normalize(means).T).argmax(1).numpy()
-    return float((guess == data.test_y).mean())
+    return np.asarray(guess == data.test_y)
 
 
-def pixels(data: ImageData, size: int) -> float:
-    """The accuracy of the same rule on raw pixels, in the channels that the data has, at the model's size."""
+def accuracy(features: Features, data: ImageData) -> float:
+    """The share of test images that `hits` says are labelled right."""
+    return float(hits(features, data).mean())
+
+
+def raw(data: ImageData, size: int) -> Features:
+    """Raw pixels as features, in the channels that the data has, at the model's size."""
     channels = data.train_x.shape[1]
-    raw = Pixels(size, channels, (0.0,) * channels, (1.0,) * channels)
-    return accuracy(lambda x: raw(x).flatten(1), data)
+    pixels = Pixels(size, channels, (0.0,) * channels, (1.0,) * channels)
+    return lambda x: pixels(x).flatten(1)
 
 
 def features(model: Features, size: int = 28) -> dict[str, float]:
@@ -37,13 +44,22 @@ def features(model: Features, size: int = 28) -> dict[str, float]:
 
 
 def compare(model: Features, random: dict[str, float], size: int = 28) -> dict[str, dict[str, float]]:
-    """Dataset -> accuracies of the features, of raw pixels and of `random`, those of a random initialisation."""
-    found = features(model, size)
-    return {
-        name: {
-            "features": round(found[name], 4),
-            "pixels": round(pixels(load(name, size), size), 4),
+    """Dataset -> accuracies of the features, of raw pixels and of `random`, those of a random initialisation.
+
+    `difference` is that of features and pixels, and `error` its standard error, paired by test image; `images` is how
+    many of these there are. The error does not know of the choice of the training images.
+    """
+    found = {}
+    for name in DATASETS:
+        data = load(name, size)
+        mine, pixels = hits(model, data), hits(raw(data, size), data)
+        apart = mine.astype(float) - pixels
+        found[name] = {
+            "features": round(float(mine.mean()), 4),
+            "pixels": round(float(pixels.mean()), 4),
             "random": round(random[name], 4),
+            "difference": round(float(apart.mean()), 4),
+            "error": round(float(apart.std(ddof=1)) / math.sqrt(len(apart)), 4),
+            "images": len(apart),
         }
-        for name in found
-    }
+    return found

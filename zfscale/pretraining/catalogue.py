@@ -36,15 +36,17 @@ def table(facts: Mapping[str, Any]) -> str:
     >>> print(table({"steps": 5, "accuracy": {"digits": {"features": 0.9, "pixels": 0.85}}}))
     steps: 5
     <BLANKLINE>
-    accuracy      features    pixels
-    digits          0.9000    0.8500
+    accuracy        features      pixels
+    digits            0.9000      0.8500
     """
     lines = [f"{key}: {_number(value)}" for key, value in facts.items() if not isinstance(value, Mapping)]
     for key, rows in facts.items():
         if isinstance(rows, Mapping):
             columns = list(next(iter(rows.values())))
-            lines += ["", f"{key:12}" + "".join(f"{column:>10}" for column in columns)]
-            lines += [f"{row:12}" + "".join(f"{values[c]:10.4f}" for c in columns) for row, values in rows.items()]
+            lines += ["", f"{key:12}" + "".join(f"{column:>12}" for column in columns)]
+            lines += [
+                f"{row:12}" + "".join(f"{_number(values[c]):>12}" for c in columns) for row, values in rows.items()
+            ]
     return "\n".join(lines)
 
 
