@@ -32,6 +32,7 @@ FORBIDDEN = {
     "sweep": ["pretraining"],
     "toy": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
     "testing": ["sweep", "report", "pretraining"],
+    "watch": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
 }
 IMPORTERS = {
     "bench": "cli.py",
@@ -41,6 +42,7 @@ IMPORTERS = {
     "testing": None,
     "toy": "cli.py",
     "tuning": "cli.py",
+    "watch": "cli.py",
 }
 ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks/wandb.py"}
 

@@ -111,6 +111,16 @@ def tune(args: argparse.Namespace) -> int:
     return int(_failed(ended, len(plan.sweep.trials)))
 
 
+def status(args: argparse.Namespace) -> int:
+    """Say how a sweep stands, while it runs or after: what ended, runs and failed, how fast, and until when."""
+    from zfscale.watch.standing import standing
+    from zfscale.watch.status import shown
+
+    now = standing(args.directory)
+    print(now.as_json() if args.json else shown(now))
+    return 0
+
+
 def report(args: argparse.Namespace) -> int:
     """Make the table, report.md and the plot again, from the Parquet files of a results directory."""
     from zfscale.report import make
@@ -274,6 +284,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_running(command)
     command.add_argument("-o", "--out", required=True, metavar="FILE", help="where to write the tuned sweep file")
     command.set_defaults(command=tune)
+
+    command = commands.add_parser("status", help="how a sweep stands", description=status.__doc__)
+    command.add_argument("directory", metavar="DIR", help="a sweep's results (path or URL), e.g. results/vit_classil")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(command=status)
 
     command = commands.add_parser("report", help="remake a report from Parquet", description=report.__doc__)
     command.add_argument("directory", metavar="DIR", help="a sweep's results (path or URL), e.g. results/vit_classil")

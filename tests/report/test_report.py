@@ -93,7 +93,7 @@ def test_counts_failures_and_title(root):
     text = Path(report.write(root)).read_text()
     assert text.startswith("# demo\n\n7 trials finished, 1 failed.\n")
     (failed,) = [line for line in text.splitlines() if "no JVP" in line]
-    assert [cell.strip() for cell in failed.replace("\\|", "/").split(" | ")[1:]] == [
+    assert [cell.strip() for cell in failed.replace("\\|", "/").split(" | ")[2:]] == [
         "ease",
         "forward-grad",
         "1",

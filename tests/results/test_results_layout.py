@@ -17,7 +17,9 @@ NAMES = {
     layout.LOSS_PICTURE,
     layout.SNAPSHOTS,
     layout.LOCK,
+    layout.STOP,
     layout.SCRATCH,
+    layout.PLAN,
 }
 NAMES |= {*layout.TABLES, *layout.RUNNING, layout.note_of(layout.WANDB), *Status}
 WORDS: dict[str, set[str]] = {  # that mean something else there
@@ -52,5 +54,6 @@ def test_nobody_else_spells_them():
 
 
 def test_every_name_is_another():
-    names = [*layout.TABLES, *layout.RUNNING, layout.SNAPSHOTS, layout.LOCK, layout.SCRATCH, layout.WANDB]
+    names = [*layout.TABLES, *layout.RUNNING, layout.SNAPSHOTS, layout.LOCK, layout.STOP, layout.SCRATCH]
+    names += [layout.PLAN, layout.TUNED, layout.WANDB]
     assert len(set(names)) == len(names)

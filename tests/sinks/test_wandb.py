@@ -14,6 +14,7 @@ from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.records import Eval, Outcome, Status, Step
 from zfscale.results.layout import note_of
+from zfscale.results.plan import Plan
 from zfscale.results.storage import storage
 from zfscale.sinks.about import About
 from zfscale.sinks.catalogue import SINKS, Chosen
@@ -187,7 +188,7 @@ def test_the_driver_shows_once_what_is_wrong_with_wandb(tmp_path, tiny_vit, imag
     sweep = spec.load(sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, output=wandb_on))
     results = storage(tmp_path, "small")
     results.write(NOTE, b"of an earlier run")
-    progress = Progress(sweep, results)
+    progress = Progress(sweep, results, Plan())
     ended = SimpleNamespace(trial_id="a", config={"spec": sweep.trials[0].to_json()})
     progress.on_trial_result(0, [], ended, {"status": "finished"})
     results.write(NOTE, b"W&B stopped for this trial, which goes on: [key] refused")

@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from zfscale.grid import Cells, aligned, pipes
 from zfscale.metrics.catalogue import Column
 from zfscale.records import Status
 from zfscale.report.bold import bold
 from zfscale.report.cuts import cuts, prices
-from zfscale.report.grid import Cells, aligned, pipes
 from zfscale.report.kinds import GAIN, Kind, Picture
 from zfscale.report.load import Contents, Trial
 from zfscale.report.paired import Stat
 from zfscale.report.rows import Row
 from zfscale.report.sampling import sampling
+from zfscale.results.causes import causes
 from zfscale.results.check import first
 
 Section = tuple[Kind, Sequence[Row], Sequence[Picture]]  # its rows, and the pictures there are
@@ -37,7 +38,7 @@ def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
             parts += [f"## {picture.heading}", f"![{picture.heading}]({picture.file})", picture.caption]
         parts += [] if drawn else ["Nothing to draw."]
     if failed := failures(found.trials):
-        parts += ["## Failed trials", pipes([[escape(cell) for cell in row] for row in failed], 99)]
+        parts += ["## Failed trials by cause", pipes([[escape(cell) for cell in row] for row in failed], 99)]
     for heading, lines in notes(found):
         parts += [f"## {heading}", "\n".join(f"- {escape(line)}" for line in lines)]
     return "\n\n".join(parts) + "\n"
@@ -48,7 +49,7 @@ def plain(title: str, found: Contents, sections: Sequence[Section]) -> str:
     parts = [f"{one_line(title)}: {counts(found)}"]
     parts += [aligned(_one_lines(cells(table, kind)), _words(table)) for kind, table, _ in sections]
     if failed := failures(found.trials):
-        parts.append("failed trials\n" + aligned(_one_lines(failed), 99))
+        parts.append("failed trials by cause\n" + aligned(_one_lines(failed), 99))
     parts += ["\n  ".join([f"{heading}:", *map(one_line, lines)]) for heading, lines in notes(found)]
     return "\n\n".join(parts)
 
@@ -159,12 +160,14 @@ def _costs(table: Sequence[Row], kind: Kind) -> Cells:
 
 
 def failures(trials: Sequence[Trial]) -> Cells:
-    """Header and one line per failed trial; empty when none failed."""
-    failed = [trial for trial in trials if trial.status is Status.FAILED]
-    header = ["trial", "method", "optimizer", "seed", "error"]
-    return [header] * bool(failed) + [
-        [t.trial_id, t.method, t.optimizer, _value(t.spec.get("seed")), _last_line(t.error)] for t in failed
-    ]
+    """Header and one line per cause, with how many trials failed for it and one of them; empty when none failed."""
+    failed = {trial.trial_id: trial for trial in trials if trial.status is Status.FAILED}
+    lines = [["count", "such as", "method", "optimizer", "seed", "its error"]]
+    for cause in causes((t.trial_id, t.error) for t in failed.values()):
+        example = failed[cause.trials[0]]
+        about = [example.trial_id, example.method, example.optimizer, _value(example.spec.get("seed"))]
+        lines.append([str(len(cause.trials)), *about, cause.example])
+    return lines if failed else []
 
 
 def _stat(stat: Stat, column: Column, kind: Kind) -> str:
@@ -189,8 +192,3 @@ def _labels(leaves: Sequence[str]) -> list[str]:
 def _words(table: Sequence[Row]) -> int:
     """How many columns, from the left, hold words rather than numbers."""
     return 2 + len(table[0].settings)
-
-
-def _last_line(error: str | None) -> str:
-    """Of a traceback, the line that says what was wrong."""
-    return next(iter((error or "").strip().splitlines()[::-1]), "-")

@@ -236,9 +236,10 @@ def _parse(data: bytes, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
     """These columns of a Parquet file, an absent one left out; all that it has must be of the types in `schema`."""
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        there = file.schema_arrow
-        known = [name for name in columns if name in there.names]
-        odd = [f.name for f in schema if f.name in there.names and there.field(f.name).type != f.type]
+        arrow = file.schema_arrow
+        there = dict(zip(arrow.names, arrow.types, strict=True))  # each look at a schema's names makes them anew
+        known = [name for name in columns if name in there]
+        odd = [f.name for f in schema if f.name in there and there[f.name] != f.type]
         missing = [name for name in schema.names if name not in (*TAIL.names, *known) and name in columns]
         if odd or missing:
             raise Damaged(

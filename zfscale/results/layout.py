@@ -2,11 +2,13 @@
 
 trials/ evals/ steps/ ledger/    tables, a file a trial
 tuned.json                       which trials have values that a search has chosen, and what it spent
+plan.json                        what the last run was to run: its trials, and what each was expected to take
 report.md, *.png                 the report
 wandb/, wandb.txt                W&B's runs, and what went wrong with them; likewise of other sinks
 snapshots/ID/                    weights at the end of a hybrid's first-order phases
 .ledgers/ID  .attempts/ID        trials that run: their steps so far, and how often they were started
-.lock  .tmp/                     the run that writes here, and files that are not whole yet
+.workers/NODE-PID                which trial a worker runs, and how far it has come; gone when the run ends
+.lock  .stop  .tmp/              the run that writes here, a request that it ends, and files that are not whole yet
 
 Those that begin with a dot are not for readers.
 """
@@ -17,10 +19,12 @@ TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
 REPORT = "report.md"
 ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE = "accuracy_per_stage.png", "gain.png", "loss_matrix.png"
 TUNED = "tuned.json"
+PLAN = "plan.json"
 WANDB = "wandb"
 SNAPSHOTS = "snapshots"
-LEDGERS, ATTEMPTS = RUNNING = (".ledgers", ".attempts")
+LEDGERS, ATTEMPTS, WORKERS = RUNNING = (".ledgers", ".attempts", ".workers")
 LOCK = ".lock"
+STOP = ".stop"
 SCRATCH = ".tmp"
 
 
@@ -41,6 +45,11 @@ def ledger_of(trial_id: str) -> str:
 def starts_of(trial_id: str) -> str:
     """The file that counts how often a trial was started."""
     return f"{ATTEMPTS}/{trial_id}"
+
+
+def worker_file(node: str, pid: int) -> str:
+    """The file of a worker that runs trials."""
+    return f"{WORKERS}/{node.replace('/', '-')}-{pid}"
 
 
 def snapshots_of(trial_id: str) -> str:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, NamedTuple
 from uuid import uuid4
 
 from zfscale.errors import ZfscaleError, one_line
@@ -47,6 +47,28 @@ def seen(results: Storage, run: str, patience: float = 10.0) -> bool:
             return False
         time.sleep(0.5)
     return True
+
+
+class Holder(NamedTuple):
+    """The run that holds the results, on which machine, and how many seconds ago it gave a sign of life."""
+
+    run: str
+    host: str
+    silent: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run goes on, as far as can be seen from any machine."""
+        return self.silent < PATIENCE
+
+
+def holder(results: Storage) -> Holder | None:
+    """Who holds the results, looked at from outside; None if nobody does, or has since an orderly end."""
+    content = results.read(LOCK) or b""
+    if not _host(content):
+        return None
+    run, host, _ = content.decode(errors="replace").split()
+    return Holder(run, host, max(time.time() - results.times("").get(LOCK, 0.0), 0.0))
 
 
 @contextmanager

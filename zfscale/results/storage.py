@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -58,6 +58,14 @@ class Storage:
         with told(f"{self}/{folder}"):
             found = self.files.get_file_info(pafs.FileSelector(self.path(folder), allow_not_found=True))
         return sorted(f"{folder}/{info.base_name}" for info in found)
+
+    def times(self, folder: str) -> dict[str, float]:
+        """When each file of a folder was written, in seconds since 1970, by name; an empty name is the root's."""
+        place = self.path(folder) if folder else self.base
+        with told(f"{self}/{folder}"):
+            found = self.files.get_file_info(pafs.FileSelector(place, allow_not_found=True))
+        prefix = f"{folder}/" if folder else ""
+        return {f"{prefix}{info.base_name}": (info.mtime_ns or 0) / 1e9 for info in found}
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
@@ -175,6 +183,15 @@ class Directory(Storage):
                 return sorted(f"{folder}/{name}" for name in os.listdir(self.root / folder))
             except FileNotFoundError:
                 return []
+
+    def times(self, folder: str) -> dict[str, float]:
+        """When each file of a folder was written, in seconds since 1970, by name; an empty name is the root's."""
+        found, prefix = dict[str, float](), f"{folder}/" if folder else ""
+        with told(f"{self}/{folder}"), suppress(FileNotFoundError), os.scandir(self.root / folder) as files:
+            for file in files:
+                with suppress(FileNotFoundError):  # it has just gone
+                    found[f"{prefix}{file.name}"] = file.stat(follow_symlinks=False).st_mtime
+        return found
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from ray import tune
 from zfscale.errors import one_line
 from zfscale.records import Status
 from zfscale.results.check import Found, first
-from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, file_of
+from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, WORKERS, file_of
 from zfscale.results.lock import held
 from zfscale.results.missing import check, left_of, missing
 from zfscale.results.missing import root as results
+from zfscale.results.plan import Plan
 from zfscale.results.storage import Storage
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.own import own_code
@@ -29,6 +31,7 @@ from zfscale.sweep.progress import Progress
 from zfscale.sweep.tune_fixes import tune_fixes
 from zfscale.sweep.unfinished import Unfinished
 from zfscale.sweep.worker import Worker
+from zfscale.trial.cost import expected
 from zfscale.trial.inputs import read
 
 
@@ -43,9 +46,9 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> lis
         if not todo:  # another run has just finished them
             return []
         inputs = read(sweep, todo)
-        code = own_code(todo, sweep.spec.output)
+        code, forwards = own_code(todo, sweep.spec.output), expected(todo, inputs)
         with connected(address, code) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
-            return drive(sweep, todo, inputs.put(ray.put), me, place, own=address == LOCAL)
+            return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, own=address == LOCAL)
 
 
 def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
@@ -66,24 +69,34 @@ def notes(found: Found) -> list[str]:
 
 
 def drive(
-    sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str, place: Path, own: bool = False
+    sweep: Sweep,
+    todo: list[TrialSpec],
+    shared: dict[str, Any],
+    me: str,
+    place: Path,
+    forwards: Mapping[str, float],
+    own: bool = False,
 ) -> list[TrialSpec]:
     """Run trials on the cluster that this process is connected to; those left without a result come back.
 
-    `shared` maps keys of inputs to references, `me` is this run's id, `place` is for what Tune writes; `own` says that
-    this process started the cluster. Whatever ends Tune, a full disk say, is told in a line.
+    `shared` maps keys of inputs to references, `me` is this run's id, `place` is for what Tune writes, `forwards` are
+    those expected of each trial of `todo`; `own` says that this process started the cluster. Whatever ends Tune, a full
+    disk say, is told in a line.
     """
     there = results(sweep)
     check_resources(sweep, own)
     check_nodes(me, sweep, own_code(todo, sweep.spec.output))
     forget(there, todo)
+    plan = Plan.of(sweep.trials, forwards, me)
+    plan.write(there)
     try:
         callbacks = [RecordDeaths(sweep), Unfinished()]
-        with Progress(sweep, there) as display, tune_fixes():
+        with Progress(sweep, there, plan) as display, tune_fixes():
             _tuner(sweep, todo, shared, me, [*callbacks, display], place / "tune").fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
+        there.remove(WORKERS)
         there.clear()
     return missing(sweep)
 
@@ -101,6 +114,7 @@ def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
 def forget(there: Storage, todo: list[TrialSpec]) -> None:
     """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there."""
     there.clear()
+    there.remove(WORKERS)
     again = {file_of(table, trial.trial_id) for table in TABLES for trial in todo}
     for table in TABLES:
         for name in again.intersection(there.names(table)):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zfscale.results.missing import missing
+from zfscale.results.plan import label
 from zfscale.spec import Sweep
-from zfscale.sweep.progress import label
 from zfscale.trial import cost as plan
 from zfscale.trial.inputs import read
 

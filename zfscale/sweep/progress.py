@@ -12,28 +12,35 @@ from rich.live import Live
 from rich.text import Text
 
 from zfscale.records import Status
+from zfscale.results.forecast import Eta, Forecast, Going
 from zfscale.results.layout import TRIALS, note_of
+from zfscale.results.plan import Plan, label
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import rows
+from zfscale.results.workers import words
 from zfscale.sinks.catalogue import chosen
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.deaths import ended
 from zfscale.sweep.unfinished import UNFINISHED
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
+LOOK_EVERY = 5.0  # seconds between two looks at how far running trials are
+LOOK_SHARE = 0.05  # of the driver's time that these may take
 
 
 class Progress(tune.Callback):
     """A line that redraws itself on a terminal; a plain line now and then in a log."""
 
-    def __init__(self, sweep: Sweep, root: Place) -> None:
-        self.total, self.search, self.root = len(sweep.trials), sweep.spec.search, root
-        self.already = self.done = self.failed = 0
-        self.running: set[str] = set()
+    def __init__(self, sweep: Sweep, root: Place, plan: Plan) -> None:
+        self.total, self.search, self.root, self.run = len(sweep.trials), sweep.spec.search, root, plan.run
+        self.already = self.done = self.failed = self.slots = 0
+        self.running: dict[str, tuple[str, float]] = {}  # Tune's id of a trial -> ours, and when it was started
+        self.forecast = Forecast(plan.trials)
+        self.eta: Eta | None = None
         self.best: tuple[float, str] | None = None
         self._count_earlier({t.trial_id for t in sweep.trials}, root)
-        self.started = time.monotonic()
-        self._printed = 0.0
+        self.started: float | None = None
+        self._printed = self._looked = 0.0
         self._notes = {note_of(one.name) for one in chosen(sweep.spec.output) if not one.facts.commits}
         for note in self._notes:
             storage(root).remove(note)  # of an earlier run
@@ -61,42 +68,46 @@ class Progress(tune.Callback):
             f"{len(self.running)} running",
             f"{self.failed} failed",
         ]
-        left = self.total - self.already - self.done
-        if self.done and left:
-            parts.append(f"ETA {_clock((time.monotonic() - self.started) / self.done * left)}")
+        if self.eta and self.total > self.already + self.done:
+            parts.append(f"ETA {self.eta}")
         if self.best:
             parts.append(f"best {self.search.metric} {self.best[0]:.4f} ({self.best[1]})")
         return ", ".join(parts)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has a worker."""
-        self.running.add(trial.trial_id)
+        now = time.monotonic()
+        self.started = self.started or now
+        self.running[trial.trial_id] = (TrialSpec.from_json(trial.config["spec"]).trial_id, now)
+        self.slots = max(self.slots, len(self.running))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """A trial has ended, well or not; one that is left unfinished is not done."""
         if result.get("status") == UNFINISHED:
-            self.running.discard(trial.trial_id)
+            self.running.pop(trial.trial_id, None)
             return
         self._compare(result.get(self.search.metric), trial.config["spec"])
-        self._end(trial, failed=result.get("status") == Status.FAILED)
+        self._end(trial, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died; its trial will be started again."""
-        self.running.discard(trial.trial_id)
+        self.running.pop(trial.trial_id, None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died for good; a trial without a row is left to the next run."""
-        self.running.discard(trial.trial_id)
         with suppress(OSError):  # a bucket that does not answer now
             if (status := ended(self.root, TrialSpec.from_json(trial.config["spec"]).trial_id)) is not None:
-                self._end(trial, failed=status is Status.FAILED)
+                self._end(trial, {"status": status})
+        self.running.pop(trial.trial_id, None)
 
     def _count_earlier(self, mine: set[str], root: Place) -> None:
-        for row in rows(root, TRIALS, ["trial_id", "status", "spec", self.search.metric]).to_pylist():
+        wanted = dict.fromkeys(["trial_id", "status", "spec", "seconds", "forwards", self.search.metric])
+        for row in rows(root, TRIALS, list(wanted)).to_pylist():
             if row["trial_id"] in mine:
                 self.already += 1
+                self.forecast.end(row["trial_id"], row["seconds"], row["forwards"], now=False)
                 self.failed += row["status"] == Status.FAILED
                 self._compare(row[self.search.metric], row["spec"])
 
@@ -105,10 +116,14 @@ class Progress(tune.Callback):
         if value is not None and (self.best is None or sign * value > sign * self.best[0]):
             self.best = (value, label(TrialSpec.from_json(spec)))
 
-    def _end(self, trial: Any, failed: bool) -> None:
-        self.running.discard(trial.trial_id)
+    def _end(self, trial: Any, result: dict[str, Any]) -> None:
+        """A trial has a row; of one that did not finish, neither seconds nor forwards are those of its kind."""
         self.done += 1
-        self.failed += failed
+        self.failed += result.get("status") == Status.FAILED
+        if trial.trial_id in self.running:
+            whole = result if result.get("status") == Status.FINISHED else {}
+            trial_id, _ = self.running.pop(trial.trial_id)
+            self.forecast.end(trial_id, whole.get("seconds"), whole.get("forwards"))
         self._tell_notes()
 
     def _tell_notes(self) -> None:
@@ -121,16 +136,23 @@ class Progress(tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tune's loop has turned once."""
+        if time.monotonic() > self._looked:
+            self._look()
         if not self._console.is_terminal and time.monotonic() - self._printed > LINE_EVERY:
             self._printed = time.monotonic()
             self._console.print(self.line(), highlight=False, soft_wrap=True)
 
-
-def label(spec: TrialSpec) -> str:
-    """A trial in a few words."""
-    return f"{spec.method.name} {spec.optimizer.name} lr {spec.optimizer.lr:g} seed {spec.seed}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{rest:02d}s"
+    def _look(self) -> None:
+        """How far the running trials are, from which follows the time left."""
+        now = time.monotonic()
+        with suppress(OSError):  # a bucket that does not answer now
+            said = {word.trial_id: word for word in words(self.root, self.run)}
+            going = []
+            for trial_id, since in self.running.values():
+                word = said.get(trial_id)
+                steps = (word.forwards, word.price) if word else (0, None)
+                going.append(Going(trial_id, *steps, elapsed=now - since))
+            wall = 0.0 if self.started is None else now - self.started
+            self.eta = self.forecast.eta(going, self.slots, wall)
+        took = time.monotonic() - now
+        self._looked = now + took + max(LOOK_EVERY, took / LOOK_SHARE)

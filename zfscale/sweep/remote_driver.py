@@ -23,6 +23,7 @@ from zfscale.sweep.driver import begin, drive
 from zfscale.sweep.ending import Ended, finish
 from zfscale.sweep.environment import as_ctrl_c
 from zfscale.sweep.private import private_directory
+from zfscale.trial.cost import expected
 from zfscale.trial.inputs import read
 
 HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}  # Ray's mark of the head
@@ -37,9 +38,11 @@ def run(sweep: Sweep, retry_failed: bool, address: str) -> Ended:
             f"output.dir: {place!r} is relative; with {address}, expected one that begins with /, or a URL"
         )
     inputs = read(sweep, sweep.trials)
+    forwards = expected(sweep.trials, inputs)
     with connected(address, own_code(sweep.trials, sweep.spec.output)), as_ctrl_c():  # again: Ray has taken SIGTERM
         board = ray.remote(**HEAD)(Board).remote()
-        answer = ray.remote(max_retries=0, **HEAD)(drive_there).remote(sweep, retry_failed, inputs.put(ray.put), board)
+        there = ray.remote(max_retries=0, **HEAD)(drive_there)
+        answer = there.remote(sweep, retry_failed, inputs.put(ray.put), forwards, board)
         try:
             return _watch(answer, board)
         except KeyboardInterrupt:
@@ -76,13 +79,15 @@ class Sender(io.TextIOBase):
         return len(text)
 
 
-def drive_there(sweep: Sweep, retry_failed: bool, shared: dict[str, Any], board: Any) -> Ended | str:
+def drive_there(
+    sweep: Sweep, retry_failed: bool, shared: dict[str, Any], forwards: dict[str, float], board: Any
+) -> Ended | str:
     """On the head: run the sweep; what `run` returns, or the message of an error."""
     try:
         with redirect_stderr(Sender(board)), held(root(sweep)) as me:
             todo = begin(sweep, retry_failed)
             with private_directory() as place:
-                left = len(drive(sweep, todo, shared, me, place)) if todo else 0
+                left = len(drive(sweep, todo, shared, me, place, forwards)) if todo else 0
         return Ended(left) if left else finish(sweep)
     except KeyboardInterrupt:
         return Ended(len(missing(sweep)))

@@ -16,8 +16,10 @@ from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
 from zfscale.records import Outcome, Status
 from zfscale.results.attempts import attempts_of, open_ledger, start_attempt
+from zfscale.results.plan import label
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses
+from zfscale.results.workers import Speaker
 from zfscale.sinks.about import About
 from zfscale.spec import METRICS, TrialSpec
 from zfscale.sweep.node import ModulePath, extend_path, node_name, unseen
@@ -60,8 +62,9 @@ class Worker(tune.Trainable):
         logging.getLogger("transformers").setLevel(logging.ERROR)
         extend_path(path.own)
         self.settled = Settled()
-        self.shared, self.output, self.name = shared, output, name
+        self.shared, self.output, self.name, self.node = shared, output, name, node_name()
         self.results = storage(output.dir, name)
+        self.speaker = Speaker(self.results, run, self.node)
         self.fetched: dict[str, Any] = {}
         self.features: dict[Any, Any] = {}
         self.team = Team(resources, shared, path) if resources.workers > 1 else None
@@ -83,7 +86,7 @@ class Worker(tune.Trainable):
             return {"done": True, "status": UNFINISHED, "why": str(error)}
 
     def _run(self) -> dict[str, Any]:
-        from zfscale.sinks.fanout import make_sinks
+        from zfscale.sinks.fanout import Fanout, make_sinks
         from zfscale.training.journal import Snapshots
         from zfscale.trial import run as trial
 
@@ -93,12 +96,12 @@ class Worker(tune.Trainable):
         if status := statuses(root, [spec.trial_id]).get(spec.trial_id):
             return {"done": True, "status": status.value}  # by a worker that died right after; and see below
         attempt = start_attempt(root, spec.trial_id)
-        sink = make_sinks(About.of(root, self.name, spec), self.output)
+        sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
         team = self._team(spec, ledger.past) if self.team else nullcontext()
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
-            with team:
+            with team, self.speaker.of(spec.trial_id, label(spec), attempt):
                 outcome = trial.run(spec, base, data, sink, attempt, ledger, snapshots, self.features)
         except (RankLost, StorageError):
             raise
@@ -106,7 +109,7 @@ class Worker(tune.Trainable):
             error, versions = traceback.format_exc(), trial.versions()
             outcome = Outcome(Status.FAILED, attempts=attempt, error=error, versions=versions)
         # Outside: a disk that refuses the rows does not make the trial a failed one.
-        sink.close(replace(outcome, node=node_name()))
+        sink.close(replace(outcome, node=self.node))
         ledger.remove()
         if not spec.hybrid or outcome.status is Status.FAILED:  # a hybrid's are needed for replay
             snapshots.remove()
@@ -129,7 +132,8 @@ class Worker(tune.Trainable):
 
 def summary(outcome: Outcome) -> dict[str, Any]:
     """What the driver's display needs of an outcome."""
-    return {"status": outcome.status.value, **{name: outcome.measures.get(name) for name in METRICS}}
+    shown = ("seconds", "forwards", *METRICS)
+    return {"status": outcome.status.value, **{name: outcome.measures.get(name) for name in shown}}
 
 
 def record_failure(

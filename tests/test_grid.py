@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zfscale.report.grid import aligned, pipes
+from zfscale.grid import aligned, pipes
 
 LINES = [["who", "Avg"], ["ease", "9.5"], ["a", "12.25"]]
 

@@ -1,0 +1,90 @@
+"""What a run was to run: a file in the results that says which trials there are, and what each is expected to take.
+
+Whoever looks at a sweep from elsewhere knows from it how much is left. Results of earlier versions have none.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from zfscale.results.layout import PLAN
+from zfscale.results.storage import Place, storage
+from zfscale.spec import TrialSpec
+
+Kind = tuple[str, ...]  # trials of a kind take the same time for a forward, about
+
+
+class Expected(NamedTuple):
+    """What a trial is expected to take: of which kind it is, and how many training forwards it makes."""
+
+    kind: Kind
+    forwards: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All trials of the file that was run last.
+
+    Args:
+        trials: Trial id -> what it is expected to take.
+        run: The id of the run, as in the lock.
+        host: The machine that drives it.
+        started: When its first trial could start, in seconds since 1970.
+    """
+
+    trials: Mapping[str, Expected] = field(default_factory=dict)
+    run: str = ""
+    host: str = ""
+    started: float = 0.0
+
+    @classmethod
+    def of(cls, specs: Iterable[TrialSpec], forwards: Mapping[str, float], run: str) -> Plan:
+        """The plan of a run that starts now."""
+        trials = {}
+        for spec in specs:
+            trial_id = spec.trial_id
+            trials[trial_id] = Expected(kind_of(spec), forwards.get(trial_id, 0.0))
+        return cls(trials, run, socket.gethostname(), time.time())
+
+    def write(self, root: Place) -> None:
+        """Replace the plan of the results."""
+        kinds = list(dict.fromkeys(one.kind for one in self.trials.values()))
+        numbers = {kind: i for i, kind in enumerate(kinds)}
+        trials = {trial_id: [numbers[one.kind], one.forwards] for trial_id, one in self.trials.items()}
+        about = {"run": self.run, "host": self.host, "started": self.started}
+        storage(root).write(PLAN, json.dumps(about | {"kinds": kinds, "expected": trials}).encode())
+
+
+def read(root: Place) -> Plan | None:
+    """The plan of the results; None where an earlier version wrote them, or where it cannot be understood."""
+    try:
+        found = json.loads(storage(root).read(PLAN) or b"null")
+        if found is None:
+            return None
+        kinds = [tuple(map(str, kind)) for kind in found["kinds"]]
+        trials = {str(name): Expected(kinds[kind], float(n)) for name, (kind, n) in found["expected"].items()}
+        return Plan(trials, str(found["run"]), str(found["host"]), float(found["started"]))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def label(spec: TrialSpec) -> str:
+    """A trial in a few words."""
+    return f"{spec.method.name} {spec.optimizer.name} lr {spec.optimizer.lr:g} seed {spec.seed}"
+
+
+def kind_of(spec: TrialSpec) -> Kind:
+    """What decides the time of a forward, the most important first: seeds and rates do not, but for whether it trains.
+
+    Kinds that share the first of these are more alike.
+    """
+    s, t = spec.stream, spec.train
+    data = f"{s.kind} {s.dataset or ''} {s.tasks or ''}".strip()
+    size = f"batch {t.batch_size} {t.precision} {t.epochs} epochs {spec.optimizer.queries} queries"
+    trained = "trained" if spec.trains else "untrained"
+    return (trained, spec.method.name, spec.optimizer.name, spec.model.name, data, size)
