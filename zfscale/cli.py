@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from zfscale.sweep.ending import Ended
 
 
+RETRY = "--retry-failed"  # its value may be left out
+
+
 def validate(args: argparse.Namespace) -> int:
     """Check a sweep file and count its trials; nothing is started. --data reads its models and datasets as well."""
     from zfscale import spec
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from zfscale.sweep.launch import run as run_sweep
 
-    ended = run_sweep(sweep, args.retry_failed, args.address)
+    ended = run_sweep(sweep, args.retry_failed, args.address, args.max_hours)
     if _unfinished(ended, len(sweep.trials)):
         return 130
     print(ended.report)
@@ -99,7 +102,7 @@ def tune(args: argparse.Namespace) -> int:
     print(plan, file=sys.stderr)
     from zfscale.sweep.launch import run as run_sweep
 
-    ended = run_sweep(plan.sweep, args.retry_failed, args.address)
+    ended = run_sweep(plan.sweep, args.retry_failed, args.address, args.max_hours)
     if _unfinished(ended, len(plan.sweep.trials)):
         return 130
     print(ended.report)
@@ -118,6 +121,22 @@ def status(args: argparse.Namespace) -> int:
 
     now = standing(args.directory)
     print(now.as_json() if args.json else shown(now))
+    return 0
+
+
+def logs(args: argparse.Namespace) -> int:
+    """Say what is known of one trial: how it stands, where it ran, its last steps, measures, spec and error."""
+    from zfscale.watch.logs import logs as known
+
+    print(known(args.directory, args.trial))
+    return 0
+
+
+def stop(args: argparse.Namespace) -> int:
+    """Ask the run that writes to a results directory to end in good order, and wait until it has."""
+    from zfscale.watch.stop import stop as ask
+
+    print(ask(args.directory))
     return 0
 
 
@@ -205,7 +224,17 @@ def _add_sweep_file(parser: argparse.ArgumentParser) -> None:
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print trials and forwards; start nothing")
-    parser.add_argument("--retry-failed", action="store_true", help="run failed trials again as well")
+    parser.add_argument(
+        RETRY,
+        nargs="?",
+        metavar="CAUSE",
+        type=lambda text: text or True,
+        default=False,
+        help="run failed trials again as well; with =CAUSE, a part of an error, those that failed for it",
+    )
+    parser.add_argument(
+        "--max-hours", type=_hours, metavar="H", help="end after so many hours as Ctrl-C does; the same command resumes"
+    )
     parser.add_argument(
         "--address",
         metavar="ADDRESS",
@@ -256,6 +285,13 @@ def _add_toy(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=toy)
 
 
+def _hours(text: str) -> float:
+    """A number above 0, or argparse's error."""
+    if not (hours := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text}")
+    return hours
+
+
 def _count(text: str) -> int:
     """An integer of at least 1, or argparse's error."""
     if (count := int(text)) < 1:
@@ -290,6 +326,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(command=status)
 
+    command = commands.add_parser("logs", help="what is known of a trial", description=logs.__doc__)
+    command.add_argument("directory", metavar="DIR", help="a sweep's results (path or URL), e.g. results/vit_classil")
+    command.add_argument("trial", metavar="TRIAL_ID", help="as `zfscale status` prints it; its first digits will do")
+    command.set_defaults(command=logs)
+
+    command = commands.add_parser("stop", help="end a sweep's run in good order", description=stop.__doc__)
+    command.add_argument("directory", metavar="DIR", help="a sweep's results (path or URL), e.g. results/vit_classil")
+    command.set_defaults(command=stop)
+
     command = commands.add_parser("report", help="remake a report from Parquet", description=report.__doc__)
     command.add_argument("directory", metavar="DIR", help="a sweep's results (path or URL), e.g. results/vit_classil")
     command.set_defaults(command=report)
@@ -321,7 +366,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code is 2 where the input was wrong."""
-    args = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args([f"{RETRY}=" if each == RETRY else each for each in given])  # or it takes FILE for one
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of ASCII, a path that is not UTF-8
     if logging.lastResort is not None:  # prints the warnings of a program that configures no logging

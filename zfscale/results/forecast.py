@@ -133,7 +133,7 @@ class Forecast:
         return found
 
     def _price(self, kind: Kind, partial: Mapping[Kind, Tally]) -> Price | None:
-        """Of the kind itself, of trials of it that run, or of the kinds most like it that train, or do not, as it does."""
+        """Of the kind itself, of trials of it that run, or of the kinds most like it, all trained or all untrained."""
         if kind in self._seen:
             return self._seen[kind].price
         if kind in partial:

@@ -183,12 +183,12 @@ def _renew(results: Storage, run: str, beat: Callable[[int], None], done: thread
                 beat(number)
                 continue
             print(f"{results}: taken over by another run", file=sys.stderr)
-            _interrupt()  # again until it is heeded
+            interrupt()  # again until it is heeded
         except Exception as error:  # whatever a bucket's client raises: the next sign of life may come through
             print(f"{results}: the lease was not renewed: {one_line(error)}", file=sys.stderr)
 
 
-def _interrupt() -> None:
+def interrupt() -> None:
     """Do as Ctrl-C does, or as SIGTERM does where a shell has switched Ctrl-C off."""
     ending = signal.SIGINT if callable(signal.getsignal(signal.SIGINT)) else signal.SIGTERM
     if ending in signal.pthread_sigmask(signal.SIG_BLOCK, []):  # as in a Ray worker: nothing would arrive

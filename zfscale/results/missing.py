@@ -5,10 +5,15 @@ A trial with a damaged file is to be run, too: making it again heals it.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from zfscale.records import Status
+from zfscale.results.causes import causes, matches
 from zfscale.results.check import Found, look
 from zfscale.results.storage import Storage, storage
 from zfscale.spec import Sweep, TrialSpec
+
+Retry: TypeAlias = "bool | str"  # whether trials that failed are run again: none, all, or those of a cause
 
 
 def root(sweep: Sweep) -> Storage:
@@ -16,18 +21,36 @@ def root(sweep: Sweep) -> Storage:
     return storage(sweep.spec.output.dir, sweep.spec.name)
 
 
-def missing(sweep: Sweep, retry_failed: bool = False) -> list[TrialSpec]:
+def missing(sweep: Sweep, retry_failed: Retry = False) -> list[TrialSpec]:
     """The trials of the file that have no result yet; with `retry_failed`, those that failed as well."""
-    return left_of(sweep, check(sweep), retry_failed)
+    return left_of(sweep, check(sweep, retry_failed), retry_failed)
 
 
-def check(sweep: Sweep) -> Found:
+def check(sweep: Sweep, retry_failed: Retry = False) -> Found:
     """What the results hold of the trials of the file."""
-    return look(root(sweep), only={t.trial_id for t in sweep.trials})
+    errors = ["error"] if isinstance(retry_failed, str) else []
+    return look(root(sweep), errors, only={t.trial_id for t in sweep.trials})
 
 
-def left_of(sweep: Sweep, found: Found, retry_failed: bool = False) -> list[TrialSpec]:
+def left_of(sweep: Sweep, found: Found, retry_failed: Retry = False) -> list[TrialSpec]:
     """As `missing`, of what `check` has found."""
-    status = {row["trial_id"]: row["status"] for row in found.rows}
-    done = set(Status) - ({Status.FAILED} if retry_failed else set())
-    return [t for t in sweep.trials if status.get(t.trial_id) not in done]
+    again = _again(found, retry_failed)
+    done = {row["trial_id"] for row in found.rows} - again
+    return [t for t in sweep.trials if t.trial_id not in done]
+
+
+def unmatched(found: Found, retry_failed: Retry) -> str:
+    """What to say where trials failed, and none for the cause that is to be retried; else nothing."""
+    failed = [(row["trial_id"], row.get("error")) for row in found.rows if row["status"] == Status.FAILED]
+    if not failed or not isinstance(retry_failed, str) or _again(found, retry_failed):
+        return ""
+    known = "; ".join(f"{each.name} ({len(each.trials)})" for each in causes(failed))
+    return f"--retry-failed={retry_failed}: no trial failed for this; causes: {known}"
+
+
+def _again(found: Found, retry_failed: Retry) -> set[str]:
+    """Ids of the trials that failed and are to be run again."""
+    if retry_failed is False:
+        return set()
+    failed = [row for row in found.rows if row["status"] == Status.FAILED]
+    return {row["trial_id"] for row in failed if retry_failed is True or matches(row["error"], retry_failed)}

@@ -31,6 +31,7 @@ class Word:
     Args:
         trial_id: The trial.
         label: The trial in a few words.
+        spec: Its spec, as JSON.
         run: The id of the run, as in the lock.
         node: Where the worker is.
         pid: Its process there.
@@ -49,6 +50,7 @@ class Word:
 
     trial_id: str
     label: str = ""
+    spec: str = ""
     run: str = ""
     node: str = ""
     pid: int = 0
@@ -89,10 +91,11 @@ class Speaker:
         threading.Thread(target=self._talk, args=(every,), daemon=True).start()
 
     @contextmanager
-    def of(self, trial_id: str, label: str, attempt: int) -> Iterator[None]:
+    def of(self, trial_id: str, label: str, attempt: int, spec: str = "") -> Iterator[None]:
         """The trial that the worker runs inside."""
         self._first, self._last, self._stage, self._moves = None, None, 0, 0
-        self._about = replace(self._about, trial_id=trial_id, label=label, attempt=attempt, started=time.time())
+        about = {"trial_id": trial_id, "label": label, "attempt": attempt, "spec": spec}
+        self._about = replace(self._about, **about, started=time.time())
         try:
             yield
         finally:

@@ -74,6 +74,18 @@ class ResourcesSpec(Block):
     gpus: float = Field(default=0.0, ge=0, description="GPUs of each worker; may be a fraction of one, if that is all")
     workers: int = Field(default=1, ge=1, description="processes (ranks) of a trial")
     max_concurrent: int | None = Field(default=None, ge=1, description="trials at a time; null: as many as fit")
+    max_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="time limit of a trial, from when a worker takes it up; it is then ended and recorded as failed. "
+        "null: none",
+    )
+    max_idle_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="how long a trial may take no step and measure nothing, its start included, before it is ended and "
+        "recorded as failed; workers say how far they are every 5 s, to a bucket every 30 s. null: no limit",
+    )
 
 
 class WandbSpec(Block):

@@ -15,7 +15,7 @@ from zfscale.records import Status
 from zfscale.results.check import Found, first
 from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, WORKERS, file_of
 from zfscale.results.lock import held
-from zfscale.results.missing import check, left_of, missing
+from zfscale.results.missing import Retry, check, left_of, missing
 from zfscale.results.missing import root as results
 from zfscale.results.plan import Plan
 from zfscale.results.storage import Storage
@@ -25,9 +25,11 @@ from zfscale.sweep.bundles import bundles
 from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
 from zfscale.sweep.environment import LOCAL, as_ctrl_c
+from zfscale.sweep.limits import Limits
 from zfscale.sweep.listed import Listed
 from zfscale.sweep.node import module_path, where
 from zfscale.sweep.progress import Progress
+from zfscale.sweep.stopping import stoppable
 from zfscale.sweep.tune_fixes import tune_fixes
 from zfscale.sweep.unfinished import Unfinished
 from zfscale.sweep.worker import Worker
@@ -35,13 +37,15 @@ from zfscale.trial.cost import expected
 from zfscale.trial.inputs import read
 
 
-def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> list[TrialSpec]:
+def run(
+    sweep: Sweep, retry_failed: Retry = False, address: str = "local", max_hours: float | None = None
+) -> list[TrialSpec]:
     """Run the trials of the sweep that are missing; those still without a result (after Ctrl-C) come back.
 
     `address` is Ray's: "local" starts a cluster on this machine, "auto" and "HOST:PORT" are of one that runs.
     Errors: ZfscaleErrors (model, data, cluster) before any trial starts. A failing trial is a row, not an error.
     """
-    with held(results(sweep)) as me:
+    with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours):
         todo = begin(sweep, retry_failed)
         if not todo:  # another run has just finished them
             return []
@@ -51,11 +55,11 @@ def run(sweep: Sweep, retry_failed: bool = False, address: str = "local") -> lis
             return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, own=address == LOCAL)
 
 
-def begin(sweep: Sweep, retry_failed: bool) -> list[TrialSpec]:
+def begin(sweep: Sweep, retry_failed: Retry) -> list[TrialSpec]:
     """The trials that are to be run, after what earlier runs had to leave behind is removed."""
     there = results(sweep)
     there.check()
-    found = check(sweep)
+    found = check(sweep, retry_failed)
     for line in notes(found):
         print(line, file=sys.stderr)
     clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
@@ -90,7 +94,7 @@ def drive(
     plan = Plan.of(sweep.trials, forwards, me)
     plan.write(there)
     try:
-        callbacks = [RecordDeaths(sweep), Unfinished()]
+        callbacks = [Limits(sweep, me), RecordDeaths(sweep), Unfinished()]
         with Progress(sweep, there, plan) as display, tune_fixes():
             _tuner(sweep, todo, shared, me, [*callbacks, display], place / "tune").fit()
     except Exception as error:

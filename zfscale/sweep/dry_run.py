@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from zfscale.results.missing import missing
+from zfscale.results.missing import Retry, missing
 from zfscale.results.plan import label
 from zfscale.spec import Sweep
 from zfscale.trial import cost as plan
 from zfscale.trial.inputs import read
 
 
-def describe(sweep: Sweep, retry_failed: bool = False) -> str:
+def describe(sweep: Sweep, retry_failed: Retry = False) -> str:
     """One line a trial: id, what it is, expected training forwards and peak memory; then the totals."""
     todo = {t.trial_id for t in missing(sweep, retry_failed)}
     inputs = read(sweep, sweep.trials)

@@ -5,26 +5,32 @@ Light: Ray is imported only where trials are left, so that a sweep with nothing 
 
 from __future__ import annotations
 
-from zfscale.results.missing import missing
+import sys
+
+from zfscale.results.missing import Retry, check, left_of, unmatched
 from zfscale.spec import Sweep
 from zfscale.sweep.ending import Ended, finish
 from zfscale.sweep.environment import CLIENT, LOCAL, as_ctrl_c, environment
 
 
-def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> Ended:
-    """Run what is left of a sweep.
+def run(sweep: Sweep, retry_failed: Retry = False, address: str = LOCAL, max_hours: float | None = None) -> Ended:
+    """Run what is left of a sweep, for so many hours at most.
 
     `address` is Ray's: "local" starts a cluster on this machine; "auto" and "HOST:PORT" join one that runs; with
     "ray://HOST:PORT" the sweep is run on that cluster's head, and only watched from here.
     """
-    if not address.startswith(CLIENT) and not missing(sweep, retry_failed):
-        return finish(sweep)
+    if not address.startswith(CLIENT):
+        found = check(sweep, retry_failed)
+        if note := unmatched(found, retry_failed):
+            print(note, file=sys.stderr)
+        if not left_of(sweep, found, retry_failed):
+            return finish(sweep)
     with environment(address), as_ctrl_c():
         if address.startswith(CLIENT):
             from zfscale.sweep.remote_driver import run as run_there
 
-            return run_there(sweep, retry_failed, address)
+            return run_there(sweep, retry_failed, address, max_hours)
         from zfscale.sweep.driver import run as run_here
 
-        left = len(run_here(sweep, retry_failed, address))
+        left = len(run_here(sweep, retry_failed, address, max_hours))
     return Ended(left) if left else finish(sweep)

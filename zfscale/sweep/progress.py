@@ -85,11 +85,12 @@ class Progress(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """A trial has ended, well or not; one that is left unfinished is not done."""
-        if result.get("status") == UNFINISHED:
+        status = result.get("status")
+        if status == UNFINISHED:
             self.running.pop(trial.trial_id, None)
-            return
-        self._compare(result.get(self.search.metric), trial.config["spec"])
-        self._end(trial, result)
+        elif status is not None:
+            self._compare(result.get(self.search.metric), trial.config["spec"])
+            self._end(trial, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died; its trial will be started again."""

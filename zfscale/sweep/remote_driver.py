@@ -15,7 +15,7 @@ import ray
 
 from zfscale.errors import ZfscaleError
 from zfscale.results.lock import held
-from zfscale.results.missing import missing, root
+from zfscale.results.missing import Retry, missing, root
 from zfscale.spec import Sweep
 from zfscale.spec.own import own_code
 from zfscale.sweep.cluster import connected
@@ -23,6 +23,7 @@ from zfscale.sweep.driver import begin, drive
 from zfscale.sweep.ending import Ended, finish
 from zfscale.sweep.environment import as_ctrl_c
 from zfscale.sweep.private import private_directory
+from zfscale.sweep.stopping import stoppable
 from zfscale.trial.cost import expected
 from zfscale.trial.inputs import read
 
@@ -30,7 +31,7 @@ HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0
 LOOK_EVERY = 2.0  # seconds
 
 
-def run(sweep: Sweep, retry_failed: bool, address: str) -> Ended:
+def run(sweep: Sweep, retry_failed: Retry, address: str, max_hours: float | None = None) -> Ended:
     """As `launch.run`. Errors: ZfscaleError for a path of results that is not absolute, which the head cannot know."""
     place = sweep.spec.output.dir
     if "://" not in place and not place.startswith("/"):
@@ -42,7 +43,7 @@ def run(sweep: Sweep, retry_failed: bool, address: str) -> Ended:
     with connected(address, own_code(sweep.trials, sweep.spec.output)), as_ctrl_c():  # again: Ray has taken SIGTERM
         board = ray.remote(**HEAD)(Board).remote()
         there = ray.remote(max_retries=0, **HEAD)(drive_there)
-        answer = there.remote(sweep, retry_failed, inputs.put(ray.put), forwards, board)
+        answer = there.remote(sweep, retry_failed, inputs.put(ray.put), forwards, board, max_hours)
         try:
             return _watch(answer, board)
         except KeyboardInterrupt:
@@ -80,11 +81,16 @@ class Sender(io.TextIOBase):
 
 
 def drive_there(
-    sweep: Sweep, retry_failed: bool, shared: dict[str, Any], forwards: dict[str, float], board: Any
+    sweep: Sweep,
+    retry_failed: Retry,
+    shared: dict[str, Any],
+    forwards: dict[str, float],
+    board: Any,
+    max_hours: float | None,
 ) -> Ended | str:
     """On the head: run the sweep; what `run` returns, or the message of an error."""
     try:
-        with redirect_stderr(Sender(board)), held(root(sweep)) as me:
+        with redirect_stderr(Sender(board)), held(root(sweep)) as me, stoppable(root(sweep), me, max_hours):
             todo = begin(sweep, retry_failed)
             with private_directory() as place:
                 left = len(drive(sweep, todo, shared, me, place, forwards)) if todo else 0

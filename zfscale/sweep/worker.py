@@ -101,7 +101,7 @@ class Worker(tune.Trainable):
         team = self._team(spec, ledger.past) if self.team else nullcontext()
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
-            with team, self.speaker.of(spec.trial_id, label(spec), attempt):
+            with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]):
                 outcome = trial.run(spec, base, data, sink, attempt, ledger, snapshots, self.features)
         except (RankLost, StorageError):
             raise

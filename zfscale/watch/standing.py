@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -161,22 +161,22 @@ class Standing:
         return one and one.forwards
 
 
-def standing(directory: str) -> Standing:
-    """How the sweep stands whose results these are.
+def standing(directory: str, only: Collection[str] | None = None) -> Standing:
+    """How the sweep stands whose results these are; of `only` some trials, where others do not matter.
 
     Raises:
         NoResults: There are none.
     """
     there, now = results_of(directory), time.time()
     plan, held = read(there), holder(there)
-    found = look(there, COLUMNS, all_tables=False)
+    found = look(there, COLUMNS, only, all_tables=False)
     ended = {row["trial_id"] for row in found.rows}
     alive = held is not None and held.alive
-    begun = {name: at for name, at in _times(there, ATTEMPTS).items() if name not in ended}
+    begun = {name: at for name, at in times(there, ATTEMPTS).items() if name not in ended}
     running = _running(there, held.run, plan, begun) if alive and held else []
     interrupted = frozenset(begun) - {word.trial_id for word in running}
     faults = [str(fault) for fault in found.faults]
-    return Standing(there.name, found.rows, plan, held, running, interrupted, _times(there, TRIALS), faults, now)
+    return Standing(there.name, found.rows, plan, held, running, interrupted, times(there, TRIALS), faults, now)
 
 
 def _running(there: Storage, run: str, plan: Plan | None, begun: Mapping[str, float]) -> list[Word]:
@@ -187,7 +187,7 @@ def _running(there: Storage, run: str, plan: Plan | None, begun: Mapping[str, fl
     return [said.get(name, Word(name, "-", started=mine[name], said=mine[name])) for name in order]
 
 
-def _times(there: Storage, folder: str) -> dict[str, float]:
+def times(there: Storage, folder: str) -> dict[str, float]:
     """Trial id -> when its file in a folder was written."""
     return {name.rpartition("/")[2].partition(".")[0]: at for name, at in there.times(folder).items()}
 
