@@ -83,7 +83,7 @@ def test_an_idle_trial_says_how_far_it_came(tmp_path, clock):
     limits.on_trial_error(0, [], trial)
     (row,) = rows(root(sweep), TRIALS, ["error"]).to_pylist()
     assert row["error"].splitlines() == [
-        "after 7 steps and measures of attempt 1",
+        "its worker spoke of 7 steps and measures, attempt 1",
         "NoProgress: the trial took no step and measured nothing for resources.max_idle_seconds: 20",
     ]
 

@@ -105,9 +105,9 @@ class Limits(tune.Callback):
         if self.seconds and now - one.began > self.seconds:
             return f"TimeLimit: the trial took more than resources.max_seconds: {self.seconds:g}"
         if self.idle and now - one.moved > self.idle:
-            place = f"{one.at[1]} steps and measures of attempt {one.at[0]}" if one.at[0] else "its start"
+            spoke = f"its worker spoke of {one.at[1]} steps and measures, attempt {one.at[0]}"
             return (
-                f"after {place}\n"
+                f"{spoke if one.at[0] else 'its worker said nothing'}\n"
                 f"NoProgress: the trial took no step and measured nothing for resources.max_idle_seconds: {self.idle:g}"
             )
         return None
