@@ -108,9 +108,8 @@ class Forecast:
         going = [one for one in going if one.trial_id in self._trials and one.trial_id not in self._ended]
         partial = self._partial(going)
         prices = {kind: self._price(kind, partial) for kind, (number, _) in self._left.items() if number > 0}
-        if not prices or None in prices.values():
+        if not prices or not slots or None in prices.values():
             return None
-        slots = max(slots, 1)
         overhead = max(wall * slots - self._busy - sum(one.elapsed for one in going), 0.0) / max(self._count, 1)
         variance = longest = total = 0.0
         saved = self._saved(going, prices)
@@ -138,7 +137,7 @@ class Forecast:
             return self._seen[kind].price
         if kind in partial:
             return Price(partial[kind].price.mean, PARTIAL, PARTIAL)
-        means = {other: tally.price.mean for other, tally in (partial | self._seen).items()}
+        means = {other: tally.price.mean for other, tally in {**partial, **self._seen}.items()}
         known = {other: mean for other, mean in means.items() if mean and other[0] == kind[0]}
         if not known:
             return self._of_untrained(kind, means)

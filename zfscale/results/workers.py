@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from zfscale.errors import one_line
 from zfscale.records import Eval, Outcome, Query, Step
@@ -94,7 +95,7 @@ class Speaker:
     def of(self, trial_id: str, label: str, attempt: int, spec: str = "") -> Iterator[None]:
         """The trial that the worker runs inside."""
         self._first, self._last, self._stage, self._moves = None, None, 0, 0
-        about = {"trial_id": trial_id, "label": label, "attempt": attempt, "spec": spec}
+        about: dict[str, Any] = {"trial_id": trial_id, "label": label, "attempt": attempt, "spec": spec}
         self._about = replace(self._about, **about, started=time.time())
         try:
             yield

@@ -68,7 +68,7 @@ class Progress(tune.Callback):
             f"{len(self.running)} running",
             f"{self.failed} failed",
         ]
-        if self.eta and self.total > self.already + self.done:
+        if self.eta and self.running:
             parts.append(f"ETA {self.eta}")
         if self.best:
             parts.append(f"best {self.search.metric} {self.best[0]:.4f} ({self.best[1]})")

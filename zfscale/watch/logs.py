@@ -63,11 +63,11 @@ def _state(now: Standing, trial_id: str, row: dict[str, Any] | None, word: Word 
         attempts = f"in attempt {row['attempts']}"
         return f"{trial_id}: {named(row)}\n{', '.join([row['status'], *where, attempts, *took, *made, f'at {at}'])}"
     if word is not None:
-        where = f" on {word.node}, process {word.pid}," if word.node else ""
+        place = f" on {word.node}, process {word.pid}," if word.node else ""
         elapsed, said = clock(now.now - word.started), clock(max(now.now - word.said, 0.0))
         return (
             f"{trial_id}: {word.label}\n"
-            f"running{where} in attempt {word.attempt} for {elapsed}; its worker spoke {said} ago"
+            f"running{place} in attempt {word.attempt} for {elapsed}; its worker spoke {said} ago"
         )
     return f"{trial_id}\n{'interrupted, to be resumed' if trial_id in now.interrupted else 'not started yet'}"
 
