@@ -19,6 +19,7 @@ from zfscale.results.lock import held
 from zfscale.results.missing import root
 from zfscale.results.patience import patiently
 from zfscale.results.storage import storage
+from zfscale.results.workers import Speaker
 from zfscale.sweep.driver import begin
 from zfscale.sweep.unfinished import UNFINISHED, Unfinished
 from zfscale.training.snapshots import Snapshots
@@ -124,7 +125,7 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
     mine.results, mine.name, mine.output = storage(tmp_path / "r"), "small", small_results.sweep(tmp_path).spec.output
     mine._run, mine._get, mine.features = lambda: worker.Worker._run(mine), lambda key: None, {}
     mine.settled = Settled()
-    monkeypatch.setattr(worker, "node_name", lambda: "here")
+    mine.node, mine.speaker = "here", Speaker(mine.results, "run", "here")
 
     def run(spec, base, data, sink, attempt, ledger, snapshots, features):
         if not ours:
