@@ -68,3 +68,20 @@ def test_a_hybrid_costs_both_of_its_phases(optimizer, small):
 def test_at_rate_zero_nothing_is_to_be_done(optimizer, small):
     spec = small.spec("ease", optimizer, optimizer__lr=0)
     assert (plan.cost(spec, Inputs([spec])).most, small.run(spec).outcome.forwards) == (0, 0)
+
+
+def test_what_is_expected_of_many_trials_is_the_middle_of_what_each_costs(tmp_path, tiny_vit, image_folder):
+    """Also where methods, rates, class orders and sizes of a batch differ, or nothing is trained."""
+    space = {
+        "method.name": {"grid": ["simplecil", "finetune", "rehearsal"]},
+        "optimizer": {"grid": [{"name": "zo-sgd-conserve", "lr": 0}, {"name": "zo-sgd-conserve", "lr": 0.1}]},
+        "stream.class_order_seed": {"grid": [0, 1]},
+        "train.batch_size": {"grid": [4, 16]},
+    }
+    sweep = specs.load(
+        sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, method={"name": "simplecil"}, optimizer={}, space=space)
+    )
+    inputs = Inputs(sweep.trials)
+    costs = {trial.trial_id: plan.cost(trial, inputs) for trial in sweep.trials}
+    assert plan.expected(sweep.trials, inputs) == {name: (c.least + c.most) / 2 for name, c in costs.items()}
+    assert len({c.least for c in costs.values()}) > 3
