@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pyarrow.fs as pafs
 import pytest
 
 from tests.buckets import bucket
@@ -11,7 +12,7 @@ from tests.conftest import id_of
 from zfscale.errors import ZfscaleError
 from zfscale.records import Eval, Outcome, Status
 from zfscale.report import table, write
-from zfscale.results.storage import Directory, storage
+from zfscale.results.storage import Directory, Storage, storage
 from zfscale.results.tables import statuses
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
@@ -157,3 +158,17 @@ def test_a_credential_in_a_url_is_refused_and_not_repeated():
     with pytest.raises(ZfscaleError, match="holds a credential") as caught:
         storage("s3://user:hunter22@bucket/x")
     assert "hunter22" not in str(caught.value)
+
+
+def test_a_directory_knows_when_files_were_written(tmp_path):
+    there = storage(tmp_path / "r")
+    assert there.times("trials") == there.times("") == {}
+    there.write("trials/a", b"1")
+    there.write("b", b"1")
+    os.utime(tmp_path / "r" / "trials" / "a", (5, 7))
+    (tmp_path / "r" / "trials" / "gone").symlink_to("nowhere")
+    assert there.times("trials")["trials/a"] == 7
+    assert set(there.times("")) >= {"trials", "b"}
+    through_arrow = Storage("x", pafs.LocalFileSystem(), str(tmp_path / "r"))
+    assert through_arrow.times("trials")["trials/a"] == 7
+    assert through_arrow.times("nothing") == {}

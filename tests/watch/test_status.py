@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 import pytest
 
+from tests.buckets import bucket
 from tests.results import small_results
 from zfscale.records import Eval, Status, Step
 from zfscale.results.attempts import start_attempt
@@ -19,6 +20,7 @@ from zfscale.results.lock import held
 from zfscale.results.missing import root
 from zfscale.results.plan import Plan, read
 from zfscale.results.workers import Speaker, Word, words
+from zfscale.watch.logs import logs
 from zfscale.watch.standing import NoResults, standing
 from zfscale.watch.status import shown
 
@@ -161,3 +163,18 @@ def test_the_command_is_light(sweep, there):
     done = subprocess.run([sys.executable, "-c", code, "status", str(there)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("small: 1 trials ended")
+
+
+def test_a_bucket_tells_as_much(sweep):
+    there = bucket()
+    small_results.run(there, sweep.trials[0])
+    start_attempt(there, sweep.trials[1].trial_id)
+    word = Word(sweep.trials[1].trial_id, label="ease", run="me", task=1, loss=0.5, said=time.time())
+    there.write(worker_file("n1", 1), json.dumps(asdict(word)).encode())
+    there.write(LOCK, b"me away 00000007")
+    Plan.of(sweep.trials, {}, "me").write(there)
+    now = standing(there)
+    assert now.alive
+    assert (now.counts["finished"], now.counts["running"], now.counts["waiting"]) == (1, 1, 1)
+    assert "last step: task 1" in logs(there, sweep.trials[1].trial_id)
+    assert "finished" in logs(there, sweep.trials[0].trial_id)

@@ -50,7 +50,7 @@ def seen(results: Storage, run: str, patience: float = 10.0) -> bool:
 
 
 class Holder(NamedTuple):
-    """The run that holds the results, on which machine, and how many seconds ago it gave a sign of life."""
+    """The run that holds the results, on which machine, and how many seconds ago it gave a sign of life, if known."""
 
     run: str
     host: str
@@ -68,7 +68,8 @@ def holder(results: Storage) -> Holder | None:
     if not _host(content):
         return None
     run, host, _ = content.decode(errors="replace").split()
-    return Holder(run, host, max(time.time() - results.times("").get(LOCK, 0.0), 0.0))
+    now = time.time()
+    return Holder(run, host, max(now - results.times("").get(LOCK, now), 0.0))
 
 
 @contextmanager

@@ -60,12 +60,15 @@ class Storage:
         return sorted(f"{folder}/{info.base_name}" for info in found)
 
     def times(self, folder: str) -> dict[str, float]:
-        """When each file of a folder was written, in seconds since 1970, by name; an empty name is the root's."""
+        """When each file of a folder was written, in seconds since 1970, by name; an empty folder is the root.
+
+        Some file systems know this of no file: those are left out.
+        """
         place = self.path(folder) if folder else self.base
         with told(f"{self}/{folder}"):
             found = self.files.get_file_info(pafs.FileSelector(place, allow_not_found=True))
         prefix = f"{folder}/" if folder else ""
-        return {f"{prefix}{info.base_name}": (info.mtime_ns or 0) / 1e9 for info in found}
+        return {f"{prefix}{info.base_name}": info.mtime_ns / 1e9 for info in found if info.mtime_ns is not None}
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
@@ -185,7 +188,7 @@ class Directory(Storage):
                 return []
 
     def times(self, folder: str) -> dict[str, float]:
-        """When each file of a folder was written, in seconds since 1970, by name; an empty name is the root's."""
+        """When each file of a folder was written, in seconds since 1970, by name; an empty folder is the root."""
         found, prefix = dict[str, float](), f"{folder}/" if folder else ""
         with told(f"{self}/{folder}"), suppress(FileNotFoundError), os.scandir(self.root / folder) as files:
             for file in files:

@@ -15,15 +15,15 @@ from zfscale.results.check import first
 from zfscale.results.forecast import clock
 from zfscale.results.layout import ATTEMPTS, EVALS, STEPS, TRIALS
 from zfscale.results.plan import read
-from zfscale.results.storage import Storage
+from zfscale.results.storage import Place, Storage
 from zfscale.results.tables import rows
 from zfscale.results.workers import Word
-from zfscale.watch.standing import Standing, named, results_of, standing, times
+from zfscale.watch.standing import Standing, ids, named, results_of, standing
 
 LAST = 10  # steps that are shown
 
 
-def logs(directory: str, trial: str) -> str:
+def logs(directory: Place, trial: str) -> str:
     """A trial by its id, or by the beginning of one: how it stands, its last steps, what it measured, spec and error.
 
     Raises:
@@ -45,7 +45,7 @@ def logs(directory: str, trial: str) -> str:
 
 def _one(there: Storage, trial: str) -> str:
     plan = read(there)
-    known = {name for folder in (TRIALS, ATTEMPTS) for name in times(there, folder)} | set(plan.trials if plan else ())
+    known = {name for folder in (TRIALS, ATTEMPTS) for name in ids(there, folder)} | set(plan.trials if plan else ())
     found = sorted(name for name in known if name.startswith(trial))
     if len(found) == 1:
         return found[0]

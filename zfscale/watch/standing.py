@@ -18,7 +18,7 @@ from zfscale.results.forecast import Eta, Forecast, Going
 from zfscale.results.layout import ATTEMPTS, TRIALS
 from zfscale.results.lock import Holder, holder
 from zfscale.results.plan import Plan, label, read
-from zfscale.results.storage import Storage, storage
+from zfscale.results.storage import Place, Storage, storage
 from zfscale.results.workers import Word, words
 from zfscale.spec import TrialSpec
 
@@ -161,7 +161,7 @@ class Standing:
         return one and one.forwards
 
 
-def standing(directory: str, only: Collection[str] | None = None) -> Standing:
+def standing(directory: Place, only: Collection[str] | None = None) -> Standing:
     """How the sweep stands whose results these are; of `only` some trials, where others do not matter.
 
     Raises:
@@ -172,7 +172,8 @@ def standing(directory: str, only: Collection[str] | None = None) -> Standing:
     found = look(there, COLUMNS, only, all_tables=False)
     ended = {row["trial_id"] for row in found.rows}
     alive = held is not None and held.alive
-    begun = {name: at for name, at in times(there, ATTEMPTS).items() if name not in ended}
+    known = times(there, ATTEMPTS)
+    begun = {name: known.get(name, 0.0) for name in ids(there, ATTEMPTS) if name not in ended}
     running = _running(there, held.run, plan, begun) if alive and held else []
     interrupted = frozenset(begun) - {word.trial_id for word in running}
     faults = [str(fault) for fault in found.faults]
@@ -187,12 +188,17 @@ def _running(there: Storage, run: str, plan: Plan | None, begun: Mapping[str, fl
     return [said.get(name, Word(name, "-", started=mine[name], said=mine[name])) for name in order]
 
 
+def ids(there: Storage, folder: str) -> set[str]:
+    """Ids of the trials that have a file in a folder."""
+    return {name.rpartition("/")[2].partition(".")[0] for name in there.names(folder)}
+
+
 def times(there: Storage, folder: str) -> dict[str, float]:
     """Trial id -> when its file in a folder was written."""
     return {name.rpartition("/")[2].partition(".")[0]: at for name, at in there.times(folder).items()}
 
 
-def results_of(directory: str) -> Storage:
+def results_of(directory: Place) -> Storage:
     """The results in a directory or behind a URL.
 
     Raises:

@@ -8,13 +8,14 @@ from zfscale.errors import ZfscaleError
 from zfscale.results.forecast import clock
 from zfscale.results.layout import STOP
 from zfscale.results.lock import holder
+from zfscale.results.storage import Place
 from zfscale.watch.standing import results_of
 
 PATIENCE = 180.0  # seconds for a run to end; it looks for the request every few
 LOOK_EVERY = 0.5
 
 
-def stop(directory: str, patience: float = PATIENCE) -> str:
+def stop(directory: Place, patience: float = PATIENCE) -> str:
     """Ask the run to end, wait until it has, and say where it ran.
 
     Raises:
