@@ -43,7 +43,7 @@ def test_a_trial_that_hangs_is_told_ended_and_costs_the_others_nothing(tmp_path,
     (tmp_path / "hang.py").write_text(HANG)
     blocks = {
         "space": {"train.objective": {"grid": ["hang:loss", "cross_entropy"]}},
-        "resources": {"max_concurrent": 1, "max_idle_seconds": 15},
+        "resources": {"max_concurrent": 1, "max_idle_seconds": 40},
     }
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **blocks)
     done = zfscale("run", file, cwd=tmp_path)
@@ -53,7 +53,7 @@ def test_a_trial_that_hangs_is_told_ended_and_costs_the_others_nothing(tmp_path,
     ended = {row["status"]: row for row in rows(results, "trials", ["status", "attempts", "error"]).to_pylist()}
     assert set(ended) == {"finished", "failed"}
     assert ended["failed"]["attempts"] == 1
-    assert ended["failed"]["error"].endswith("for resources.max_idle_seconds: 15")
+    assert ended["failed"]["error"].endswith("for resources.max_idle_seconds: 40")
 
     again = zfscale("run", file, "--retry-failed=NoProgress", "--dry-run", cwd=tmp_path)
     assert again.stdout.splitlines()[-1].startswith("2 trials, 1 to run")
