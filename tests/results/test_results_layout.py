@@ -19,7 +19,14 @@ NAMES = {
     layout.LOCK,
     layout.SCRATCH,
 }
-NAMES |= {*layout.TABLES, *layout.RUNNING, layout.note_of(layout.WANDB), *Status}
+NAMES |= {
+    layout.DECISIONS,
+    layout.DECISIONS_JOURNAL,
+    *layout.TABLES,
+    *layout.RUNNING,
+    layout.note_of(layout.WANDB),
+    *Status,
+}
 WORDS: dict[str, set[str]] = {  # that mean something else there
     "metrics/catalogue.py": set(),
     "records.py": set(Status),  # which declares them
@@ -52,5 +59,14 @@ def test_nobody_else_spells_them():
 
 
 def test_every_name_is_another():
-    names = [*layout.TABLES, *layout.RUNNING, layout.SNAPSHOTS, layout.LOCK, layout.SCRATCH, layout.WANDB]
+    names = [
+        *layout.TABLES,
+        layout.DECISIONS,
+        layout.DECISIONS_JOURNAL,
+        *layout.RUNNING,
+        layout.SNAPSHOTS,
+        layout.LOCK,
+        layout.SCRATCH,
+        layout.WANDB,
+    ]
     assert len(set(names)) == len(names)

@@ -11,20 +11,20 @@ from zfscale.sweep.ending import Ended, finish
 from zfscale.sweep.environment import CLIENT, LOCAL, as_ctrl_c, environment
 
 
-def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL) -> Ended:
+def run(sweep: Sweep, retry_failed: bool = False, address: str = LOCAL, continue_stopped: bool = False) -> Ended:
     """Run what is left of a sweep.
 
     `address` is Ray's: "local" starts a cluster on this machine; "auto" and "HOST:PORT" join one that runs; with
     "ray://HOST:PORT" the sweep is run on that cluster's head, and only watched from here.
     """
-    if not address.startswith(CLIENT) and not missing(sweep, retry_failed):
+    if not address.startswith(CLIENT) and not missing(sweep, retry_failed, continue_stopped):
         return finish(sweep)
     with environment(address), as_ctrl_c():
         if address.startswith(CLIENT):
             from zfscale.sweep.remote_driver import run as run_there
 
-            return run_there(sweep, retry_failed, address)
+            return run_there(sweep, retry_failed, address, continue_stopped)
         from zfscale.sweep.driver import run as run_here
 
-        left = len(run_here(sweep, retry_failed, address))
+        left = len(run_here(sweep, retry_failed, address, continue_stopped))
     return Ended(left) if left else finish(sweep)

@@ -28,7 +28,7 @@ class Progress(tune.Callback):
 
     def __init__(self, sweep: Sweep, root: Place) -> None:
         self.total, self.search, self.root = len(sweep.trials), sweep.spec.search, root
-        self.already = self.done = self.failed = 0
+        self.already = self.done = self.failed = self.stopped = 0
         self.running: set[str] = set()
         self.best: tuple[float, str] | None = None
         self._count_earlier({t.trial_id for t in sweep.trials}, root)
@@ -60,6 +60,7 @@ class Progress(tune.Callback):
             f"{self.already + self.done}/{self.total} done",
             f"{len(self.running)} running",
             f"{self.failed} failed",
+            *([f"{self.stopped} stopped"] if self.stopped else []),
         ]
         left = self.total - self.already - self.done
         if self.done and left:
@@ -75,12 +76,13 @@ class Progress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial has ended, well or not; one that is left unfinished is not done."""
-        if result.get("status") == UNFINISHED:
+        """A trial has reported a stage, or ended, well or not; one that is left unfinished is not done."""
+        status = result.get("status")
+        if status == UNFINISHED:
             self.running.discard(trial.trial_id)
-            return
-        self._compare(result.get(self.search.metric), trial.config["spec"])
-        self._end(trial, failed=result.get("status") == Status.FAILED)
+        elif status is not None:
+            self._compare(status, result.get(self.search.metric), trial.config["spec"])
+            self._end(trial, Status(status))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died; its trial will be started again."""
@@ -91,24 +93,31 @@ class Progress(tune.Callback):
         self.running.discard(trial.trial_id)
         with suppress(OSError):  # a bucket that does not answer now
             if (status := ended(self.root, TrialSpec.from_json(trial.config["spec"]).trial_id)) is not None:
-                self._end(trial, failed=status is Status.FAILED)
+                self._end(trial, status)
 
     def _count_earlier(self, mine: set[str], root: Place) -> None:
         for row in rows(root, TRIALS, ["trial_id", "status", "spec", self.search.metric]).to_pylist():
             if row["trial_id"] in mine:
                 self.already += 1
                 self.failed += row["status"] == Status.FAILED
-                self._compare(row[self.search.metric], row["spec"])
+                self.stopped += row["status"] == Status.STOPPED
+                self._compare(row["status"], row[self.search.metric], row["spec"])
 
-    def _compare(self, value: float | None, spec: str) -> None:
+    def _compare(self, status: str, value: float | None, spec: str) -> None:
+        """Only finished trials are compared: after fewer stages, less is asked."""
         sign = 1 if self.search.mode == "max" else -1
-        if value is not None and (self.best is None or sign * value > sign * self.best[0]):
+        if (
+            status == Status.FINISHED
+            and value is not None
+            and (self.best is None or sign * value > sign * self.best[0])
+        ):
             self.best = (value, label(TrialSpec.from_json(spec)))
 
-    def _end(self, trial: Any, failed: bool) -> None:
+    def _end(self, trial: Any, status: Status) -> None:
         self.running.discard(trial.trial_id)
         self.done += 1
-        self.failed += failed
+        self.failed += status is Status.FAILED
+        self.stopped += status is Status.STOPPED
         self._tell_notes()
 
     def _tell_notes(self) -> None:

@@ -29,7 +29,7 @@ HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0
 LOOK_EVERY = 2.0  # seconds
 
 
-def run(sweep: Sweep, retry_failed: bool, address: str) -> Ended:
+def run(sweep: Sweep, retry_failed: bool, address: str, continue_stopped: bool = False) -> Ended:
     """As `launch.run`. Errors: ZfscaleError for a path of results that is not absolute, which the head cannot know."""
     place = sweep.spec.output.dir
     if "://" not in place and not place.startswith("/"):
@@ -39,7 +39,8 @@ def run(sweep: Sweep, retry_failed: bool, address: str) -> Ended:
     inputs = read(sweep, sweep.trials)
     with connected(address, own_code(sweep.trials, sweep.spec.output)), as_ctrl_c():  # again: Ray has taken SIGTERM
         board = ray.remote(**HEAD)(Board).remote()
-        answer = ray.remote(max_retries=0, **HEAD)(drive_there).remote(sweep, retry_failed, inputs.put(ray.put), board)
+        there = ray.remote(max_retries=0, **HEAD)(drive_there)
+        answer = there.remote(sweep, retry_failed, inputs.put(ray.put), board, continue_stopped)
         try:
             return _watch(answer, board)
         except KeyboardInterrupt:
@@ -76,11 +77,13 @@ class Sender(io.TextIOBase):
         return len(text)
 
 
-def drive_there(sweep: Sweep, retry_failed: bool, shared: dict[str, Any], board: Any) -> Ended | str:
+def drive_there(
+    sweep: Sweep, retry_failed: bool, shared: dict[str, Any], board: Any, continue_stopped: bool = False
+) -> Ended | str:
     """On the head: run the sweep; what `run` returns, or the message of an error."""
     try:
         with redirect_stderr(Sender(board)), held(root(sweep)) as me:
-            todo = begin(sweep, retry_failed)
+            todo = begin(sweep, retry_failed, continue_stopped)
             with private_directory() as place:
                 left = len(drive(sweep, todo, shared, me, place)) if todo else 0
         return Ended(left) if left else finish(sweep)
