@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from zfscale.block import MAX_SEED, Block
 from zfscale.metrics.catalogue import BY_NAME, SEARCHED
 from zfscale.spec.distributions import Distribution
+from zfscale.spec.drawing import ALGORITHMS
 from zfscale.spec.names import OneOf
 from zfscale.spec.owners import owners
 from zfscale.spec.scheduling import Scheduler, SchedulerSpec
@@ -30,7 +31,9 @@ class SearchSpec(Block):
     """How the space is sampled, and which trial counts as the best."""
 
     samples: int = Field(default=1, ge=1, description="draws from the non-grid distributions per grid point")
-    algorithm: Literal["random"] = Field(default="random", description="how the draws are made")
+    algorithm: Annotated[str, OneOf(tuple(ALGORITHMS))] = Field(
+        default="random", description="how the draws are made: each by itself, or spread evenly over the space (sobol)"
+    )
     metric: Annotated[str, OneOf(METRICS)] = Field(
         default=METRICS[0],
         description="what the best trial is best at; accuracies and plasticity are of class_incremental trials, losses "
