@@ -25,7 +25,7 @@ class Asha:
     def __init__(self, search: SearchSpec) -> None:
         options = search.scheduler
         grace, self.reduction = options.grace, options.reduction
-        self.tune = ASHAScheduler(
+        self.tune: Any = ASHAScheduler(
             STAGE, search.metric, search.mode, max_t=FAR, grace_period=grace, reduction_factor=self.reduction
         )
         count = int(np.log(FAR / grace) / np.log(self.reduction)) + 1
@@ -54,7 +54,7 @@ class Median:
     def __init__(self, search: SearchSpec) -> None:
         options = search.scheduler
         never: Any = math.inf  # else Tune would pause trials, which keep what a worker holds of them
-        self.tune = MedianStoppingRule(
+        self.tune: Any = MedianStoppingRule(
             STAGE,
             search.metric,
             search.mode,
@@ -72,12 +72,7 @@ class Median:
         return f"best so far {self.best(mine):.6g}, against the median of the others' means up to stage {stage}"
 
 
-def comparable(value: Any) -> bool:
-    """Whether a value is one that rules can compare."""
-    return isinstance(value, (int, float)) and bool(np.isfinite(value))
-
-
 def measured(result: Mapping[str, Any], metric: str) -> tuple[int, float | None]:
     """The stage that a result is of, 0 if of none, and its value of the metric, None if it cannot be compared."""
     value = result.get(metric)
-    return int(result.get(STAGE) or 0), float(value) if comparable(value) else None
+    return int(result.get(STAGE) or 0), float(value) if value is not None and math.isfinite(value) else None
