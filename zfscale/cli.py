@@ -61,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         from zfscale.sweep.dry_run import describe
 
-        print(describe(sweep, args.retry_failed))
+        print(describe(sweep, args.retry_failed, args.continue_stopped))
         return 0
     from zfscale.sweep.launch import run as run_sweep
 
-    ended = run_sweep(sweep, args.retry_failed, args.address, args.max_hours)
+    ended = run_sweep(sweep, args.retry_failed, args.address, args.continue_stopped, args.max_hours)
     if _unfinished(ended, len(sweep.trials)):
         return 130
     print(ended.report)
@@ -312,6 +312,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("run", help="run a sweep, or what is left of it", description=run.__doc__)
     _add_sweep_file(command)
     _add_running(command)
+    command.add_argument(
+        "--continue-stopped", action="store_true", help="run trials that a scheduler has stopped to their end"
+    )
     command.add_argument("--exit-zero", action="store_true", help="exit with 0 in place of 1 if trials failed")
     command.set_defaults(command=run)
 

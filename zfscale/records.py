@@ -76,6 +76,7 @@ class Outcome:
         attempts: How often it was started.
         error: The traceback of a failed trial.
         versions: JSON object: package -> version.
+        stopped_at: The stage after which a scheduler stopped it; its measures are those up to there.
 
     Raises:
         ValueError: A measure is not in the catalogue, or the status is none.
@@ -88,6 +89,7 @@ class Outcome:
     attempts: int = 1
     error: str | None = None
     versions: str = ""
+    stopped_at: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
@@ -107,7 +109,14 @@ class Outcome:
 
 
 # What a row of `trials` says of a trial beside its measures.
-ABOUT: dict[str, type] = {"node": str, "bytes_sent": int, "attempts": int, "error": str, "versions": str}
+ABOUT: dict[str, type] = {
+    "node": str,
+    "bytes_sent": int,
+    "attempts": int,
+    "error": str,
+    "versions": str,
+    "stopped_at": int,
+}
 
 
 class Sink(Protocol):

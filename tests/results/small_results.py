@@ -54,7 +54,9 @@ def run(root: Place, trial: TrialSpec, status: str = "finished") -> None:
     failed = status == Status.FAILED
     measured = {} if failed else {"forwards": forwards, "avg_accuracy": 0.5 + 0.01 * trial.seed, "last_accuracy": 0.5}
     error, versions = "boom" if failed else None, '{"arithmetic": "2"}'
-    sink.close(Outcome(Status(status), {"seconds": 1.0, **measured}, error=error, versions=versions))
+    stopped_at = 1 if status == Status.STOPPED else None
+    measured = {"seconds": 1.0, **measured}
+    sink.close(Outcome(Status(status), measured, error=error, versions=versions, stopped_at=stopped_at))
 
 
 def tables(root: Path) -> dict[str, list[dict[str, Any]]]:
@@ -69,6 +71,11 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
 
 def sort(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Steps or queries as they were taken."""
+    return sorted(rows, key=lambda row: (row["task"], row["step"], row.get("query")))
 
 
 def as_of_earlier_versions(root: Path) -> None:

@@ -21,7 +21,14 @@ NAMES = {
     layout.SCRATCH,
     layout.PLAN,
 }
-NAMES |= {*layout.TABLES, *layout.RUNNING, layout.note_of(layout.WANDB), *Status}
+NAMES |= {
+    layout.DECISIONS,
+    layout.DECISIONS_JOURNAL,
+    *layout.TABLES,
+    *layout.RUNNING,
+    layout.note_of(layout.WANDB),
+    *Status,
+}
 WORDS: dict[str, set[str]] = {  # that mean something else there
     "metrics/catalogue.py": set(),
     "records.py": set(Status),  # which declares them
@@ -55,5 +62,5 @@ def test_nobody_else_spells_them():
 
 def test_every_name_is_another():
     names = [*layout.TABLES, *layout.RUNNING, layout.SNAPSHOTS, layout.LOCK, layout.STOP, layout.SCRATCH]
-    names += [layout.PLAN, layout.TUNED, layout.WANDB]
+    names += [layout.PLAN, layout.TUNED, layout.WANDB, layout.DECISIONS, layout.DECISIONS_JOURNAL]
     assert len(set(names)) == len(names)

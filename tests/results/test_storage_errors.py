@@ -110,7 +110,8 @@ class Spec:
 
     def __init__(self, spec):
         self.config = {"spec": spec.to_json()}
-        self.team = None
+        self.team = self.walk = None
+        self.judged = True
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -119,6 +120,7 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
     from zfscale.garbage import Settled
     from zfscale.sweep import worker
     from zfscale.trial import run as trial
+    from zfscale.trial.report import Report
 
     spec = only(tmp_path)
     mine: Any = Spec(spec)
@@ -127,13 +129,16 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
     mine.settled = Settled()
     mine.node, mine.speaker = "here", Speaker(mine.results, "run", "here")
 
-    def run(spec, base, data, sink, attempt, ledger, snapshots, features):
+    def walk(spec, base, data, sink, attempt, ledger, snapshots, features):
         if not ours:
             raise OSError(errno.ENOSPC, "of a file of the user's")
         refusing(monkeypatch, os, "pwrite", 99)
         ledger.append(ENTRY)
 
-    monkeypatch.setattr(trial, "run", run)
+        yield Report(1, {}, last=True)
+
+    mine._reports = lambda walk: worker.Worker._reports(mine, walk)
+    monkeypatch.setattr(trial, "walk", walk)
     answer = worker.Worker.step(mine)
     rows = list((tmp_path / "r" / "trials").glob("*"))
     if ours:

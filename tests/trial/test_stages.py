@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Memory, Small
+from zfscale.methods.catalogue import METHODS
+from zfscale.records import Status
 from zfscale.training.journal import Journal
-from zfscale.trial.run import run, stages
+from zfscale.trial.run import run, stages, walk
 
 
 def test_a_report_after_every_stage(small: Small, memory: Memory) -> None:
@@ -39,3 +41,42 @@ def test_validation_images_are_what_a_trial_is_measured_on(small: Small) -> None
     assert (kept, held) == (24, 24)
     assert run(spec, small.base, small.data, Memory()).measures["evaluated_images"] == held
     assert run(plain, small.base, small.data, Memory()).measures["evaluated_images"] == 12
+
+
+def test_a_trial_that_is_stopped_has_what_it_measured_so_far(small: Small, memory: Memory) -> None:
+    whole, told = Memory(), []
+    whole.close(run(small.spec("finetune"), small.base, small.data, whole))
+    walking = walk(small.spec("finetune"), small.base, small.data, memory)
+    told.append(next(walking))
+    told.append(walking.send(False))
+    with pytest.raises(StopIteration) as end:
+        walking.send(True)
+    outcome = end.value.value
+    assert [(report.stage, report.last) for report in told] == [(1, False), (2, False)]
+    assert (outcome.status, outcome.stopped_at) == (Status.STOPPED, 2)
+    assert outcome.forwards == memory.steps[-1].forwards == told[1].measures["forwards"]
+    assert outcome.avg_accuracy == told[1].measures["avg_accuracy"]
+    for mine, all_of_it in ((memory.steps, whole.steps), (memory.queries, whole.queries), (memory.evals, whole.evals)):
+        assert 0 < len(mine) < len(all_of_it)
+    assert memory.told == [r for r in whole.told if getattr(r, "task", 0) <= 2 and getattr(r, "stage", 0) <= 2]
+
+
+def test_after_its_last_stage_a_trial_is_not_stopped(small: Small) -> None:
+    walking, reports = walk(small.spec("simplecil"), small.base, small.data, Memory()), []
+    try:
+        reports.append(next(walking))
+        while True:
+            reports.append(walking.send(reports[-1].last))
+    except StopIteration as end:
+        outcome = end.value
+    assert [report.last for report in reports] == [False, False, True]
+    assert (outcome.status, outcome.stopped_at) == (Status.FINISHED, None)
+
+
+def test_a_method_says_how_many_stages_it_has(small: Small) -> None:
+    """One that lists fewer or more than the stream, or a trial would be stopped at its end, or never be."""
+    for name in METHODS:
+        facts = METHODS[name]
+        if facts.stream == "class_incremental":
+            reports = list(stages(small.spec(name), small.base, small.data, Journal(Memory()), {}))
+            assert [report.last for report in reports] == [False, False, True], name

@@ -57,6 +57,11 @@ class Learner(ABC, Generic[T]):
         """What is learned at each stage: the stream's tasks, unless the method adds to them."""
         return iter(stream)
 
+    @classmethod
+    def stage_count(cls, stream: Stream[T]) -> int:
+        """How many `stages` there are, for a method whose stages are not the stream's tasks."""
+        return len(stream)
+
     def learn(self, task: T, journal: Journal) -> None:
         """Learn one of the stages, the next in order, writing every step to `journal`; at rate 0, without a step."""
         self.begin(task)

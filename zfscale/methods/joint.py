@@ -27,5 +27,9 @@ class Joint(DomainLearner):
         yield replace(stream[0], name="all", train_x=x, train_y=y)
 
     @classmethod
+    def stage_count(cls, stream: Stream[DomainTask]) -> int:
+        return 1
+
+    @classmethod
     def examples(cls, spec: TrialSpec, stream: Stream[DomainTask]) -> list[int]:
         return [sum(len(task.train_x) for task in stream)]

@@ -40,6 +40,7 @@ class Trial:
     measures: dict[str, float | None]
     error: str | None
     allocator: bool = False  # whether its memory is that of an accelerator's allocator, not a resident set
+    stopped_at: int | None = None  # the stage after which a scheduler stopped it
 
     @property
     def method(self) -> str:
@@ -105,7 +106,7 @@ def contents(root: Place) -> Contents:
     """
     if not storage(root).exists(TRIALS):
         raise DataError(f"{root} is not a results directory: it has no folder `{TRIALS}`")
-    found = look(root, [*READ, "error", "versions"])
+    found = look(root, [*READ, "error", "versions", "stopped_at"])
     if not found.rows and not found.faults:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
     searched = spent(root)
@@ -155,4 +156,4 @@ def _trial(row: dict[str, Any], searched: Mapping[str, int]) -> Trial:
     measures = {**{name: row[name] for name in READ}, SEARCHED: searched.get(row["trial_id"])}
     spec, status = flatten(json.loads(row["spec"])), Status(row["status"])
     allocator = read.versions(row["versions"]).get("memory") == "allocator"
-    return Trial(row["trial_id"], status, spec, measures, row["error"], allocator)
+    return Trial(row["trial_id"], status, spec, measures, row["error"], allocator, row["stopped_at"])

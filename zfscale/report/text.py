@@ -37,6 +37,8 @@ def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
         for picture in drawn:
             parts += [f"## {picture.heading}", f"![{picture.heading}]({picture.file})", picture.caption]
         parts += [] if drawn else ["Nothing to draw."]
+    if ended := stopped(found.trials):
+        parts += ["## Stopped trials", pipes([[escape(cell) for cell in row] for row in ended], 2)]
     if failed := failures(found.trials):
         parts += ["## Failed trials by cause", pipes([[escape(cell) for cell in row] for row in failed], 99)]
     for heading, lines in notes(found):
@@ -48,6 +50,8 @@ def plain(title: str, found: Contents, sections: Sequence[Section]) -> str:
     """The report for a console: counts, tables, failures, files that are damaged or ignored."""
     parts = [f"{one_line(title)}: {counts(found)}"]
     parts += [aligned(_one_lines(cells(table, kind)), _words(table)) for kind, table, _ in sections]
+    if ended := stopped(found.trials):
+        parts.append("stopped trials\n" + aligned(_one_lines(ended), 2))
     if failed := failures(found.trials):
         parts.append("failed trials by cause\n" + aligned(_one_lines(failed), 99))
     parts += ["\n  ".join([f"{heading}:", *map(one_line, lines)]) for heading, lines in notes(found)]
@@ -168,6 +172,14 @@ def failures(trials: Sequence[Trial]) -> Cells:
         about = [example.trial_id, example.method, example.optimizer, _value(example.spec.get("seed"))]
         lines.append([str(len(cause.trials)), *about, cause.example])
     return lines if failed else []
+
+
+def stopped(trials: Sequence[Trial]) -> Cells:
+    """Header and one line per method, optimizer and stage after which trials were stopped; empty when none were."""
+    found = [trial for trial in trials if trial.status is Status.STOPPED]
+    ended = Counter((trial.method, trial.optimizer, trial.stopped_at or 0) for trial in found)
+    lines = [[method, optimizer, str(stage or "-"), str(n)] for (method, optimizer, stage), n in sorted(ended.items())]
+    return [["method", "optimizer", "after stage", "count"]] * bool(found) + lines
 
 
 def _stat(stat: Stat, column: Column, kind: Kind) -> str:

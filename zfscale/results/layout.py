@@ -1,6 +1,7 @@
 """The names inside a results directory. Nothing else in the package spells them.
 
 trials/ evals/ steps/ ledger/    tables, a file a trial
+decisions/                       what a scheduler decided on each report, one file
 tuned.json                       which trials have values that a search has chosen, and what it spent
 plan.json                        what the last run was to run: its trials, and what each was expected to take
 report.md, *.png                 the report
@@ -8,6 +9,7 @@ wandb/, wandb.txt                W&B's runs, and what went wrong with them; like
 snapshots/ID/                    weights at the end of a hybrid's first-order phases
 .ledgers/ID  .attempts/ID        trials that run: their steps so far, and how often they were started
 .workers/NODE-PID                which trial a worker runs, and how far it has come; gone when the run ends
+.decisions                       decisions that are not in their table yet
 .lock  .stop  .tmp/              the run that writes here, a request that it ends, and files that are not whole yet
 
 Those that begin with a dot are not for readers.
@@ -16,6 +18,7 @@ Those that begin with a dot are not for readers.
 from __future__ import annotations
 
 TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
+DECISIONS, DECISIONS_JOURNAL = "decisions", ".decisions"
 REPORT = "report.md"
 ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE = "accuracy_per_stage.png", "gain.png", "loss_matrix.png"
 TUNED = "tuned.json"

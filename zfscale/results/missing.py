@@ -21,22 +21,34 @@ def root(sweep: Sweep) -> Storage:
     return storage(sweep.spec.output.dir, sweep.spec.name)
 
 
-def missing(sweep: Sweep, retry_failed: Retry = False) -> list[TrialSpec]:
-    """The trials of the file that have no result yet; with `retry_failed`, those that failed as well."""
-    return left_of(sweep, check(sweep, retry_failed), retry_failed)
+def missing(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool = False) -> list[TrialSpec]:
+    """The trials of the file that have no result yet; with `retry_failed`, those that failed as well.
+
+    With `continue_stopped`, those too that a scheduler has stopped. None are where one has reached `search.until`.
+    """
+    return left_of(sweep, check(sweep, retry_failed), retry_failed, continue_stopped)
 
 
 def check(sweep: Sweep, retry_failed: Retry = False) -> Found:
     """What the results hold of the trials of the file."""
     errors = ["error"] if isinstance(retry_failed, str) else []
-    return look(root(sweep), errors, only={t.trial_id for t in sweep.trials})
+    return look(root(sweep), [*sweep.spec.search.until, *errors], only={t.trial_id for t in sweep.trials})
 
 
-def left_of(sweep: Sweep, found: Found, retry_failed: Retry = False) -> list[TrialSpec]:
+def left_of(sweep: Sweep, found: Found, retry_failed: Retry = False, continue_stopped: bool = False) -> list[TrialSpec]:
     """As `missing`, of what `check` has found."""
+    if over(sweep, found):
+        return []
     again = _again(found, retry_failed)
+    if continue_stopped:
+        again |= {row["trial_id"] for row in found.rows if row["status"] == Status.STOPPED}
     done = {row["trial_id"] for row in found.rows} - again
     return [t for t in sweep.trials if t.trial_id not in done]
+
+
+def over(sweep: Sweep, found: Found) -> bool:
+    """Whether one of the trials has reached `search.until`."""
+    return any(row["status"] == Status.FINISHED and sweep.spec.search.reached(row) for row in found.rows)
 
 
 def unmatched(found: Found, retry_failed: Retry) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from zfscale.methods import catalogue as methods
 from zfscale.spec.domains import modality
 from zfscale.spec.problems import show
+from zfscale.spec.scheduling import SchedulerSpec, readers
 from zfscale.spec.trial import MethodSpec, OptimizerSpec
 from zfscale.zo import catalogue
 from zfscale.zo.catalogue import DIRECTIONS, OPTIMIZERS, Optimizer
@@ -162,6 +163,7 @@ def owners(path: str) -> str:
         "model.train": ", ".join(name for name, facts in methods.METHODS.items() if facts.trained == "model"),
         "model.input_range": "images",
         **{f"model.{key}": "model.train: lora" for key in LORA},
+        **{f"search.scheduler.{key}": readers(key) for key in SchedulerSpec.model_fields},
     }.get(path, "")
 
 

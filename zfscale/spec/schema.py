@@ -6,17 +6,19 @@ that come out of the expansion (`TrialSpec`) are whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field
 
 from zfscale.block import MAX_SEED, Block
-from zfscale.metrics.catalogue import SEARCHED
+from zfscale.metrics.catalogue import BY_NAME, SEARCHED
 from zfscale.spec.distributions import Distribution
+from zfscale.spec.drawing import ALGORITHMS
 from zfscale.spec.names import OneOf
 from zfscale.spec.owners import owners
+from zfscale.spec.scheduling import Scheduler, SchedulerSpec
 from zfscale.spec.sinks import Sinks
 from zfscale.spec.text import ResultsPlace, Text
 from zfscale.spec.trial import OPEN, TrialSpec
@@ -29,14 +31,23 @@ class SearchSpec(Block):
     """How the space is sampled, and which trial counts as the best."""
 
     samples: int = Field(default=1, ge=1, description="draws from the non-grid distributions per grid point")
-    algorithm: Literal["random"] = Field(default="random", description="how the draws are made")
+    algorithm: Annotated[str, OneOf(tuple(ALGORITHMS))] = Field(
+        default="random", description="how the draws are made: each by itself, or spread evenly over the space (sobol)"
+    )
     metric: Annotated[str, OneOf(METRICS)] = Field(
         default=METRICS[0],
         description="what the best trial is best at; accuracies and plasticity are of class_incremental trials, losses "
         "and learning_gain of domain_incremental ones",
     )
     mode: Literal["max", "min"] = Field(default="max", description="whether a larger or a smaller metric is better")
-    scheduler: Literal["none"] = Field(default="none", description="early stopping of trials")
+    scheduler: Scheduler = Field(
+        default=SchedulerSpec(), description="which trials are stopped early: a name, or `{name: ..., its options}`"
+    )
+    until: dict[Annotated[str, OneOf(METRICS)], float] = Field(
+        default={},
+        description="metric -> the value that ends the sweep: once a finished trial has reached all of them, those "
+        "that run stop after their stage, and no other starts",
+    )
     budget: int | None = Field(
         default=None,
         ge=1,
@@ -56,6 +67,19 @@ class SearchSpec(Block):
         description="optimizer, or a pattern such as zo-* -> dotted path -> the values that it may choose; the longest "
         "pattern that fits an optimizer counts",
     )
+
+    @property
+    def judged(self) -> bool:
+        """Whether a trial may be stopped before its end."""
+        return bool(self.scheduler.path or self.until)
+
+    def reached(self, measures: Mapping[str, float | None]) -> bool:
+        """Whether a finished trial with these measures ends the sweep."""
+        return bool(self.until) and all(
+            (value := measures.get(name)) is not None
+            and (value >= bound if BY_NAME[name].better == "max" else value <= bound)
+            for name, bound in self.until.items()
+        )
 
     def pattern(self, optimizer: str) -> str | None:
         """The longest key of `space` that fits an optimizer."""

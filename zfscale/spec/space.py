@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import itertools
-import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -24,6 +22,7 @@ from zfscale.errors import nearest
 from zfscale.spec.checks import aim, findings, learning, training
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
+from zfscale.spec.drawing import ALGORITHMS
 from zfscale.spec.fairness import unfair
 from zfscale.spec.layout import layout
 from zfscale.spec.names import Finding
@@ -193,7 +192,11 @@ def combinations(spec: SweepSpec) -> Iterator[list[Assignment]]:
             for (path, values), i in chosen
         ]
         for sample in samples:
-            drawn = [_draw(path, values, point, sample) for path, values in draws.items()]
+            shares = ALGORITHMS[spec.search.algorithm](draws, point, sample)
+            drawn = [
+                Assignment(tuple(path.split(".")), values.draw(shares[path]), ("space", path, *values.model_dump()))
+                for path, values in draws.items()
+            ]
             yield sorted(fixed + drawn, key=lambda assignment: len(assignment.target))
 
 
@@ -207,13 +210,6 @@ def _settled(spec: SweepSpec, template: dict[str, Any], outside: Outside, tuned:
 def _split(spec: SweepSpec) -> tuple[dict[str, Grid], dict[str, Distribution]]:
     grids = {path: values for path, values in spec.space.items() if isinstance(values, Grid)}
     return grids, {path: values for path, values in spec.space.items() if path not in grids}
-
-
-def _draw(path: str, values: Distribution, point: dict[str, Any], sample: int) -> Assignment:
-    described = values.model_dump()
-    key = json.dumps([path, described, point, sample], sort_keys=True)
-    u = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 11) / 2**53
-    return Assignment(tuple(path.split(".")), values.draw(u), ("space", path, *described))
 
 
 def _apply(template: dict[str, Any], assignments: list[Assignment]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from zfscale.block import Block
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.owners import owners
+from zfscale.spec.scheduling import SchedulerSpec
 from zfscale.spec.schema import OutputSpec, ResourcesSpec, SearchSpec, WandbSpec
 from zfscale.spec.stream import DomainSpec, StreamSpec
 from zfscale.spec.trial import EngineSpec, FirstOrderSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
@@ -29,6 +30,7 @@ TABLES: dict[str, type[Block]] = {
     "train": TrainSpec,
     "engine": EngineSpec,
     "search": SearchSpec,
+    "search.scheduler": SchedulerSpec,
     "tuned[]": TunedSpec,
     "resources": ResourcesSpec,
     "output": OutputSpec,
@@ -73,6 +75,8 @@ def _default(value: Any) -> str:
     if value is PydanticUndefined or isinstance(value, Block):
         return ""
     if isinstance(value, bool) or value is None:
+        return f"`{json.dumps(value)}`"
+    if isinstance(value, dict):
         return f"`{json.dumps(value)}`"
     if isinstance(value, tuple):
         return f"`{json.dumps(list(value))}`"

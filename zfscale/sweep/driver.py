@@ -18,6 +18,7 @@ from zfscale.results.lock import held
 from zfscale.results.missing import Retry, check, left_of, missing
 from zfscale.results.missing import root as results
 from zfscale.results.plan import Plan
+from zfscale.results.resuming import take_up
 from zfscale.results.storage import Storage
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.own import own_code
@@ -25,6 +26,7 @@ from zfscale.sweep.bundles import bundles
 from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
 from zfscale.sweep.environment import LOCAL, as_ctrl_c
+from zfscale.sweep.judge import Judge, judging
 from zfscale.sweep.limits import Limits
 from zfscale.sweep.listed import Listed
 from zfscale.sweep.node import module_path, where
@@ -38,7 +40,11 @@ from zfscale.trial.inputs import read
 
 
 def run(
-    sweep: Sweep, retry_failed: Retry = False, address: str = "local", max_hours: float | None = None
+    sweep: Sweep,
+    retry_failed: Retry = False,
+    address: str = "local",
+    continue_stopped: bool = False,
+    max_hours: float | None = None,
 ) -> list[TrialSpec]:
     """Run the trials of the sweep that are missing; those still without a result (after Ctrl-C) come back.
 
@@ -46,7 +52,7 @@ def run(
     Errors: ZfscaleErrors (model, data, cluster) before any trial starts. A failing trial is a row, not an error.
     """
     with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours):
-        todo = begin(sweep, retry_failed)
+        todo = begin(sweep, retry_failed, continue_stopped)
         if not todo:  # another run has just finished them
             return []
         inputs = read(sweep, todo)
@@ -55,7 +61,7 @@ def run(
             return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, own=address == LOCAL)
 
 
-def begin(sweep: Sweep, retry_failed: Retry) -> list[TrialSpec]:
+def begin(sweep: Sweep, retry_failed: Retry, continue_stopped: bool = False) -> list[TrialSpec]:
     """The trials that are to be run, after what earlier runs had to leave behind is removed."""
     there = results(sweep)
     there.check()
@@ -63,7 +69,10 @@ def begin(sweep: Sweep, retry_failed: Retry) -> list[TrialSpec]:
     for line in notes(found):
         print(line, file=sys.stderr)
     clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
-    return left_of(sweep, found, retry_failed)
+    todo = left_of(sweep, found, retry_failed, continue_stopped)
+    if continue_stopped:
+        take_up(there, {trial.trial_id for trial in todo})
+    return todo
 
 
 def notes(found: Found) -> list[str]:
@@ -95,8 +104,8 @@ def drive(
     plan.write(there)
     try:
         callbacks = [Limits(sweep, me), RecordDeaths(sweep), Unfinished()]
-        with Progress(sweep, there, plan) as display, tune_fixes():
-            _tuner(sweep, todo, shared, me, [*callbacks, display], place / "tune").fit()
+        with Progress(sweep, there, plan) as display, tune_fixes(), judging(sweep) as judge:
+            _tuner(sweep, todo, shared, me, [*callbacks, display], place / "tune", judge).fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
@@ -126,17 +135,24 @@ def forget(there: Storage, todo: list[TrialSpec]) -> None:
 
 
 def _tuner(
-    sweep: Sweep, todo: list[TrialSpec], shared: dict[str, Any], me: str, callbacks: list[Any], scratch: Path
+    sweep: Sweep,
+    todo: list[TrialSpec],
+    shared: dict[str, Any],
+    me: str,
+    callbacks: list[Any],
+    scratch: Path,
+    judge: Judge | None,
 ) -> tune.Tuner:
     r = sweep.spec.resources
     place, name = where(sweep)
     output = sweep.spec.output.model_copy(update={"dir": place})
     fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path(own_code(todo, output))}
-    worker = tune.with_parameters(Worker, shared=shared, **fixed)
+    worker = tune.with_parameters(Worker, shared=shared, judged=judge is not None, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, bundles(r)),
         tune_config=tune.TuneConfig(
-            search_alg=Listed(todo),
+            search_alg=Listed(todo, lambda: judge is not None and judge.over),
+            scheduler=judge,
             num_samples=len(todo),
             reuse_actors=True,
             max_concurrent_trials=r.max_concurrent,

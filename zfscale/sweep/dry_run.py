@@ -9,9 +9,9 @@ from zfscale.trial import cost as plan
 from zfscale.trial.inputs import read
 
 
-def describe(sweep: Sweep, retry_failed: Retry = False) -> str:
+def describe(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool = False) -> str:
     """One line a trial: id, what it is, expected training forwards and peak memory; then the totals."""
-    todo = {t.trial_id for t in missing(sweep, retry_failed)}
+    todo = {t.trial_id for t in missing(sweep, retry_failed, continue_stopped)}
     inputs = read(sweep, sweep.trials)
     lines, least, most = [], 0, 0
     for spec in sweep.trials:

@@ -28,7 +28,7 @@ class Ended(NamedTuple):
 
 
 def finish(sweep: Sweep) -> Ended:
-    """Write the report of a sweep that has a result of every trial: its table and where it is."""
+    """Write the report of a sweep that is to have no more results: its table and where it is."""
     from zfscale.report import make
     from zfscale.report.text import printable
 
@@ -40,4 +40,6 @@ def finish(sweep: Sweep) -> Ended:
     note(place, {trial: tuned[i].forwards for trial, i in chosen.items() if i is not None and tuned[i].values})
     failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
     text, file = make(place)
+    if unwanted := sum(trial.trial_id not in status for trial in sweep.trials):
+        text += f"\nsearch.until is reached: {unwanted} of {len(sweep.trials)} trials were not run"
     return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))

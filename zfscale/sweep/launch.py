@@ -13,7 +13,13 @@ from zfscale.sweep.ending import Ended, finish
 from zfscale.sweep.environment import CLIENT, LOCAL, as_ctrl_c, environment
 
 
-def run(sweep: Sweep, retry_failed: Retry = False, address: str = LOCAL, max_hours: float | None = None) -> Ended:
+def run(
+    sweep: Sweep,
+    retry_failed: Retry = False,
+    address: str = LOCAL,
+    continue_stopped: bool = False,
+    max_hours: float | None = None,
+) -> Ended:
     """Run what is left of a sweep, for so many hours at most.
 
     `address` is Ray's: "local" starts a cluster on this machine; "auto" and "HOST:PORT" join one that runs; with
@@ -23,14 +29,14 @@ def run(sweep: Sweep, retry_failed: Retry = False, address: str = LOCAL, max_hou
         found = check(sweep, retry_failed)
         if note := unmatched(found, retry_failed):
             print(note, file=sys.stderr)
-        if not left_of(sweep, found, retry_failed):
+        if not left_of(sweep, found, retry_failed, continue_stopped):
             return finish(sweep)
     with environment(address), as_ctrl_c():
         if address.startswith(CLIENT):
             from zfscale.sweep.remote_driver import run as run_there
 
-            return run_there(sweep, retry_failed, address, max_hours)
+            return run_there(sweep, retry_failed, address, continue_stopped, max_hours)
         from zfscale.sweep.driver import run as run_here
 
-        left = len(run_here(sweep, retry_failed, address, max_hours))
+        left = len(run_here(sweep, retry_failed, address, continue_stopped, max_hours))
     return Ended(left) if left else finish(sweep)

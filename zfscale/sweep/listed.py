@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -11,15 +11,18 @@ from zfscale.spec import TrialSpec
 
 
 class Listed(Searcher):
-    """A search algorithm that has made up its mind; `Tuner` must ask for as many samples as the list is long."""
+    """A search algorithm that has made up its mind; `Tuner` must ask for as many samples as the list is long.
 
-    def __init__(self, specs: Iterable[TrialSpec]) -> None:
+    `over` says whether the rest of the list is not wanted any more.
+    """
+
+    def __init__(self, specs: Iterable[TrialSpec], over: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
-        self._left = iter(specs)
+        self._left, self._over = iter(specs), over
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's configuration, under Tune's own id of it."""
-        spec = next(self._left, None)
+        spec = None if self._over() else next(self._left, None)
         return Searcher.FINISHED if spec is None else {"spec": spec.to_json()}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

@@ -33,7 +33,7 @@ class Progress(tune.Callback):
 
     def __init__(self, sweep: Sweep, root: Place, plan: Plan) -> None:
         self.total, self.search, self.root, self.run = len(sweep.trials), sweep.spec.search, root, plan.run
-        self.already = self.done = self.failed = self.slots = 0
+        self.already = self.done = self.failed = self.stopped = self.slots = 0
         self.running: dict[str, tuple[str, float]] = {}  # Tune's id of a trial -> ours, and when it was started
         self.forecast = Forecast(plan.trials)
         self.eta: Eta | None = None
@@ -67,6 +67,7 @@ class Progress(tune.Callback):
             f"{self.already + self.done}/{self.total} done",
             f"{len(self.running)} running",
             f"{self.failed} failed",
+            *([f"{self.stopped} stopped"] if self.stopped else []),
         ]
         if self.eta and self.running:
             parts.append(f"ETA {self.eta}")
@@ -84,12 +85,12 @@ class Progress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial has ended, well or not; one that is left unfinished is not done."""
+        """A trial has reported a stage, or ended, well or not; one that is left unfinished is not done."""
         status = result.get("status")
         if status == UNFINISHED:
             self.running.pop(trial.trial_id, None)
         elif status is not None:
-            self._compare(result.get(self.search.metric), trial.config["spec"])
+            self._compare(status, result.get(self.search.metric), trial.config["spec"])
             self._end(trial, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -108,21 +109,30 @@ class Progress(tune.Callback):
         for row in rows(root, TRIALS, list(wanted)).to_pylist():
             if row["trial_id"] in mine:
                 self.already += 1
-                self.forecast.end(row["trial_id"], row["seconds"], row["forwards"], now=False)
+                whole = row if row["status"] == Status.FINISHED else {}
+                self.forecast.end(row["trial_id"], whole.get("seconds"), whole.get("forwards"), now=False)
                 self.failed += row["status"] == Status.FAILED
-                self._compare(row[self.search.metric], row["spec"])
+                self.stopped += row["status"] == Status.STOPPED
+                self._compare(row["status"], row[self.search.metric], row["spec"])
 
-    def _compare(self, value: float | None, spec: str) -> None:
+    def _compare(self, status: str, value: float | None, spec: str) -> None:
+        """Only finished trials are compared: after fewer stages, less is asked."""
         sign = 1 if self.search.mode == "max" else -1
-        if value is not None and (self.best is None or sign * value > sign * self.best[0]):
+        if (
+            status == Status.FINISHED
+            and value is not None
+            and (self.best is None or sign * value > sign * self.best[0])
+        ):
             self.best = (value, label(TrialSpec.from_json(spec)))
 
     def _end(self, trial: Any, result: dict[str, Any]) -> None:
         """A trial has a row; of one that did not finish, neither seconds nor forwards are those of its kind."""
+        status = result.get("status")
         self.done += 1
-        self.failed += result.get("status") == Status.FAILED
+        self.failed += status == Status.FAILED
+        self.stopped += status == Status.STOPPED
         if trial.trial_id in self.running:
-            whole = result if result.get("status") == Status.FINISHED else {}
+            whole = result if status == Status.FINISHED else {}
             trial_id, _ = self.running.pop(trial.trial_id)
             self.forecast.end(trial_id, whole.get("seconds"), whole.get("forwards"))
         self._tell_notes()

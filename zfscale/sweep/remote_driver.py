@@ -31,7 +31,9 @@ HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0
 LOOK_EVERY = 2.0  # seconds
 
 
-def run(sweep: Sweep, retry_failed: Retry, address: str, max_hours: float | None = None) -> Ended:
+def run(
+    sweep: Sweep, retry_failed: Retry, address: str, continue_stopped: bool = False, max_hours: float | None = None
+) -> Ended:
     """As `launch.run`. Errors: ZfscaleError for a path of results that is not absolute, which the head cannot know."""
     place = sweep.spec.output.dir
     if "://" not in place and not place.startswith("/"):
@@ -43,7 +45,8 @@ def run(sweep: Sweep, retry_failed: Retry, address: str, max_hours: float | None
     with connected(address, own_code(sweep.trials, sweep.spec.output)), as_ctrl_c():  # again: Ray has taken SIGTERM
         board = ray.remote(**HEAD)(Board).remote()
         there = ray.remote(max_retries=0, **HEAD)(drive_there)
-        answer = there.remote(sweep, retry_failed, inputs.put(ray.put), forwards, board, max_hours)
+        given = (sweep, retry_failed, continue_stopped, max_hours)
+        answer = there.remote(*given, inputs.put(ray.put), forwards, board)
         try:
             return _watch(answer, board)
         except KeyboardInterrupt:
@@ -83,15 +86,16 @@ class Sender(io.TextIOBase):
 def drive_there(
     sweep: Sweep,
     retry_failed: Retry,
+    continue_stopped: bool,
+    max_hours: float | None,
     shared: dict[str, Any],
     forwards: dict[str, float],
     board: Any,
-    max_hours: float | None,
 ) -> Ended | str:
     """On the head: run the sweep; what `run` returns, or the message of an error."""
     try:
         with redirect_stderr(Sender(board)), held(root(sweep)) as me, stoppable(root(sweep), me, max_hours):
-            todo = begin(sweep, retry_failed)
+            todo = begin(sweep, retry_failed, continue_stopped)
             with private_directory() as place:
                 left = len(drive(sweep, todo, shared, me, place, forwards)) if todo else 0
         return Ended(left) if left else finish(sweep)

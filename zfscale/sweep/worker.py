@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ray
 from ray import tune
 
 from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
+from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.records import Outcome, Status
 from zfscale.results.attempts import attempts_of, open_ledger, start_attempt
 from zfscale.results.plan import label
@@ -29,11 +32,14 @@ from zfscale.trial.inputs import data_key, model_key
 
 if TYPE_CHECKING:
     from zfscale.spec import OutputSpec, ResourcesSpec
+    from zfscale.trial.report import Report
     from zfscale.zo.ledger import Entry
+
+REPORT_EVERY = 1.0  # seconds at least between two reports that nobody decides upon
 
 
 class Worker(tune.Trainable):
-    """Tune's class API: `setup` once an actor, then `reset_config` and `step` once a trial."""
+    """Tune's class API: `setup` once an actor, then for each trial `reset_config`, and `step` once a report."""
 
     def setup(  # type: ignore[override]
         self,
@@ -44,11 +50,12 @@ class Worker(tune.Trainable):
         run: str,
         resources: ResourcesSpec,
         path: ModulePath,
+        judged: bool = False,
     ) -> None:
         """Import what is slow; `shared` maps keys of inputs to references in the object store.
 
         `path` is where the driver finds modules. `run` is the id of the run, by which a node that has joined since
-        knows the results.
+        knows the results. `judged` says that the driver decides on every report, so that none may be left out.
         """
         extend_path(path.libraries)
         if problem := unseen(output.dir, name, run):
@@ -65,27 +72,40 @@ class Worker(tune.Trainable):
         self.shared, self.output, self.name, self.node = shared, output, name, node_name()
         self.results = storage(output.dir, name)
         self.speaker = Speaker(self.results, run, self.node)
+        self.judged = judged
+        self.walk: Generator[dict[str, Any], None, dict[str, Any]] | None = None
         self.fetched: dict[str, Any] = {}
         self.features: dict[Any, Any] = {}
         self.team = Team(resources, shared, path) if resources.workers > 1 else None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Every trial starts from its spec alone, so nothing is to be reset."""
+        self.walk = None
         return True
 
+    def stop_here(self) -> None:
+        """The trial shall end, in good order, after the stage that it has reported last."""
+        self.stopping = True
+
     def step(self) -> dict[str, Any]:
-        """Run one whole trial. Its failure is recorded, not raised; the death of one of its ranks is.
+        """Run the trial to its next report or its end. Its failure is recorded, not raised; the death of a rank is.
 
         Where our own storage refuses, which is not the trial's failure, the trial is left to the next run.
         """
+        walk, self.walk = self.walk or self._run(), None
         try:
-            return self._run()
+            report = next(walk)
+        except StopIteration as end:
+            return dict(end.value)
         except StorageError as error:
             if self.team:
                 raise  # its ranks have ended with it: Tune shall make new ones, which take the trial up again
             return {"done": True, "status": UNFINISHED, "why": str(error)}
+        self.walk = walk
+        return report
 
-    def _run(self) -> dict[str, Any]:
+    def _run(self) -> Generator[dict[str, Any], None, dict[str, Any]]:
+        """One whole trial: its reports, and how it ended."""
         from zfscale.sinks.fanout import Fanout, make_sinks
         from zfscale.training.journal import Snapshots
         from zfscale.trial import run as trial
@@ -99,10 +119,12 @@ class Worker(tune.Trainable):
         sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
         team = self._team(spec, ledger.past) if self.team else nullcontext()
+        self.stage, self.stopping = 0, False
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]):
-                outcome = trial.run(spec, base, data, sink, attempt, ledger, snapshots, self.features)
+                walk = trial.walk(spec, base, data, sink, attempt, ledger, snapshots, self.features)
+                outcome = yield from self._reports(walk)
         except (RankLost, StorageError):
             raise
         except Exception:
@@ -116,7 +138,20 @@ class Worker(tune.Trainable):
         if self.team and outcome.status is Status.FAILED:
             # The ranks may be out of step: Tune shall make new ones. It will start this trial again, too, in vain.
             raise RankLost(f"trial {spec.trial_id} failed, and with it this worker's process group")
-        return {"done": True, **summary(outcome)}
+        return {"done": True, "stage": self.stage, **summary(outcome)}
+
+    def _reports(self, walk: Generator[Report, bool | None, Outcome]) -> Generator[dict[str, Any], None, Outcome]:
+        """Hand on what a trial reports while there is something to decide, and the decision back."""
+        told, stop = time.monotonic(), None
+        while True:
+            try:
+                report = walk.send(stop)
+            except StopIteration as end:
+                return cast(Outcome, end.value)
+            self.stage, stop = report.stage, None
+            if not report.last and (self.judged or time.monotonic() - told > REPORT_EVERY):
+                yield {"stage": report.stage, **values(report.measures)}
+                told, stop = time.monotonic(), self.stopping
 
     def _team(self, spec: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
         assert self.team is not None
@@ -132,8 +167,12 @@ class Worker(tune.Trainable):
 
 def summary(outcome: Outcome) -> dict[str, Any]:
     """What the driver's display needs of an outcome."""
-    shown = ("seconds", "forwards", *METRICS)
-    return {"status": outcome.status.value, **{name: outcome.measures.get(name) for name in shown}}
+    return {"status": outcome.status.value, **values(outcome.measures)}
+
+
+def values(measures: Mapping[str, Any]) -> dict[str, Any]:
+    """What Ray Tune is told of a trial's measures."""
+    return {name: measures.get(name) for name in (*METRICS, FORWARDS, SECONDS)}
 
 
 def record_failure(

@@ -43,14 +43,14 @@ def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: Featu
         sizes = [len(earlier.test_y) for earlier in seen]
         journal.sink.eval(Eval(task.index, 0, "stage_accuracy", metrics.last(accuracy, sizes)))
         found = summary(accuracy, sizes)
-        yield Report(task.index, found)
+        yield Report(task.index, found, last=len(seen) == method.stage_count(stream))
     if spec.stream.forward_transfer:
         del method  # its memory is free for others
         with journal.paused():
             alone = [accuracy_alone(spec, base, task, stream) for task in list(stream)[1:]]
         for j, value in enumerate(alone, start=2):
             journal.sink.eval(Eval(seen[-1].index, j, "accuracy_alone", value))
-        yield Report(seen[-1].index, found | {"fwt": metrics.fwt(accuracy, [math.nan, *alone])})
+        yield Report(seen[-1].index, found | {"fwt": metrics.fwt(accuracy, [math.nan, *alone])}, last=True)
 
 
 def summary(accuracy: list[list[float]], sizes: list[int]) -> dict[str, Any]:

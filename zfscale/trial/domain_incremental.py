@@ -57,7 +57,8 @@ def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: dict[
         tokens += trained * spec.train.epochs * task.train_x.size
         rows.append(_row(method, stream) if trained else rows[-1])
         tell(journal.sink, stage, stream, rows)
-        yield Report(stage, summary(stream, rows, method.one_by_one) | ({"tokens": tokens} if is_text else {}))
+        found = summary(stream, rows, method.one_by_one) | ({"tokens": tokens} if is_text else {})
+        yield Report(stage, found, last=stage == method.stage_count(stream))
 
 
 def tell(sink: Sink, stage: int, stream: DomainIncremental, rows: list[Row]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from zfscale.methods import catalogue as methods
 from zfscale.methods.base import Learner
 from zfscale.records import Status
 from zfscale.results.check import DamagedFile, contents, look
-from zfscale.results.layout import LEDGER, STEPS
+from zfscale.results.resuming import steps
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses, versions
 from zfscale.spec import EngineSpec, TrialSpec
@@ -113,14 +112,8 @@ def steps_taken(results: Place, row: dict[str, Any]) -> Iterator[Taken]:
         tables = contents(storage(results), row)
     except DamagedFile as error:
         raise ZfscaleError(f"{storage(results)}/{error}; run the sweep again to make this trial again") from error
-    of_step = {
-        place: list(group) for place, group in groupby(tables[LEDGER].to_pylist(), key=lambda q: (q["task"], q["step"]))
-    }
-    for s in tables[STEPS].to_pylist():
-        mine = of_step.get((s["task"], s["step"]), [])
-        seeds, coefficients = tuple(q["seed"] for q in mine), tuple(q["coefficient"] for q in mine)
-        accepted = mine[0]["accepted"] if mine else 1
-        yield Taken(s["task"], s["lr"], Entry(s["loss"], 0, 0.0, accepted, seeds, coefficients))
+    for s, entry in steps(tables):
+        yield Taken(s["task"], s["lr"], entry)
 
 
 def save(method: Learner[Any], spec: TrialSpec, out: Path, step: int) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+import torch.distributed as dist
 
+from zfscale.engine.ranks import Ranks
 from zfscale.metrics import peak_memory as memory
 from zfscale.records import Outcome, Sink, Status
 from zfscale.training.journal import Journal, Snapshots
@@ -39,29 +42,63 @@ def run(
     snapshots: Snapshots | None = None,
     cache: dict[Any, Any] | None = None,
 ) -> Outcome:
+    """As `walk`, to the end; of several ranks, to where rank 0 stops."""
+    walking = walk(spec, base, data, sink, attempt, ledger, snapshots, cache)
+    while True:
+        try:
+            next(walking)
+        except StopIteration as end:
+            return cast(Outcome, end.value)
+
+
+def walk(
+    spec: TrialSpec,
+    base: Any,
+    data: Any,
+    sink: Sink,
+    attempt: int = 1,
+    ledger: Ledger | Past | None = None,
+    snapshots: Snapshots | None = None,
+    cache: dict[Any, Any] | None = None,
+) -> Generator[Report, bool | None, Outcome]:
     """Learn the stream task by task, evaluate after each; the caller closes the sink.
 
     `base` and `data` are what `trial.inputs` loads for the spec. A trial that was killed goes on where its `ledger`
     ends: a forward-only phase at its last step, a first-order one at the last of its `snapshots`. `cache` keeps what
-    the pretrained model alone decides from trial to trial.
+    the pretrained model alone decides from trial to trial. Each report has the costs so far, too; True, sent back,
+    stops the trial there, unless it is the last. The time of whoever decides is not the trial's.
     """
     memory.reset_peak()
     journal = Journal(sink, ledger, snapshots)
-    measured: dict[str, Any] = {}
+    measured, stopped_at = dict[str, Any](), None
     for report in stages(spec, base, data, journal, {} if cache is None else cache):
         measured = report.measures
+        with journal.paused():
+            stop = yield replace(report, measures=measured | costs(journal))
+            stop = not report.last and _word_of_first(bool(stop))
+        if stop:
+            stopped_at = report.stage
+            break
     return Outcome(
-        Status.FINISHED,
-        {
-            **measured,
-            "seconds": journal.seconds,
-            "forwards": journal.forwards,
-            "peak_memory_bytes": memory.peak(),
-        },
+        Status.FINISHED if stopped_at is None else Status.STOPPED,
+        measured | costs(journal),
         bytes_sent=None if first_order(spec).epochs else journal.bytes_sent,
         attempts=attempt,
         versions=versions(),
+        stopped_at=stopped_at,
     )
+
+
+def costs(journal: Journal) -> dict[str, float | int]:
+    """What the trial has taken up to now."""
+    return {"seconds": journal.seconds, "forwards": journal.forwards, "peak_memory_bytes": memory.peak()}
+
+
+def _word_of_first(stop: bool) -> bool:
+    """What rank 0 was told, on every rank of the trial."""
+    if not dist.is_initialized():
+        return stop
+    return Ranks.of_group(torch.device("cuda" if torch.cuda.is_available() else "cpu")).word_of_first(stop)
 
 
 def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: dict[Any, Any]) -> Iterator[Report]:

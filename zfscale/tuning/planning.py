@@ -10,6 +10,7 @@ from typing import Any
 from zfscale.errors import ZfscaleError
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.fairness import replaced
+from zfscale.spec.scheduling import SchedulerSpec
 from zfscale.spec.space import MAX_COMBINATIONS
 from zfscale.spec.tuned import entry_of
 from zfscale.spec.yaml import Place
@@ -79,7 +80,8 @@ def plan(sweep: Sweep) -> Plan:
         message = f"{search.budget} forwards are less than one candidate of {cell} takes on {seeds}; "
         raise sweep.document.error({("search", "budget"): f"{message}expected at least {least}"})
     trials = {trial.trial_id: trial for _, options in tried for option in options for trial in option.trials}
-    named = sweep.spec.model_copy(update={"name": f"{sweep.spec.name}-tune", "tuned": ()})
+    whole = search.model_copy(update={"scheduler": SchedulerSpec(), "until": {}})  # at one budget, candidates run whole
+    named = sweep.spec.model_copy(update={"name": f"{sweep.spec.name}-tune", "tuned": (), "search": whole})
     return Plan(tried, replace(sweep, spec=named, trials=tuple(trials.values())))
 
 

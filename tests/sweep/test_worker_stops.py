@@ -1,0 +1,127 @@
+"""A worker that is told to stop ends its trial in good order; continued, it is as if nothing had been. No Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import sweep_file
+from tests.results.small_results import tables
+from zfscale import report, spec
+from zfscale.garbage import Settled
+from zfscale.results.check import look
+from zfscale.results.layout import ledger_of
+from zfscale.results.missing import root
+from zfscale.spec import Sweep
+from zfscale.sweep import worker
+from zfscale.sweep.driver import begin, forget
+from zfscale.sweep.worker import Worker
+from zfscale.trial.inputs import Inputs, data_key, model_key
+
+FREE = {"seconds", "peak_memory_bytes", "attempts", "files"}
+HYBRID = {"name": "zo-sgd", "lr": 1e-3, "first_order": {"name": "fo-sgd", "lr": 0.03, "epochs": 1}}
+CASES: dict[str, dict[str, Any]] = {
+    "forward-only": {"optimizer": {"name": "zo-adam", "lr": 1e-3, "queries": 2}},
+    "hybrid": {"optimizer": HYBRID, "train": {"epochs": 2, "batch_size": 8}},
+    "first-order": {"optimizer": {"name": "fo-sgd", "lr": 0.03}},
+    "rehearsal": {"method": {"name": "rehearsal"}},  # what it learns at a stage follows from the stages before
+}
+
+
+class Alone(Worker):
+    """A worker that is no actor."""
+
+    def __init__(self, sweep: Sweep, judged: bool = True) -> None:
+        (one,) = sweep.trials
+        inputs = Inputs([one])
+        base, data = inputs.of(one)
+        self.config = {"spec": one.to_json()}
+        self.results, self.name, self.output = root(sweep), sweep.spec.name, sweep.spec.output
+        self.fetched, self.features = {model_key(one): base, data_key(one): data}, {}
+        self.settled, self.team, self.walk, self.judged = Settled(), None, None, judged
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "node_name", lambda: "here")
+
+
+def one_trial(folder: Path, tiny_vit: Path, image_folder: Path, **blocks: Any) -> Sweep:
+    folder.mkdir()
+    return spec.load(sweep_file(folder / "s.yaml", tiny_vit, image_folder, **{"space": {}, "seed": 1} | blocks))
+
+
+def to_the_end(mine: Alone) -> list[dict[str, Any]]:
+    said = [mine.step()]
+    while not said[-1].get("done"):
+        said.append(mine.step())
+    return said
+
+
+def contents(sweep: Sweep) -> dict[str, list[dict[str, Any]]]:
+    found = tables(Path(str(root(sweep))))
+    return {name: [{k: v for k, v in row.items() if k not in FREE} for row in rows] for name, rows in found.items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_continued_trial_is_as_one_that_was_never_stopped(
+    case: str, after: int, tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    whole, cut = (one_trial(tmp_path / name, tiny_vit, image_folder, **CASES[case]) for name in ("whole", "cut"))
+    reports = to_the_end(Alone(whole))
+    assert [said.get("stage") for said in reports] == [1, 2, 3]
+    assert [said.get("status") for said in reports] == [None, None, "finished"]
+    mine, trial_id = Alone(cut), cut.trials[0].trial_id
+    for stage in range(1, after + 1):
+        said = mine.step()
+        assert {**said, "status": None} == {**reports[stage - 1], "status": None}
+    mine.stop_here()
+    said = mine.step()
+    assert (said["done"], said["status"], said["stage"]) == (True, "stopped", after)
+    assert said["forwards"] == reports[after - 1]["forwards"]
+    (row,) = contents(cut)["trials"]
+    assert (row["status"], row["stopped_at"]) == ("stopped", after)
+    assert {e["stage"] for e in contents(cut)["evals"]} == set(range(1, after + 1))
+    assert not look(root(cut)).faults
+    assert root(cut).read(ledger_of(trial_id)) is None
+    assert "0 trials finished, 0 failed, 1 stopped" in report.make(root(cut))[0]
+
+    todo = begin(cut, retry_failed=False, continue_stopped=True)
+    forget(root(cut), todo)
+    assert to_the_end(Alone(cut))[-1]["status"] == "finished"
+    assert contents(cut) == contents(whole)
+
+
+def test_a_worker_takes_the_next_trial_after_one_that_was_stopped(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    first, second = (one_trial(tmp_path / name, tiny_vit, image_folder) for name in ("first", "second"))
+    mine, other = Alone(first), Alone(second)
+    mine.step()
+    mine.stop_here()
+    assert mine.step()["status"] == "stopped"
+    assert mine.reset_config(other.config)
+    mine.config, mine.results = other.config, other.results
+    assert to_the_end(mine)[-1]["status"] == "finished"
+
+
+def test_short_trials_that_nobody_judges_report_their_end_alone(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    sweep = one_trial(tmp_path / "quick", tiny_vit, image_folder)
+    (said,) = to_the_end(Alone(sweep, judged=False))
+    assert (said["status"], said["stage"]) == ("finished", 3)
+
+
+def test_an_interrupted_trial_is_not_stopped(tmp_path: Path, tiny_vit: Path, image_folder: Path) -> None:
+    """Its worker goes away between two reports: no row, and its ledger is left to the next attempt."""
+    sweep = one_trial(tmp_path / "cut", tiny_vit, image_folder)
+    mine = Alone(sweep)
+    mine.step()
+    mine.reset_config({})
+    assert contents(sweep)["trials"] == []
+    assert root(sweep).read(ledger_of(sweep.trials[0].trial_id))
+    assert to_the_end(Alone(sweep))[-1]["status"] == "finished"

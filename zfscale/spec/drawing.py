@@ -1,0 +1,54 @@
+"""How samples of the space are drawn: `search.algorithm`, a name -> a function to numbers of [0, 1).
+
+A number depends on its own path and distribution, the sample's index and the grid point alone, so that the trials of a
+file keep their ids when samples or values of grids are added.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zfscale.spec.distributions import Distribution
+
+BITS = 53  # of a number
+Draw = Callable[[Mapping[str, Distribution], Mapping[str, Any], int], dict[str, float]]
+
+
+def independent(draws: Mapping[str, Distribution], point: Mapping[str, Any], sample: int) -> dict[str, float]:
+    """Each number by itself."""
+    return {path: _hashed(path, values, point, sample) / 2**BITS for path, values in draws.items()}
+
+
+def sobol(draws: Mapping[str, Distribution], point: Mapping[str, Any], sample: int) -> dict[str, float]:
+    """Spread evenly over all paths together, best where there are 2^m samples: Sobol's sequence (1967).
+
+    Of each grid point another one: bits are flipped at random, one pattern a path, which keeps the spread (a digital
+    shift). NOTE: another path in the space may take a path's place in the sequence, and so its values.
+    """
+    row = _sobol(len(draws), 1 << sample.bit_length())[sample]
+    shares = zip(sorted(draws), row, strict=True)
+    return {path: (number ^ _hashed(path, draws[path], point, -1)) / 2**BITS for path, number in shares}
+
+
+ALGORITHMS: dict[str, Draw] = {"random": independent, "sobol": sobol}
+
+
+def _hashed(path: str, values: Distribution, point: Mapping[str, Any], sample: int) -> int:
+    key = json.dumps([path, values.model_dump(), point, sample], sort_keys=True)
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> (64 - BITS)
+
+
+@functools.lru_cache(maxsize=32)
+def _sobol(paths: int, count: int) -> list[list[int]]:
+    """[count, paths] the first points of the sequence as integers of BITS bits."""
+    from scipy.stats import qmc  # a second, for those who ask for it
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of counts that are no power of 2
+        points = qmc.Sobol(paths, scramble=False, bits=BITS).random(count)
+    return [[int(x * 2**BITS) for x in point] for point in points.tolist()]
