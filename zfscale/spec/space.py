@@ -29,15 +29,14 @@ from zfscale.spec.names import Finding
 from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.owners import setting
 from zfscale.spec.problems import explain, show
-from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec
-from zfscale.spec.searching import searching
+from zfscale.spec.schema import MAX_COMBINATIONS, TEMPLATE_PATHS, SweepSpec
+from zfscale.spec.searching import searching, unmeasured
 from zfscale.spec.strays import Assignment, Strays, Unknown
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.trial import OPEN, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.spec.tuned import Tuned
 from zfscale.spec.yaml import Place
 
-MAX_COMBINATIONS = 100_000
 BLOCKS: dict[str, type[Block]] = {
     "model": ModelSpec,
     "stream": StreamSpec,
@@ -94,7 +93,8 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
             problems.setdefault(source(document, assignments, place), message)
     made, found = list(trials.values()), {**strays.problems(complete), **problems}
     found |= tuned.unused(document) if complete else {}
-    if found := found or searching(document, spec.search, made) or unfair(document, spec.search, made):
+    found = found or unmeasured(document, spec.search, made) or searching(document, spec.search, made)
+    if found := found or unfair(document, spec.search, made):
         raise document.error(found)
     return made
 
