@@ -1,7 +1,8 @@
 """What a results directory holds: whole trials, damaged ones, and files that are not tables of ours.
 
 A trial is whole if its row in `trials` is, and the row's column `files` says how many bytes with which checksum its
-other tables have. Rows of earlier versions have no such column: their tables are checked by their content.
+other tables have. Rows of earlier versions have no such column: their tables are checked by their content. A failed
+trial has either all tables or, as those of earlier versions and of workers that died, none.
 """
 
 from __future__ import annotations
@@ -165,9 +166,9 @@ def _trial(there: Storage, trial_id: str, columns: Sequence[str], all_tables: bo
         with naming(TRIALS, trial_id):
             row = _row(_read(there, file_of(TRIALS, trial_id)), trial_id, columns)
             committed = _committed(row)
-        if not all_tables or row["status"] == Status.FAILED:
+        if not all_tables:
             return row
-        if committed is None:
+        if committed is None and row["status"] != Status.FAILED:
             contents(there, row)
         for table, file in (committed or {}).items():
             with naming(table, trial_id):
@@ -183,7 +184,7 @@ def _committed(row: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
         return None
     try:
         files = json.loads(row["files"])
-        wanted = () if row["status"] == Status.FAILED else RECORDS
+        wanted = () if row["status"] == Status.FAILED and not files else RECORDS
         return {table: {key: files[table][key] for key in ("bytes", "sha256")} for table in wanted}
     except (ValueError, LookupError, TypeError) as error:
         raise Damaged("`files` is not what a trial writes") from error

@@ -6,12 +6,19 @@ repetition it is raised to a power, so there it is refused.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import prod
-from re import _compiler, _parser  # type: ignore[attr-defined]
-from re import _constants as op  # type: ignore[attr-defined]
 from typing import Any
+
+if sys.version_info >= (3, 11):
+    from re import _compiler, _parser  # type: ignore[attr-defined]
+    from re import _constants as op  # type: ignore[attr-defined]
+else:
+    import sre_compile as _compiler
+    import sre_constants as op
+    import sre_parse as _parser
 
 LENGTH = 100  # characters of the texts that are searched: names of parameters
 MOST_WAYS = LENGTH**5  # five times `.*`, say
