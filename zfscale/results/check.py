@@ -32,6 +32,7 @@ from zfscale.spec import TrialSpec
 T = TypeVar("T")
 NAME = re.compile(r"([0-9a-f]{12})\.parquet")
 COLUMNS = pa.schema([*HEAD, *TAIL])
+OPTIONAL = frozenset(TAIL.names)  # columns that rows of earlier versions may lack
 NEEDED = ("trial_id", "status", "spec", "forwards", "files")  # columns that are looked at in any case
 LISTED = 10  # files of a kind that are named to the user
 AT_ONCE = 16  # files of a bucket that are read at a time
@@ -237,10 +238,10 @@ def _parse(data: bytes, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
     """These columns of a Parquet file, an absent one left out; all that it has must be of the types in `schema`."""
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        there = file.schema_arrow
-        known = [name for name in columns if name in there.names]
-        odd = [f.name for f in schema if f.name in there.names and there.field(f.name).type != f.type]
-        missing = [name for name in schema.names if name not in (*TAIL.names, *known) and name in columns]
+        there, wanted = _types(file.schema_arrow), _types(schema)
+        known = [name for name in columns if name in there]
+        odd = [name for name, kind in wanted.items() if there.get(name, kind) != kind]
+        missing = [name for name in columns if name in wanted and name not in there and name not in OPTIONAL]
         if odd or missing:
             raise Damaged(
                 f"another schema: column {(odd or missing)[0]!r} is {'missing' if missing else 'of another type'}"
@@ -250,6 +251,13 @@ def _parse(data: bytes, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
         raise
     except Exception as error:  # whatever Arrow makes of bytes that are no Parquet
         raise Damaged(f"no Parquet file, or a damaged one ({_first_line(error)})") from error
+
+
+def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Column -> type; asked a schema column by column, Arrow takes longer than for all of the rest."""
+    if len(types := dict(zip(schema.names, schema.types, strict=True))) < len(schema):
+        raise Damaged("another schema: it has a column twice")
+    return types
 
 
 def _first_line(error: Exception) -> str:
