@@ -27,7 +27,7 @@ FORBIDDEN = {
     "report": ["data", "streams", "training", "methods", "models", "engine", "sweep", "trial", "zo"],
     "trial": ["sweep", "report"],
     "pretraining": ["sinks", "sweep", "trial", "report"],
-    "bench": ["sweep", "sinks", "trial", "report"],
+    "bench": ["sweep", "trial", "report"],
     "tuning": ["sinks", "sweep", "report", "pretraining"],
     "sweep": ["pretraining"],
     "toy": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],

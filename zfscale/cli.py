@@ -210,6 +210,22 @@ def bench_step(args: argparse.Namespace) -> int:
     return 0
 
 
+def bench_sweep(args: argparse.Namespace) -> int:
+    """Time a sweep of nearly free trials beside Ray Tune alone, and look at its memory and its files."""
+    from zfscale.bench.sweeps import report
+
+    print(report(args.trials, args.json))
+    return 0
+
+
+def bench_sinks(args: argparse.Namespace) -> int:
+    """Time each sink, and look at the memory it takes in one long trial."""
+    from zfscale.bench.sinks import report
+
+    print(report(args.steps, args.sinks, args.json))
+    return 0
+
+
 def _add_sweep_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the sweep file (YAML)")
     parser.add_argument(
@@ -244,9 +260,19 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    command = parser.add_subparsers(title="benchmarks", metavar="WHAT", required=True).add_parser(
-        "step", help="time and memory of one step", description=bench_step.__doc__
+    benchmarks = parser.add_subparsers(title="benchmarks", metavar="WHAT", required=True)
+    command = benchmarks.add_parser("sweep", help="what a sweep takes", description=bench_sweep.__doc__)
+    command.add_argument("--trials", type=_count, metavar="N", default=400, help="of each contestant; default: 400")
+    command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    command.set_defaults(command=bench_sweep)
+    command = benchmarks.add_parser("sinks", help="what sinks take", description=bench_sinks.__doc__)
+    command.add_argument("--steps", type=_count, metavar="N", default=10**6, help="of the trial; default: 1000000")
+    command.add_argument(
+        "--sink", dest="sinks", action="append", default=[], metavar="NAME", help="(repeatable); default: all but W&B"
     )
+    command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    command.set_defaults(command=bench_sinks)
+    command = benchmarks.add_parser("step", help="time and memory of one step", description=bench_step.__doc__)
     add = command.add_argument
     add("--model", metavar="NAME", help="vit-b16 (default; random weights), embedded/vit-nano, a directory or hub id")
     add("--trained", metavar="WHAT", help="all (default) parameters; adapter: as EASE; copy: as MEMO's later tasks")

@@ -119,9 +119,15 @@ def test_a_trial_written_twice_shows_once(tmp_path):
     assert len(pandas.read_parquet(tmp_path / "evals")) == 2
 
 
-def test_a_failed_trial_leaves_its_trials_row_only(tmp_path):
-    write(tmp_path)
+def test_a_failed_trial_keeps_what_it_has_told(tmp_path):
     write(tmp_path, outcome=Outcome(Status.FAILED, error="boom"))
+    assert read.statuses(tmp_path) == {T1: "failed"}
+    assert [len(pandas.read_parquet(tmp_path / table)) for table in RECORDS] == [2, 3, 3]
+
+
+def test_a_failed_trial_that_told_nothing_leaves_its_trials_row_only(tmp_path):
+    write(tmp_path)
+    ParquetSink(About(tmp_path, T1, "{}", {})).close(Outcome(Status.FAILED, error="boom"))
     assert read.statuses(tmp_path) == {T1: "failed"}
     assert [p.name for table in RECORDS for p in (tmp_path / table).iterdir()] == []
 

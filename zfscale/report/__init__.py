@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from zfscale.report import gain, heat, plot, text
@@ -33,14 +33,15 @@ def table(root: Place) -> str:
     Raises:
         DataError: `root` holds no trials.
     """
-    return _plain(root, contents(root))
-
-
-def make(root: Place) -> tuple[str, str]:
-    """Write the report, after one look at the results: what `table` gives, and the name of the Markdown file."""
     found = contents(root)
-    sections, there = [], storage(root)
-    for kind, table in _tables(found.trials):
+    return _plain(root, found, _tables(found.trials))
+
+
+def make(root: Place, found: Contents | None = None) -> tuple[str, str]:
+    """Write the report of what was `found`, or after one look: what `table` gives, and the Markdown file's name."""
+    found = found or contents(root)
+    sections, there, tables = [], storage(root), list(_tables(found.trials))
+    for kind, table in tables:
         drawn = []
         for picture in kind.pictures:
             figure = _draw(root, picture, kind, table, found.finished)
@@ -53,11 +54,11 @@ def make(root: Place) -> tuple[str, str]:
         sections.append((kind, table, drawn))
     markdown = text.markdown(_title(root), found, sections)
     there.write(REPORT, markdown.encode(errors="backslashreplace"))
-    return _plain(root, found), f"{there}/{REPORT}"
+    return _plain(root, found, tables), f"{there}/{REPORT}"
 
 
-def _plain(root: Place, found: Contents) -> str:
-    return text.plain(_title(root), found, [(kind, rows, ()) for kind, rows in _tables(found.trials)])
+def _plain(root: Place, found: Contents, tables: Iterable[tuple[Kind, list[Row]]]) -> str:
+    return text.plain(_title(root), found, [(kind, rows, ()) for kind, rows in tables])
 
 
 def _tables(found: Sequence[Trial]) -> Iterator[tuple[Kind, list[Row]]]:

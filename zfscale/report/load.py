@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow.compute as pc
@@ -52,7 +53,7 @@ class Trial:
         """The name of the optimizer, or "-"."""
         return str(self.spec.get("optimizer.name", "-"))
 
-    @property
+    @cached_property
     def trained_by(self) -> str:
         """The name of the optimizer; of a class-incremental trial that trains nothing, which kind of control it is."""
         if self.kind != CLASSES.name:
@@ -68,7 +69,7 @@ class Trial:
         """What of it is drawn: the seed, and the order of the classes by seed or by list."""
         return tuple(self.spec.get(leaf) for leaf in RUN)
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The kind of its stream; of a stream of the user's own, that which has the same measures."""
         kind = str(self.spec.get("stream.kind", CLASSES.name))

@@ -1,7 +1,8 @@
 """What a results directory holds: whole trials, damaged ones, and files that are not tables of ours.
 
 A trial is whole if its row in `trials` is, and the row's column `files` says how many bytes with which checksum its
-other tables have. Rows of earlier versions have no such column: their tables are checked by their content.
+other tables have. Rows of earlier versions have no such column: their tables are checked by their content. A failed
+trial has either all tables or, as those of earlier versions and of workers that died, none.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from zfscale.spec import TrialSpec
 T = TypeVar("T")
 NAME = re.compile(r"([0-9a-f]{12})\.parquet")
 COLUMNS = pa.schema([*HEAD, *TAIL])
+OPTIONAL = frozenset(TAIL.names)  # columns that rows of earlier versions may lack
 NEEDED = ("trial_id", "status", "spec", "forwards", "files")  # columns that are looked at in any case
 LISTED = 10  # files of a kind that are named to the user
 AT_ONCE = 16  # files of a bucket that are read at a time
@@ -165,9 +167,9 @@ def _trial(there: Storage, trial_id: str, columns: Sequence[str], all_tables: bo
         with naming(TRIALS, trial_id):
             row = _row(_read(there, file_of(TRIALS, trial_id)), trial_id, columns)
             committed = _committed(row)
-        if not all_tables or row["status"] == Status.FAILED:
+        if not all_tables:
             return row
-        if committed is None:
+        if committed is None and row["status"] != Status.FAILED:
             contents(there, row)
         for table, file in (committed or {}).items():
             with naming(table, trial_id):
@@ -183,7 +185,7 @@ def _committed(row: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
         return None
     try:
         files = json.loads(row["files"])
-        wanted = () if row["status"] == Status.FAILED else RECORDS
+        wanted = () if row["status"] == Status.FAILED and not files else RECORDS
         return {table: {key: files[table][key] for key in ("bytes", "sha256")} for table in wanted}
     except (ValueError, LookupError, TypeError) as error:
         raise Damaged("`files` is not what a trial writes") from error
@@ -236,11 +238,10 @@ def _parse(data: bytes, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
     """These columns of a Parquet file, an absent one left out; all that it has must be of the types in `schema`."""
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        arrow = file.schema_arrow
-        there = dict(zip(arrow.names, arrow.types, strict=True))  # each look at a schema's names makes them anew
+        there, wanted = _types(file.schema_arrow), _types(schema)
         known = [name for name in columns if name in there]
-        odd = [f.name for f in schema if f.name in there and there[f.name] != f.type]
-        missing = [name for name in schema.names if name not in (*TAIL.names, *known) and name in columns]
+        odd = [name for name, kind in wanted.items() if there.get(name, kind) != kind]
+        missing = [name for name in columns if name in wanted and name not in there and name not in OPTIONAL]
         if odd or missing:
             raise Damaged(
                 f"another schema: column {(odd or missing)[0]!r} is {'missing' if missing else 'of another type'}"
@@ -250,6 +251,13 @@ def _parse(data: bytes, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
         raise
     except Exception as error:  # whatever Arrow makes of bytes that are no Parquet
         raise Damaged(f"no Parquet file, or a damaged one ({_first_line(error)})") from error
+
+
+def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Column -> type; asked a schema column by column, Arrow takes longer than for all of the rest."""
+    if len(types := dict(zip(schema.names, schema.types, strict=True))) < len(schema):
+        raise Damaged("another schema: it has a column twice")
+    return types
 
 
 def _first_line(error: Exception) -> str:

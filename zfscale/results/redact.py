@@ -11,6 +11,7 @@ that only secrets have, such as a bearer token or a signed URL. Of the variables
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -53,7 +54,7 @@ _SECRET_KEY = (
 )
 _SIGNED = (
     r"X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)|Signature|sig|(?:AWS|Google)AccessKey(?:Id)?|Key-Pair-Id"
-    r"|token|key|code|auth|jwt"
+    r"|token|key|code|auth|jwt|pw|pass|sas|sid|session(?:[_-]?id)?"
 )
 _HEADERS = r"(?:proxy-)?authorization|x-api-key|api-key|x-auth-token|x-amz-security-token"
 _SCHEMES = r"(?:bearer|basic|digest|token|apikey)\s+"
@@ -104,6 +105,7 @@ def redact(text: str, environment: Mapping[str, str] = os.environ) -> str:
     return text
 
 
+@functools.lru_cache(maxsize=1024)
 def looks_secret(text: str) -> bool:
     """Whether some of the text has the shape of a secret.
 

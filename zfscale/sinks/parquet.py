@@ -6,7 +6,8 @@
     <root>/trials/<trial_id>.parquet   spec and outcome; written last, so it commits the other three
 
 The `trials` file has its own checksum, and a column `files` with those of the other three (see `zfscale.results`).
-A trial that runs again writes the same names, so it never shows twice. Each table is a plain dataset:
+A trial that runs again writes the same names, so it never shows twice. A failed one keeps the rows it had told: whoever
+reads results must ask `trials.status`. Each table is a plain dataset:
 `pandas.read_parquet(dir)`, `polars.read_parquet(dir)` and DuckDB's `from 'dir/*.parquet'` read it.
 """
 
@@ -58,13 +59,14 @@ class ParquetSink:
         self._rows[EVALS].append(record)
 
     def close(self, outcome: Outcome) -> None:
-        """Writes the tables, `trials` last; a failed trial leaves its `trials` row only.
+        """Writes the tables, `trials` last; a failed trial that has told nothing leaves its `trials` row only.
 
         Raises:
             StorageError: The disk refused for about a minute; no file is then half written.
         """
         files: dict[str, dict[str, Any]] = {}
-        if outcome.status is not Status.FAILED:
+        kept = outcome.status is not Status.FAILED or any(self._rows.values())
+        if kept:
             for table, rows in self._rows.items():
                 data = parquet(_columns(self.trial_id, rows, RECORDS[table]))
                 self._write(table, data)
@@ -72,7 +74,7 @@ class ParquetSink:
         row = {"trial_id": self.trial_id, "spec": self.spec_json, **self.leaves, **outcome.row()}
         row["files"] = json.dumps(files)
         self._write(TRIALS, parquet(pa.Table.from_pylist([row], schema=self.schema), sealed=True))
-        if outcome.status is Status.FAILED:
+        if not kept:
             for table in RECORDS:
                 name = file_of(table, self.trial_id)
                 patiently(partial(self.storage.remove, name), f"{self.storage}/{name}")

@@ -13,6 +13,7 @@ from zfscale import installed
 from zfscale.data.formats.catalogue import claimed, contradiction, facts_of, which
 from zfscale.errors import DataError, ModelError, SpecError, nearest, one_line
 from zfscale.registry import is_path
+from zfscale.spec.backtracking import backtracking
 from zfscale.spec.directories import layout
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
 from zfscale.spec.sources import DomainPath, HubDataset
@@ -198,7 +199,7 @@ def _trained(pattern: str) -> list[Finding]:
     except re.error as error:
         message = f"{pattern!r} is no regular expression ({error}); allowed: full, adapter, lora, or a pattern of names"
         return [(("model", "train"), message)]
-    return []
+    return [(("model", "train"), f"{pattern!r} {problem}") for problem in [backtracking(pattern)] if problem]
 
 
 def _named(name: str, stream: StreamSpec) -> list[Finding]:

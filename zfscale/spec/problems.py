@@ -138,7 +138,8 @@ def describe(root: Schema, schema: Schema) -> str:
     if kind == "array":
         return _describe_list(schema)
     if kind == "string":
-        return f"text matching {schema['pattern'].strip('^$')}" if "pattern" in schema else "a non-empty text"
+        size = f", at most {schema['maxLength']} characters" if "maxLength" in schema else ""
+        return f"text matching {schema['pattern'].strip('^$')}{size}" if "pattern" in schema else "a non-empty text"
     bounds = " and ".join(f"{sign} {schema[key]:.12g}" for key, sign in BOUNDS.items() if key in schema)
     return f"{NOUNS.get(str(kind), 'a value')} {bounds}".rstrip()
 

@@ -20,17 +20,21 @@ from zfscale.spec.names import OneOf
 from zfscale.spec.owners import owners
 from zfscale.spec.scheduling import Scheduler, SchedulerSpec
 from zfscale.spec.sinks import Sinks
-from zfscale.spec.text import ResultsPlace, Text
+from zfscale.spec.text import LONGEST_NAME, ResultsPlace, Text
 from zfscale.spec.trial import OPEN, TrialSpec
 from zfscale.spec.tuned import TunedSpec
 
 METRICS = SEARCHED  # those that `search.metric` may name
+MAX_COMBINATIONS = 100_000  # of a space: more than anybody means to run
+MOST = 65_536  # of what one machine, or one trial, may have: more than any has
 
 
 class SearchSpec(Block):
     """How the space is sampled, and which trial counts as the best."""
 
-    samples: int = Field(default=1, ge=1, description="draws from the non-grid distributions per grid point")
+    samples: int = Field(
+        default=1, ge=1, le=MAX_COMBINATIONS, description="draws from the non-grid distributions per grid point"
+    )
     algorithm: Annotated[str, OneOf(tuple(ALGORITHMS))] = Field(
         default="random", description="how the draws are made: each by itself, or spread evenly over the space (sobol)"
     )
@@ -94,10 +98,14 @@ class SearchSpec(Block):
 class ResourcesSpec(Block):
     """What one trial occupies."""
 
-    cpus: int = Field(default=1, ge=1, description="CPU cores of each worker")
-    gpus: float = Field(default=0.0, ge=0, description="GPUs of each worker; may be a fraction of one, if that is all")
-    workers: int = Field(default=1, ge=1, description="processes (ranks) of a trial")
-    max_concurrent: int | None = Field(default=None, ge=1, description="trials at a time; null: as many as fit")
+    cpus: int = Field(default=1, ge=1, le=MOST, description="CPU cores of each worker")
+    gpus: float = Field(
+        default=0.0, ge=0, le=MOST, description="GPUs of each worker; may be a fraction of one, if that is all"
+    )
+    workers: int = Field(default=1, ge=1, le=MOST, description="processes (ranks) of a trial")
+    max_concurrent: int | None = Field(
+        default=None, ge=1, le=MAX_COMBINATIONS, description="trials at a time; null: as many as fit"
+    )
     max_seconds: float | None = Field(
         default=None,
         gt=0,
@@ -134,7 +142,11 @@ class OutputSpec(Block):
 class SweepSpec(Block):
     """A sweep file: a trial template, and a space of dotted paths that vary."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="name of the sweep and of its directory")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        max_length=LONGEST_NAME - len("-tune"),  # which the search for its values appends
+        description="name of the sweep and of its directory",
+    )
     model: dict[str, Any] = Field(default={}, description="template of the model block")
     stream: dict[str, Any] = Field(default={}, description="template of the stream block")
     method: dict[str, Any] = Field(default={}, description="template of the method block")

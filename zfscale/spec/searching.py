@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from zfscale.errors import nearest
+from zfscale.metrics.catalogue import BY_NAME, SEARCHED
 from zfscale.spec.document import Document
 from zfscale.spec.schema import SearchSpec
 from zfscale.spec.trial import TrialSpec
@@ -31,6 +33,17 @@ def searching(document: Document, search: SearchSpec, trials: Iterable[TrialSpec
                 message = f"values of {varied[0]} would be compared on the test images; hold out training images, "
                 return {("search",): f"{message}such as stream.validation: 0.2, or leave `search` out"}
     return {}
+
+
+def unmeasured(document: Document, search: SearchSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:
+    """What is wrong with a `search.metric` that the file names and that no trial of it will have."""
+    kinds = {trial.stream.protocol for trial in trials}
+    of_kind = {name: {column.kind for column in BY_NAME[name].columns} for name in SEARCHED}
+    if not document.has(("search", "metric")) or kinds & of_kind[search.metric]:
+        return {}
+    allowed = nearest(search.metric, [name for name, measured in of_kind.items() if kinds & measured])
+    message = f"{search.metric} is not measured on {' or '.join(sorted(kinds))} streams; {allowed}"
+    return {("search", "metric"): message}
 
 
 def _apart(trial: TrialSpec, searched: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:

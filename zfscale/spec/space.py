@@ -8,43 +8,30 @@ leaves all other trials as they were, and replicas that differ only in `seed` sh
 from __future__ import annotations
 
 import difflib
-import functools
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from zfscale.block import Block
 from zfscale.errors import nearest
-from zfscale.spec.checks import aim, findings, learning, training
+from zfscale.spec.blocks import Blocks, valid
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
 from zfscale.spec.drawing import ALGORITHMS
 from zfscale.spec.fairness import unfair
 from zfscale.spec.layout import layout
-from zfscale.spec.names import Finding
 from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.owners import setting
 from zfscale.spec.problems import explain, show
-from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec
-from zfscale.spec.searching import searching
+from zfscale.spec.schema import MAX_COMBINATIONS, TEMPLATE_PATHS, SweepSpec
+from zfscale.spec.searching import searching, unmeasured
 from zfscale.spec.strays import Assignment, Strays, Unknown
-from zfscale.spec.stream import StreamSpec
-from zfscale.spec.trial import OPEN, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
+from zfscale.spec.trial import OPEN, TrialSpec
 from zfscale.spec.tuned import Tuned
 from zfscale.spec.yaml import Place
 
-MAX_COMBINATIONS = 100_000
-BLOCKS: dict[str, type[Block]] = {
-    "model": ModelSpec,
-    "stream": StreamSpec,
-    "method": MethodSpec,
-    "optimizer": OptimizerSpec,
-    "train": TrainSpec,
-}
 DECIDING = {"model", "stream", "method", "optimizer"}  # the blocks that decide which options mean something
 
 
@@ -67,22 +54,23 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
         raise document.error({**known, **stopping})
     problems, complete = dict(known), True
     template = _template(document)
-    check = functools.cache(findings)  # for this call only: directories may change before the next one
     outside = Outside({block: OPEN[block] for block in document.opened})
     strays, tuned = Strays(document, spec.space), Tuned(spec.tuned)
+    parts = Blocks()
     trials: dict[str, TrialSpec] = {}
     for assignments in _settled(spec, template, outside, tuned):
         whole, unknown, wrong = outside.fit(_apply(template, assignments))
         found = dict(wrong)
+        whole = parts.made(whole)
         try:
             trial = TrialSpec.model_validate(whole)
             blocks: Mapping[str, Any] = vars(trial)
         except ValidationError as error:
             found |= explain(TrialSpec, error)
-            blocks = _valid_blocks(whole)
+            blocks = valid(whole)
         if wrong:
             blocks = {name: block for name, block in blocks.items() if name not in {place[0] for place in wrong}}
-        found |= _between(blocks, check)
+        found |= parts.between(blocks)
         if blocks.keys() >= DECIDING:
             strays.note(assignments, setting(blocks), tuple((path, Unknown(*why)) for path, *why in unknown))
         else:
@@ -94,7 +82,8 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
             problems.setdefault(source(document, assignments, place), message)
     made, found = list(trials.values()), {**strays.problems(complete), **problems}
     found |= tuned.unused(document) if complete else {}
-    if found := found or searching(document, spec.search, made) or unfair(document, spec.search, made):
+    found = found or unmeasured(document, spec.search, made) or searching(document, spec.search, made)
+    if found := found or unfair(document, spec.search, made):
         raise document.error(found)
     return made
 
@@ -102,25 +91,6 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
 def _template(document: Document) -> dict[str, Any]:
     """What the file says of every trial."""
     return {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
-
-
-def _between(blocks: Mapping[str, Any], check: Callable[..., list[Finding]]) -> dict[Place, str]:
-    """What of the blocks of a trial, each valid in itself, does not go with each other or with what is there."""
-    rules = ((check, "model", "stream"), (learning, "method", "stream"), (aim, "train", "stream"))
-    found: dict[Place, str] = {}
-    for rule, one, other in (*rules, (training, "optimizer", "train")):
-        if one in blocks and other in blocks:
-            found |= dict(rule(blocks[one], blocks[other]))
-    return found
-
-
-def _valid_blocks(whole: dict[str, Any]) -> dict[str, Any]:
-    """The blocks of a trial that are valid, where others are not."""
-    blocks: dict[str, Any] = {}
-    for name, model in BLOCKS.items():
-        with suppress(ValidationError):
-            blocks[name] = model.model_validate(whole.get(name))
-    return blocks
 
 
 def located(document: Document, spec: SweepSpec, found: Collection[Problem]) -> Problems:

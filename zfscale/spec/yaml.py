@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ Key = str | int
 Place = tuple[Key, ...]  # ("space", "optimizer.lr", "grid", 0)
 Cite = Callable[[int], str]  # line -> "file.yaml:12"
 
-MAX_NODES = 100_000  # aliases of aliases can turn a few lines into billions of values
+MAX_NODES = 120_000  # aliases of aliases can turn a few lines into billions of values
+MAX_BYTES = 2_500_000  # of a file: so many values, of 20 characters each
+LARGE = 50_000  # bytes from which on libyaml, ten times as fast, reads a file; what it refuses, PyYAML explains
+MOST = 2**53  # of an integer: what every reader of JSON can tell apart
 TAG = "tag:yaml.org,2002:"
 
 
@@ -40,8 +44,19 @@ for _name, _pattern, _first in [
     _Loader.add_implicit_resolver(TAG + _name, re.compile(rf"^(?:{_pattern})$"), _first)
 
 
+if yaml.__with_libyaml__:
+
+    class _Fast(yaml.CSafeLoader):
+        """As `_Loader`, in C."""
+
+        yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 def _int(text: str) -> int:
-    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    value = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if abs(value) > MOST:
+        raise OverflowError(f"is an integer of {len(text)} digits; allowed: at most {MOST}")
+    return value
 
 
 def _float(text: str) -> float:
@@ -81,8 +96,10 @@ def read(file: Path) -> str:
 
 def parse(text: str, cite: Cite) -> tuple[Any, dict[Place, int]]:
     """The data of one YAML document and the line of every path; `cite` turns a line into an error's head."""
+    if (size := len(text.encode(errors="surrogatepass"))) > MAX_BYTES:
+        raise SpecError(f"{cite(1)}: {size} bytes; allowed: at most {MAX_BYTES} in a sweep file")
     try:
-        node = _Loader(text).get_single_node()
+        node = _compose(text)
         builder = _Builder(cite)
         return (None if node is None else builder.build(node, ())), builder.lines
     except yaml.reader.ReaderError as error:
@@ -95,6 +112,13 @@ def parse(text: str, cite: Cite) -> tuple[Any, dict[Place, int]]:
         raise SpecError(f"{cite(line)}: not YAML: {_explain(error)}") from None
     except RecursionError:
         raise SpecError(f"{cite(1)}: nested too deeply") from None
+
+
+def _compose(text: str) -> yaml.Node | None:
+    if yaml.__with_libyaml__ and len(text) > LARGE:
+        with suppress(yaml.YAMLError):
+            return _Fast(text).get_single_node()
+    return _Loader(text).get_single_node()
 
 
 class _Dumper(yaml.SafeDumper):
@@ -179,6 +203,8 @@ class _Builder:
             raise self._error(node, place, f"unknown tag {_short(node.tag)}; write a plain value")
         try:
             return convert(node.value)
+        except OverflowError as error:
+            raise self._error(node, place, f"{node.value[:40]!r} {error}") from None
         except ValueError:
             raise self._error(node, place, f"{node.value[:40]!r} is not a valid {_short(node.tag)}") from None
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from zfscale.records import Status
 from zfscale.results.missing import root
-from zfscale.results.tables import statuses
 from zfscale.results.tuned import note
 from zfscale.spec import Sweep
 from zfscale.spec.tuned import entry_of
@@ -29,17 +28,18 @@ class Ended(NamedTuple):
 
 def finish(sweep: Sweep) -> Ended:
     """Write the report of a sweep that is to have no more results: its table and where it is."""
-    from zfscale.report import make
+    from zfscale.report import contents, make
     from zfscale.report.text import printable
 
     place = root(sweep)
-    status = statuses(place)
     tuned = sweep.spec.tuned
     chosen = {trial.trial_id: entry_of(tuned, trial) for trial in sweep.trials}
     # An entry has no values where a `--set` took all of them away.
     note(place, {trial: tuned[i].forwards for trial, i in chosen.items() if i is not None and tuned[i].values})
+    found = contents(place)
+    status = {trial.trial_id: trial.status for trial in found.trials}
     failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
-    text, file = make(place)
+    text, file = make(place, found)
     if unwanted := sum(trial.trial_id not in status for trial in sweep.trials):
         text += f"\nsearch.until is reached: {unwanted} of {len(sweep.trials)} trials were not run"
     return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))

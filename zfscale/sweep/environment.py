@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,13 +23,13 @@ QUIET = {
 
 
 @contextmanager
-def environment(address: str) -> Iterator[None]:
-    """Variables that Ray reads when it is imported or started; what the user has set stays.
+def environment(address: str, quiet: Mapping[str, str] = QUIET) -> Iterator[None]:
+    """Variables that Ray reads when it is imported or started; what the user has set stays. `quiet` are Tune's.
 
     A cluster of our own listens on the loopback device alone and asks for a token that lives as long as it does: an
     open Ray port lets whoever reaches it run code as the user.
     """
-    wanted = dict(QUIET)
+    wanted = dict(quiet)
     if address == LOCAL:
         wanted["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's name for: not to be reached from other machines
         if "RAY_AUTH_MODE" not in os.environ:

@@ -1,0 +1,78 @@
+"""The blocks of a sweep's trials: each is checked once, however many trials have it, and so is what is between two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+
+from zfscale.block import Block
+from zfscale.spec.checks import aim, findings, learning, training
+from zfscale.spec.names import Finding
+from zfscale.spec.stream import StreamSpec
+from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
+from zfscale.spec.yaml import Place
+
+BLOCKS: dict[str, type[Block]] = {
+    "model": ModelSpec,
+    "stream": StreamSpec,
+    "method": MethodSpec,
+    "optimizer": OptimizerSpec,
+    "train": TrainSpec,
+}
+# Rules, and the two blocks that each is about.
+RULES: tuple[tuple[Callable[[Any, Any], list[Finding]], str, str], ...] = (
+    (findings, "model", "stream"),
+    (learning, "method", "stream"),
+    (aim, "train", "stream"),
+    (training, "optimizer", "train"),
+)
+
+
+class Blocks:
+    """Those of one expansion: directories, at which rules look, may change before the next."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], Block | None] = {}
+        self._ids: set[int] = set()  # of those made, which stay, so that an id is of one block
+        self._between: dict[tuple[int, int], dict[Place, str]] = {}
+
+    def made(self, whole: Mapping[str, Any]) -> dict[str, Any]:
+        """The data of a trial with its valid blocks in place of theirs; equal ones are one object."""
+        return {name: self._block(name, value) if name in BLOCKS else value for name, value in whole.items()}
+
+    def _block(self, name: str, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("class_order_seed", 0) is None:  # that of the trial
+            return value
+        key = (name, repr(value))
+        if key not in self._made:
+            self._made[key] = valid({name: value}).get(name)
+            self._ids.add(id(self._made[key]))
+        return self._made[key] or value
+
+    def between(self, blocks: Mapping[str, Any]) -> dict[Place, str]:
+        """What of the blocks of a trial, each valid in itself, does not go with each other or with what is there."""
+        found: dict[Place, str] = {}
+        for rule, one, other in RULES:
+            if one in blocks and other in blocks:
+                found |= self._asked(rule, blocks[one], blocks[other])
+        return found
+
+    def _asked(self, rule: Callable[[Any, Any], list[Finding]], one: Block, other: Block) -> dict[Place, str]:
+        key = (id(one), id(other))
+        if not self._ids.issuperset(key):
+            return dict(rule(one, other))
+        if key not in self._between:
+            self._between[key] = dict(rule(one, other))
+        return self._between[key]
+
+
+def valid(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """The blocks of a trial that are valid, where others are not."""
+    blocks: dict[str, Any] = {}
+    for name, model in BLOCKS.items():
+        with suppress(ValidationError):
+            blocks[name] = model.model_validate(whole.get(name))
+    return blocks
