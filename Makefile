@@ -34,7 +34,7 @@ zeroflow: $(VENV)/.run  ## run the embedded twins of ZeroFlow's tables and figur
 	@status=0; given="$$ARGS"; for file in $(ZEROFLOW); do \
 		twin=$$(dirname "$$file")/embedded; own=$$twin/$$(basename "$$file" .yaml).args; \
 		[ -f "$$own" ] || own=; \
-		ARGS="$$(cat $$twin/all.args $$own) $$given" $(WITH_ARGS) $(BIN)/zfscale run "$$file" || \
+		ARGS="$$(cat $$twin/all.args $$twin/rates.args $$own) $$given" $(WITH_ARGS) $(BIN)/zfscale run "$$file" || \
 			{ status=$$?; [ $$status -eq 1 ] || exit $$status; }; \
 	done; exit $$status
 

@@ -7,7 +7,7 @@ repetition it is raised to a power, so there it is refused.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -44,7 +44,7 @@ class _Endless(Exception):
     """A repetition of what matches in several ways."""
 
 
-def _ways(parsed: Sequence[tuple[Any, Any]]) -> int:
+def _ways(parsed: Any) -> int:
     """In how many ways a sequence may match a text, at most."""
     items = [*parsed, (None, None)]
     return prod(_ways_of(*item) for item, after in pairwise(items) if not _ended(item, after))
@@ -64,7 +64,7 @@ def _ways_of(code: Any, value: Any) -> int:
         least, most, body = value
         if _ways(body) > 1 and most > 1:
             raise _Endless
-        return (min(most, LENGTH - 1) - min(least, LENGTH - 1) + 1) * _ways(body)
+        return int(min(most, LENGTH - 1) - min(least, LENGTH - 1) + 1) * _ways(body)
     if code is op.BRANCH:
         return sum(map(_ways, value[1])) if _ambiguous(value[1]) else max(map(_ways, value[1]))
     return prod(map(_ways, _within(value)))

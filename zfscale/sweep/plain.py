@@ -20,7 +20,11 @@ def run(trials: int, directory: str) -> None:
     with environment(LOCAL, quiet={}), private_directory() as place:
         import ray
 
-        options = {"include_dashboard": False, "_temp_dir": str(place / SESSIONS), "log_to_driver": False}
+        options: dict[str, Any] = {
+            "include_dashboard": False,
+            "_temp_dir": str(place / SESSIONS),
+            "log_to_driver": False,
+        }
         ray.init(address=LOCAL, logging_level=logging.ERROR, **options)
         try:
             _fit(trials, directory)

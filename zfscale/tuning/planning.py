@@ -11,7 +11,7 @@ from zfscale.errors import ZfscaleError
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.fairness import replaced
 from zfscale.spec.scheduling import SchedulerSpec
-from zfscale.spec.space import MAX_COMBINATIONS
+from zfscale.spec.schema import MAX_COMBINATIONS
 from zfscale.spec.tuned import entry_of
 from zfscale.spec.yaml import Place
 from zfscale.trial import cost
