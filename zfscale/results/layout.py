@@ -9,6 +9,7 @@ snapshots/ID/                    weights at the end of a hybrid's first-order ph
 .ledgers/ID  .attempts/ID        trials that run: their steps so far, and how often they were started
 .decisions                       decisions that are not in their table yet
 .lock  .tmp/                     the run that writes here, and files that are not whole yet
+.sync/                           the upload of W&B's runs, while it lasts
 
 Those that begin with a dot are not for readers.
 """
@@ -25,6 +26,7 @@ SNAPSHOTS = "snapshots"
 LEDGERS, ATTEMPTS = RUNNING = (".ledgers", ".attempts")
 LOCK = ".lock"
 SCRATCH = ".tmp"
+SYNC = ".sync"
 
 
 def file_of(table: str, trial_id: str) -> str:
