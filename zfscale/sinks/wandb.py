@@ -19,6 +19,7 @@ from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.layout import WANDB
 from zfscale.results.storage import storage
 from zfscale.sinks.about import About
+from zfscale.sinks.global_step import GlobalStep
 from zfscale.sinks.guard import warn
 from zfscale.sinks.wandb_runs import remove_runs, root_of
 from zfscale.spec import WandbSpec
@@ -62,12 +63,12 @@ class WandbSink:
         self._storage = storage(about.root)
         self._root = self._storage.local(WANDB).parent
         self._matrices: dict[str, list[list[float]]] = {}
-        self._position = (0, -1, 0)  # task, its last step, steps of the tasks before it
+        self._number = GlobalStep()
         self._run = self._start(about, options)
 
     def step(self, record: Step) -> None:
         """Logs one training step at once."""
-        row = {"step": self._global_step(record), "loss": record.loss, "lr": record.lr}
+        row = {"step": self._number(record), "loss": record.loss, "lr": record.lr}
         self._run.log({**row, "forwards": record.forwards})
 
     def query(self, record: Query) -> None:
@@ -123,13 +124,6 @@ class WandbSink:
         for metric in CURVES:
             run.define_metric(metric, step_metric="stage")
         return run
-
-    def _global_step(self, record: Step) -> int:
-        task, last, before = self._position
-        if record.task != task:
-            before += last + 1
-        self._position = (record.task, record.step, before)
-        return before + record.step
 
 
 def sign_in() -> None:
