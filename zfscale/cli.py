@@ -150,6 +150,19 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
+def sync(args: argparse.Namespace) -> int:
+    """Upload the offline W&B runs of a sweep; the same command goes on where it was stopped, and sends no run twice.
+
+    Exit status: 0 if every run of a trial that has ended is uploaded, 1 if some failed, 2 if there are no runs, or no
+    API key that W&B takes.
+    """
+    from zfscale.sinks.wandb_sync import sync as upload
+
+    told = upload(args.directory, args.processes)
+    print(redact(str(told)))
+    return int(bool(told.failed))
+
+
 def replay(args: argparse.Namespace) -> int:
     """Write the model of a finished forward-only trial, at any step, as a from_pretrained directory."""
     from zfscale.trial.replay import replay as rebuild
@@ -367,6 +380,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("report", help="remake a report from Parquet", description=report.__doc__)
     command.add_argument("directory", metavar="DIR", help="a sweep's results (path or URL), e.g. results/vit_classil")
     command.set_defaults(command=report)
+
+    command = commands.add_parser("sync", help="upload offline W&B runs", description=sync.__doc__)
+    command.add_argument("directory", metavar="DIR", help="a sweep's results, e.g. results/vit_classil")
+    command.add_argument("--processes", type=_count, metavar="N", default=2, help="that upload at a time; default: 2")
+    command.set_defaults(command=sync)
 
     command = commands.add_parser("replay", help="rebuild a trial's model", description=replay.__doc__)
     command.add_argument("directory", metavar="RESULTS_DIR", help="a sweep's results, e.g. results/vit_classil")

@@ -122,7 +122,7 @@ def test_parquet_closes_last(tmp_path):
     send(sink)
     sink.close(DONE)
     assert statuses(tmp_path) == {T1: Status.FINISHED}
-    assert len(list((tmp_path / "wandb").glob(f"offline-run-*-{T1}"))) == 1
+    assert len(list((tmp_path / "wandb").glob(f"{T1[:2]}/wandb/offline-run-*-{T1}"))) == 1
 
 
 @pytest.mark.parametrize("name", ["Broken", "Unborn"])

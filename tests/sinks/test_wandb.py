@@ -59,7 +59,7 @@ def trial(root, outcome=OUTCOME, trial_id="t1", mode="offline"):
 
 
 def runs(root, trial_id="t1"):
-    return sorted((root / "wandb").glob(f"*run-*-{trial_id}*"))
+    return sorted((root / "wandb" / trial_id[:2] / "wandb").glob(f"*run-*-{trial_id}*"))
 
 
 def inspect(run, *options):
@@ -115,7 +115,7 @@ def test_an_offline_run_holds_config_history_and_summary(tmp_path, capfd):
 
 def test_the_matrix_is_a_table_kept_with_the_results(tmp_path):
     trial(tmp_path)
-    (table,) = tmp_path.glob("wandb/offline-run-*/files/media/table/accuracy_matrix*.table.json")
+    (table,) = tmp_path.glob("wandb/t1/wandb/offline-run-*/files/media/table/accuracy_matrix*.table.json")
     found = json.loads(table.read_text())
     assert found["columns"] == ["stage", "task", "accuracy"]
     assert found["data"] == [[1, 1, 0.1], [2, 1, 0.1], [2, 2, 0.2]]
@@ -138,7 +138,7 @@ def test_a_retried_trial_shows_once(tmp_path):
     opened(tmp_path, "t10").close(OUTCOME)
     for _ in range(3):
         trial(tmp_path)
-    assert len(runs(tmp_path, "t1")) == 2  # t1 and the other trial, t10
+    assert len(runs(tmp_path, "t1")) == 2  # t1 and the other trial, t10, in one folder
     assert len(runs(tmp_path, "t10")) == 1
 
 

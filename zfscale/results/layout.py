@@ -11,6 +11,7 @@ snapshots/ID/                    weights at the end of a hybrid's first-order ph
 .workers/NODE-PID                which trial a worker runs, and how far it has come; gone when the run ends
 .decisions                       decisions that are not in their table yet
 .lock  .stop  .tmp/              the run that writes here, a request that it ends, and files that are not whole yet
+.sync/                           the upload of W&B's runs, while it lasts
 
 Those that begin with a dot are not for readers.
 """
@@ -29,6 +30,7 @@ LEDGERS, ATTEMPTS, WORKERS = RUNNING = (".ledgers", ".attempts", ".workers")
 LOCK = ".lock"
 STOP = ".stop"
 SCRATCH = ".tmp"
+SYNC = ".sync"
 
 
 def file_of(table: str, trial_id: str) -> str:

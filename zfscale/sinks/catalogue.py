@@ -26,6 +26,7 @@ class Facts:
         block: The block of `output` with its options and a `mode`, which may be "disabled"; "" if it is listed in
             `output.sinks`.
         label: What messages call it, if not by its name.
+        package: The module that it needs and that not every installation has; an extra of ours has the sink's name.
     """
 
     path: str
@@ -33,11 +34,13 @@ class Facts:
     always: bool = False
     block: str = ""
     label: str = ""
+    package: str = ""
 
 
 SINKS: dict[str, Facts] = {
     "wandb": Facts("zfscale.sinks.wandb:WandbSink", block="wandb", label="W&B"),
     "jsonl": Facts("zfscale.sinks.jsonl:JsonlSink"),
+    "tensorboard": Facts("zfscale.sinks.tensorboard:TensorboardSink", package="tensorboardX"),
     "parquet": Facts("zfscale.sinks.parquet:ParquetSink", commits=True, always=True),
 }
 LISTED = tuple(name for name, facts in SINKS.items() if not facts.always and not facts.block)

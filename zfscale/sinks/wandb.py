@@ -1,6 +1,6 @@
 """Weights & Biases, the live view: one run per trial, grouped by sweep. The only importer of `wandb`.
 
-Online mode that cannot connect falls back to an offline run that `wandb sync` uploads later. W&B is asked for nothing
+Online mode that cannot connect falls back to an offline run that `zfscale sync` uploads later. W&B is asked for nothing
 but what is logged here: no console, code, git, packages, host or system statistics, which also takes a run's cost from
 0.2 s to about 0.02 s.
 """
@@ -8,19 +8,20 @@ but what is logged here: no console, code, git, packages, host or system statist
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from zfscale.errors import ZfscaleError, one_line
 from zfscale.metrics.catalogue import CURVES, MATRICES
 from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.layout import WANDB
 from zfscale.results.storage import storage
 from zfscale.sinks.about import About
+from zfscale.sinks.global_step import GlobalStep
 from zfscale.sinks.guard import warn
+from zfscale.sinks.wandb_runs import remove_runs, root_of
 from zfscale.spec import WandbSpec
 
 KEY = "WANDB_API_KEY"
@@ -29,7 +30,7 @@ QUIET: dict[str, Any] = {
     "console": "off",
     "host": "",
     "init_timeout": 30.0,
-    "finish_timeout": 120.0,  # what is not uploaded by then stays on disk for `wandb sync`
+    "finish_timeout": 120.0,  # what is not uploaded by then stays on disk for `wandb sync --include-online`
     "login_timeout": 1.0,
     "use_dot_wandb": False,
     "symlink": False,
@@ -52,7 +53,7 @@ class WandbSink:
 
     Args:
         about: The trial; runs lie in `<root>/wandb/`, in a bucket from their end on. Local runs of the same id are
-            removed: they are of an attempt that was killed.
+            removed: they are of an attempt before this one.
         options: Mode ("online" or "offline") and project.
     """
 
@@ -62,12 +63,12 @@ class WandbSink:
         self._storage = storage(about.root)
         self._root = self._storage.local(WANDB).parent
         self._matrices: dict[str, list[list[float]]] = {}
-        self._position = (0, -1, 0)  # task, its last step, steps of the tasks before it
+        self._number = GlobalStep()
         self._run = self._start(about, options)
 
     def step(self, record: Step) -> None:
         """Logs one training step at once."""
-        row = {"step": self._global_step(record), "loss": record.loss, "lr": record.lr}
+        row = {"step": self._number(record), "loss": record.loss, "lr": record.lr}
         self._run.log({**row, "forwards": record.forwards})
 
     def query(self, record: Query) -> None:
@@ -100,9 +101,10 @@ class WandbSink:
         if key := os.environ.get(KEY):  # of a file, with the end of its line: W&B would refuse it
             os.environ[KEY] = key.strip()
         wandb.setup(wandb.Settings(silent=True))
-        self._root.mkdir(parents=True, exist_ok=True)
-        _remove_runs(self._root / WANDB, about.trial_id)
-        named = {"root_dir": str(self._root), "project": options.project, "run_group": about.sweep}
+        remove_runs(self._root, about.trial_id)
+        root = root_of(self._root, about.trial_id)
+        root.mkdir(parents=True, exist_ok=True)
+        named = {"root_dir": str(root), "project": options.project, "run_group": about.sweep}
         named |= {"run_job_type": "trial", "run_id": about.trial_id, "run_name": run_name(about.spec)}
         known = wandb.Settings.model_fields  # an older W&B has fewer, and refuses the others
         settings: dict[str, Any] = {name: value for name, value in QUIET.items() if name in known} | named
@@ -115,7 +117,7 @@ class WandbSink:
             warn(self._storage, WANDB, "W&B cannot connect, the run is kept offline instead", error)
             wandb.teardown()  # else the service holds the id of the failed run
             wandb.setup(wandb.Settings(silent=True))
-            _remove_runs(self._root / WANDB, about.trial_id)
+            remove_runs(self._root, about.trial_id)
             run = wandb.init(config=about.spec, settings={**settings, "mode": "offline"})
         for metric in ("loss", "lr", "forwards"):
             run.define_metric(metric, step_metric="step")
@@ -123,12 +125,22 @@ class WandbSink:
             run.define_metric(metric, step_metric="stage")
         return run
 
-    def _global_step(self, record: Step) -> int:
-        task, last, before = self._position
-        if record.task != task:
-            before += last + 1
-        self._position = (record.task, record.step, before)
-        return before + record.step
+
+def sign_in() -> None:
+    """Find the user's API key and ask the server whether it is one.
+
+    Raises:
+        ZfscaleError: There is none, or the server does not answer or does not take it.
+    """
+    import wandb
+
+    try:
+        wandb.setup(wandb.Settings(silent=True))
+        wandb.login(timeout=0)
+    except wandb.errors.Error as error:
+        raise ZfscaleError(f"W&B: {one_line(error)}") from error
+    finally:
+        wandb.teardown()
 
 
 def run_name(config: Mapping[str, Any]) -> str:
@@ -139,13 +151,6 @@ def run_name(config: Mapping[str, Any]) -> str:
     """
     names = [config[part]["name"] for part in ("method", "optimizer") if part in config]
     return " ".join([*names, *([f"seed {config['seed']}"] if "seed" in config else [])])
-
-
-def _remove_runs(directory: Path, trial_id: str) -> None:
-    pattern = re.compile(rf"(offline-)?run-\d+_\d+-{re.escape(trial_id)}(-\d+)?")
-    for run in directory.glob("*run-*") if directory.is_dir() else ():
-        if pattern.fullmatch(run.name):
-            shutil.rmtree(run, ignore_errors=True)
 
 
 @contextmanager

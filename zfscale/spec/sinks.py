@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
@@ -50,6 +51,8 @@ def sink_problems(sinks: tuple[SinkSpec, ...]) -> dict[Place, str]:
 
 
 def _problems(sink: SinkSpec) -> dict[Place, str]:
+    if sink.name in SINKS and (package := SINKS[sink.name].package) and find_spec(package) is None:
+        return {("name",): f"{sink.name!r} needs the package {package}; pip install 'zfscale[{sink.name}]'"}
     if sink.name in SINKS and not sink.options:
         return {}  # nothing is to be imported
     try:
