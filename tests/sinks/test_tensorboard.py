@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
@@ -88,7 +89,7 @@ def test_another_attempt_replaces_what_was_there(tmp_path):
 
 
 def test_a_bucket_has_it_at_the_end():
-    there = bucket()
+    there: Any = bucket()
     for _ in range(2):
         sink = TensorboardSink(example(there, T1))
         send(sink)
