@@ -33,8 +33,8 @@ from zfscale.sinks.wandb_runs import Run, offline_runs
 
 BATCH = 100  # runs of one process, which takes a second to start
 AT_ONCE = 16  # runs of one process that are uploaded at a time: each waits for the server most of the time
-# Four minutes of a server that does not answer; W&B's own limits are 20 minutes a query and a week for a run's lines.
-PATIENCE = {f"WANDB__{part}_RETRY_MAX": "8" for part in ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER")}
+# Eight minutes of a server that does not answer; W&B's own limits are 20 minutes a query and a week for a run's lines.
+PATIENCE = {f"WANDB__{part}_RETRY_MAX": "12" for part in ("GRAPHQL", "FILE_STREAM", "FILE_TRANSFER")}
 OF_A_RUN = ("WANDB_MODE", "WANDB_SERVICE", "WANDB_SILENT", "WANDB_QUIET")  # what a user may have set for training
 
 
