@@ -6,6 +6,9 @@ ended are taken.
 
 NOTE: `wandb sync` marks a run as synced even if its upload failed, which only its log says. So every batch has a log of
 its own, and the mark of a run with an error in it is removed. A sync that is killed leaves its logs to the next one.
+
+NOTE: W&B's process outlives a sync that is killed by SIGKILL, and was seen not to end. The next sync says that it waits
+for it, and goes on when that process is killed, too.
 """
 
 from __future__ import annotations
