@@ -20,11 +20,12 @@ from pathlib import Path
 from zfscale.results.lock import held
 from zfscale.results.storage import storage
 from zfscale.sweep import stopping
+from zfscale.sweep.environment import as_ctrl_c
 
 stopping.LOOK_EVERY = 0.05
 there, hours = storage(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else None
 try:
-    with held(there) as me, stopping.stoppable(there, me, hours):
+    with as_ctrl_c(), held(there) as me, stopping.stoppable(there, me, hours):
         print("begun", flush=True)
         time.sleep(60)
 except KeyboardInterrupt:

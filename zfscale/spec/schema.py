@@ -27,6 +27,7 @@ from zfscale.spec.tuned import TunedSpec
 METRICS = SEARCHED  # those that `search.metric` may name
 MAX_COMBINATIONS = 100_000  # of a space: more than anybody means to run
 MOST = 65_536  # of what one machine, or one trial, may have: more than any has
+YEAR = 366 * 24 * 3600  # seconds
 
 
 class SearchSpec(Block):
@@ -109,12 +110,14 @@ class ResourcesSpec(Block):
     max_seconds: float | None = Field(
         default=None,
         gt=0,
+        le=YEAR,
         description="time limit of a trial, from when a worker takes it up; it is then ended and recorded as failed. "
         "null: none",
     )
     max_idle_seconds: float | None = Field(
         default=None,
         gt=0,
+        le=YEAR,
         description="how long a trial may take no step and measure nothing, its start included, before it is ended and "
         "recorded as failed; workers say how far they are every 5 s, to a bucket every 30 s. null: no limit",
     )
