@@ -66,7 +66,7 @@ test-slow: $(VENV)/.dev  ## run the tests that take minutes each
 test-slurm: $(VENV)/.dev  ## run the tests on a real Slurm of two nodes, set up here (needs root and apt)
 	@$(WITH_ARGS) $(BIN)/python -m pytest -m slurm
 
-test-long: $(VENV)/.dev  ## run the tests that CI has no time for: killed ranks, clusters that grow
+test-long: $(VENV)/.dev  ## run the tests that CI has no time for: killed ranks, clusters that grow, uploads
 	@$(ON_CPU) $(WITH_ARGS) $(BIN)/python -m pytest -m long
 
 test-gpu: $(VENV)/.dev  ## run the tests on a CUDA GPU; without one, say how many were skipped

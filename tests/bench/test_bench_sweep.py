@@ -71,7 +71,7 @@ def test_the_ratios_are_to_ray_tune_alone(monkeypatch: pytest.MonkeyPatch, capsy
     assert "first 20" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_bench_of_a_few_trials_runs(capsys: Any) -> None:
     assert main(["bench", "sweep", "--trials", "6", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

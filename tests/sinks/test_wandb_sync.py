@@ -115,7 +115,7 @@ def test_every_run_arrives_once(results):
     assert KEY not in done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_run_arrives_though_each_third_request_fails(results):
     with serving(fail_every=3) as tally:
         done = run(results, tally.url, **QUICK)
@@ -155,7 +155,7 @@ def test_a_sync_waits_for_the_processes_of_another(results, capsys):
     assert capsys.readouterr().out == f"synced: 0 runs, {RUNS} synced before\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("without_artifacts")
 def test_what_fails_is_told_by_cause_and_taken_up_again(results):
     """W&B's program marks both: a refused run, whose mark is removed, and a run without its table as artifact."""

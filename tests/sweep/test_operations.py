@@ -37,7 +37,7 @@ def zfscale(*words, **more):
     return subprocess.run(command, capture_output=True, text=True, timeout=240, **more)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_hangs_is_told_ended_and_costs_the_others_nothing(tmp_path, tiny_vit, image_folder):
     """It hangs in a C function; one worker runs both trials, so the other needs its slot."""
     (tmp_path / "hang.py").write_text(HANG)
@@ -59,7 +59,7 @@ def test_a_trial_that_hangs_is_told_ended_and_costs_the_others_nothing(tmp_path,
     assert again.stdout.splitlines()[-1].startswith("2 trials, 1 to run")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_that_runs_is_seen_and_stopped_from_outside(tmp_path, tiny_vit, image_folder):
     long = {"train": {"epochs": 3000, "batch_size": 8}, "resources": {"max_concurrent": 1}}
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **long)
