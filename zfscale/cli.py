@@ -65,11 +65,16 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from zfscale.sweep.launch import run as run_sweep
 
-    ended = run_sweep(sweep, args.retry_failed, args.address, args.continue_stopped, args.max_hours)
+    ended = run_sweep(sweep, continue_stopped=args.continue_stopped, **_running(args))
     if _unfinished(ended, len(sweep.trials)):
         return 130
     print(ended.report)
     return 1 if _failed(ended, len(sweep.trials)) and not args.exit_zero else 0
+
+
+def _running(args: argparse.Namespace) -> dict[str, Any]:
+    """What `run` and `tune` have in common."""
+    return {"retry_failed": args.retry_failed, "address": args.address, "max_hours": args.max_hours}
 
 
 def _unfinished(ended: Ended, trials: int) -> bool:
@@ -102,7 +107,7 @@ def tune(args: argparse.Namespace) -> int:
     print(plan, file=sys.stderr)
     from zfscale.sweep.launch import run as run_sweep
 
-    ended = run_sweep(plan.sweep, args.retry_failed, args.address, args.max_hours)
+    ended = run_sweep(plan.sweep, **_running(args))
     if _unfinished(ended, len(plan.sweep.trials)):
         return 130
     print(ended.report)

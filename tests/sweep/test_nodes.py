@@ -224,7 +224,7 @@ def test_a_relative_place_is_no_place_for_a_cluster_seen_from_outside(sweep_of):
     from zfscale.sweep.remote_driver import run
 
     with pytest.raises(ZfscaleError, match="is relative; with ray://head:10001"):
-        run(sweep_of(output={"dir": "r"}), False, "ray://head:10001")
+        run(sweep_of(output={"dir": "r"}), retry_failed=False, address="ray://head:10001")
 
 
 @pytest.mark.parametrize(

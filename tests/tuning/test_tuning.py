@@ -139,11 +139,13 @@ def test_two_optimizers_are_tuned_and_the_file_is_a_sweep(tmp_path: Path, tiny_v
 def test_the_exit_status_is_that_of_run(
     ended: Ended, status: int, tmp_path: Path, tiny_vit: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[Path] = []
-    monkeypatch.setattr("zfscale.sweep.launch.run", lambda *_: ended)
+    written, asked = list[Path](), list[dict[str, Any]]()
+    monkeypatch.setattr("zfscale.sweep.launch.run", lambda *_, **options: asked.append(options) or ended)
     monkeypatch.setattr(tuning, "chosen", lambda _: [])
     monkeypatch.setattr(tuning, "write", lambda _sweep, _chosen, out: written.append(out))
-    assert main(["tune", str(file(tmp_path, tiny_vit, image_folder)), "-o", str(tmp_path / "t.yaml")]) == status
+    given = ["tune", str(file(tmp_path, tiny_vit, image_folder)), "-o", str(tmp_path / "t.yaml"), "--max-hours", "2"]
+    assert main([*given, "--retry-failed"]) == status
+    assert asked == [{"retry_failed": True, "address": "local", "max_hours": 2}]
     assert len(written) == (status != 130)
 
 

@@ -41,6 +41,7 @@ from zfscale.trial.inputs import read
 
 def run(
     sweep: Sweep,
+    *,
     retry_failed: Retry = False,
     address: str = "local",
     continue_stopped: bool = False,

@@ -15,6 +15,7 @@ from zfscale.sweep.environment import CLIENT, LOCAL, as_ctrl_c, environment
 
 def run(
     sweep: Sweep,
+    *,
     retry_failed: Retry = False,
     address: str = LOCAL,
     continue_stopped: bool = False,
@@ -35,8 +36,20 @@ def run(
         if address.startswith(CLIENT):
             from zfscale.sweep.remote_driver import run as run_there
 
-            return run_there(sweep, retry_failed, address, continue_stopped, max_hours)
+            return run_there(
+                sweep,
+                retry_failed=retry_failed,
+                address=address,
+                continue_stopped=continue_stopped,
+                max_hours=max_hours,
+            )
         from zfscale.sweep.driver import run as run_here
 
-        left = len(run_here(sweep, retry_failed, address, continue_stopped, max_hours))
-    return Ended(left) if left else finish(sweep)
+        left = run_here(
+            sweep,
+            retry_failed=retry_failed,
+            address=address,
+            continue_stopped=continue_stopped,
+            max_hours=max_hours,
+        )
+    return Ended(len(left)) if left else finish(sweep)

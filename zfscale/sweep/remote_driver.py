@@ -32,7 +32,12 @@ LOOK_EVERY = 2.0  # seconds
 
 
 def run(
-    sweep: Sweep, retry_failed: Retry, address: str, continue_stopped: bool = False, max_hours: float | None = None
+    sweep: Sweep,
+    *,
+    retry_failed: Retry,
+    address: str,
+    continue_stopped: bool = False,
+    max_hours: float | None = None,
 ) -> Ended:
     """As `launch.run`. Errors: ZfscaleError for a path of results that is not absolute, which the head cannot know."""
     place = sweep.spec.output.dir
