@@ -35,14 +35,16 @@ FORBIDDEN = {
     "watch": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
 }
 IMPORTERS = {
-    "bench": "cli.py",
+    "bench": "commands.py",
+    "arguments": "cli.py",
     "cli": "__main__.py",
-    "sweep": "cli.py",
-    "pretraining": "cli.py",
+    "commands": "arguments.py",
+    "sweep": "commands.py",
+    "pretraining": "commands.py",
     "testing": None,
-    "toy": "cli.py",
-    "tuning": "cli.py",
-    "watch": "cli.py",
+    "toy": "commands.py",
+    "tuning": "commands.py",
+    "watch": "commands.py",
 }
 ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks/wandb.py"}
 
@@ -146,8 +148,9 @@ def test_no_fact_is_read_off_a_name():
 @pytest.mark.parametrize("catalogue", sorted(PACKAGE.rglob("catalogue.py")), ids=lambda path: path.parent.name)
 def test_catalogues_need_no_torch(catalogue):
     module = ".".join(catalogue.relative_to(PACKAGE.parent).with_suffix("").parts)
-    code = f"import sys, {module}; assert not {{'torch', 'transformers', 'ray', 'deepspeed'}} & sys.modules.keys()"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code = f"import sys, {module}; print({{'torch', 'transformers', 'ray', 'deepspeed'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 def test_types_are_shipped():

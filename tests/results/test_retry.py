@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.results import small_results
-from zfscale.cli import _parser, main
+from zfscale.arguments import parse
+from zfscale.cli import main
 from zfscale.records import Outcome, Status
 from zfscale.results.missing import check, missing, root, unmatched
 from zfscale.sinks.about import About
@@ -53,7 +54,7 @@ def test_a_cause_that_nothing_failed_for_is_told(sweep):
 def test_the_option_takes_a_cause_behind_an_equals_sign_only(monkeypatch, words, value):
     """`--retry-failed FILE` retries all failed trials of FILE, as it always did."""
     seen = []
-    monkeypatch.setattr("zfscale.cli.run", lambda args: seen.append((args.retry_failed, args.file)) or 0)
+    monkeypatch.setattr("zfscale.commands.run", lambda args: seen.append((args.retry_failed, args.file)) or 0)
     assert main(["run", *words, "s.yaml"]) == 0
     assert main(["run", "s.yaml", *words]) == 0
     assert seen == [(value, "s.yaml")] * 2
@@ -62,5 +63,5 @@ def test_the_option_takes_a_cause_behind_an_equals_sign_only(monkeypatch, words,
 @pytest.mark.parametrize("hours", ["0", "-1", "nan", "soon"])
 def test_hours_are_a_number_above_zero(hours, capsys):
     with pytest.raises(SystemExit):
-        _parser().parse_args(["run", "s.yaml", "--max-hours", hours])
+        parse(["run", "s.yaml", "--max-hours", hours])
     assert "--max-hours" in capsys.readouterr().err

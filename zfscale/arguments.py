@@ -1,0 +1,205 @@
+"""The command line: which commands there are, and what each of them takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from zfscale import __version__, commands
+
+Add = Callable[..., argparse.ArgumentParser]  # adds a command
+RETRY = "--retry-failed"  # its value may be left out
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """What a command line says; it ends the program where that is wrong."""
+    return parser().parse_args([f"{RETRY}=" if each == RETRY else each for each in given])  # or it takes FILE for one
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line; what it gives has the function of a command as `command`."""
+    whole = argparse.ArgumentParser(prog="zfscale", description="Sweeps of continual-learning trials.")
+    whole.add_argument("--version", action="version", version=f"zfscale {__version__}")
+    add = whole.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser
+    _sweeps(add)
+    _results(add)
+    _machines(add)
+    return whole
+
+
+def _sweeps(add: Add) -> None:
+    """Commands on a sweep file."""
+    command = add("validate", help="check a sweep file", description=commands.validate.__doc__)
+    _add_sweep_file(command)
+    command.add_argument("--data", action="store_true", help="read models and datasets too, as a run would")
+    command.set_defaults(command=commands.validate)
+
+    command = add("run", help="run a sweep, or what is left of it", description=commands.run.__doc__)
+    _add_sweep_file(command)
+    _add_running(command)
+    command.add_argument(
+        "--continue-stopped", action="store_true", help="run trials that a scheduler has stopped to their end"
+    )
+    command.add_argument("--exit-zero", action="store_true", help="exit with 0 in place of 1 if trials failed")
+    command.set_defaults(command=commands.run)
+
+    command = add("tune", help="choose a sweep's values, each at one budget", description=commands.tune.__doc__)
+    _add_sweep_file(command)
+    _add_running(command)
+    command.add_argument("-o", "--out", required=True, metavar="FILE", help="where to write the tuned sweep file")
+    command.set_defaults(command=commands.tune)
+
+
+def _results(add: Add) -> None:
+    """Commands on the results of a sweep."""
+    command = add("status", help="how a sweep stands", description=commands.status.__doc__)
+    _add_results(command)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(command=commands.status)
+
+    command = add("logs", help="what is known of a trial", description=commands.logs.__doc__)
+    _add_results(command)
+    command.add_argument("trial", metavar="TRIAL_ID", help="as `zfscale status` prints it; its first digits will do")
+    command.set_defaults(command=commands.logs)
+
+    command = add("stop", help="end a sweep's run in good order", description=commands.stop.__doc__)
+    _add_results(command)
+    command.set_defaults(command=commands.stop)
+
+    command = add("report", help="remake a report from Parquet", description=commands.report.__doc__)
+    _add_results(command)
+    command.set_defaults(command=commands.report)
+
+    command = add("sync", help="upload offline W&B runs", description=commands.sync.__doc__)
+    _add_results(command, places="")
+    command.add_argument("--processes", type=count, metavar="N", default=2, help="that upload at a time; default: 2")
+    command.set_defaults(command=commands.sync)
+
+    command = add("replay", help="rebuild a trial's model", description=commands.replay.__doc__)
+    _add_results(command)
+    command.add_argument("trial", metavar="TRIAL_ID", help="as in the trials table")
+    command.add_argument(
+        "--step", type=int, metavar="N", help="after N steps, counted over all tasks; default: the last"
+    )
+    command.add_argument("-o", "--out", required=True, metavar="OUT", help="directory to write the model to")
+    command.set_defaults(command=commands.replay)
+
+
+def _machines(add: Add) -> None:
+    """Commands on nothing of a user's."""
+    command = add("base", help="pretrain an embedded model", description=commands.base.__doc__)
+    command.add_argument("action", choices=["build", "show"])
+    command.add_argument("name", metavar="NAME", help="e.g. vit-mini")
+    command.add_argument("--out", metavar="DIR", help="where it is written, or was; the package's own place by default")
+    command.set_defaults(command=commands.base)
+
+    _add_bench(add("bench", help="measure this machine", description="Measure this machine."))
+    _add_toy(add("toy", help="draw optimizers on a two-task toy", description=commands.toy.__doc__))
+
+    command = add("schema", help="print the JSON Schema", description=commands.schema.__doc__)
+    command.add_argument("--markdown", action="store_true", help="print tables of the options, in Markdown")
+    command.set_defaults(command=commands.schema)
+
+
+def _add_sweep_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the sweep file (YAML)")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="override a value of the file, e.g. --set optimizer.lr=1e-3 (repeatable)",
+    )
+
+
+def _add_results(parser: argparse.ArgumentParser, places: str = " (path or URL)") -> None:
+    parser.add_argument("directory", metavar="DIR", help=f"a sweep's results{places}, e.g. results/vit_classil")
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="print trials and forwards; start nothing")
+    parser.add_argument(
+        RETRY,
+        nargs="?",
+        metavar="CAUSE",
+        type=lambda text: text or True,
+        default=False,
+        help="run failed trials again as well; with =CAUSE, a part of an error, those that failed for it",
+    )
+    parser.add_argument(
+        "--max-hours", type=hours, metavar="H", help="end after so many hours as Ctrl-C does; the same command resumes"
+    )
+    parser.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        default="local",
+        help="a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a new one on this machine",
+    )
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    benchmarks = parser.add_subparsers(title="benchmarks", metavar="WHAT", required=True)
+    command = benchmarks.add_parser("sweep", help="what a sweep takes", description=commands.bench_sweep.__doc__)
+    command.add_argument("--trials", type=count, metavar="N", default=400, help="of each contestant; default: 400")
+    command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    command.set_defaults(command=commands.bench_sweep)
+    command = benchmarks.add_parser("sinks", help="what sinks take", description=commands.bench_sinks.__doc__)
+    command.add_argument("--steps", type=count, metavar="N", default=10**6, help="of the trial; default: 1000000")
+    command.add_argument(
+        "--sink", dest="sinks", action="append", default=[], metavar="NAME", help="(repeatable); default: all but W&B"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    command.set_defaults(command=commands.bench_sinks)
+    command = benchmarks.add_parser("step", help="time and memory of one step", description=commands.bench_step.__doc__)
+    add = command.add_argument
+    add("--model", metavar="NAME", help="vit-b16 (default; random weights), embedded/vit-nano, a directory or hub id")
+    add("--trained", metavar="WHAT", help="all (default) parameters; adapter: as EASE; copy: as MEMO's later tasks")
+    add("--bottleneck", type=int, metavar="N", help="of the adapter; default: 64")
+    add("--copies", type=int, metavar="N", help="of the last block, the newest of which is trained; default: 1")
+    add("--batch-size", type=int, metavar="N", help="default: 8")
+    add("--precision", metavar="NAME", help="fp32 (default), bf16-mixed or bf16; the peers' is always fp32")
+    add("--noise", metavar="NAME", help="rademacher (default) or gaussian")
+    add("--optimizer", metavar="NAME", help="default: zo-sgd")
+    add("--momentum", type=float, metavar="X", help="default: 0")
+    add("--queries", type=int, metavar="N", help="directions a step; default: 1")
+    add("--sides", type=int, metavar="N", help="1 or 2 (default)")
+    add("--repeats", type=int, metavar="N", help="rounds that count, after one that does not; default: 7")
+    add("--threads", type=int, metavar="N", help="default: torch's own choice, all cores")
+    add(
+        "--against", action="append", metavar="PEER", help="infty or mezo (repeatable); default: all that are installed"
+    )
+    add("--json", action="store_true", help="print one JSON object in place of the table")
+    command.set_defaults(command=commands.bench_step)
+
+
+def _add_toy(parser: argparse.ArgumentParser) -> None:
+    def several(name: str, **settings: Any) -> None:
+        parser.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[], **settings)
+
+    parser.add_argument("--out", metavar="DIR", default="results/toy", help="where to write; default: results/toy")
+    several(
+        "optimizer",
+        metavar="NAME",
+        help="of the catalogue, or enhanced: zo-sgd+hybrid, +history, +sparse, or several of them (repeatable); "
+        "default: all, and zo-sgd with each enhancement",
+    )
+    several("start", choices=["A", "B"], help="A is (-8.5, -5), B (-4, 5) (repeatable); default: both")
+    parser.add_argument("--steps", type=count, metavar="N", default=1000, help="of each optimizer; default: 1000")
+    parser.add_argument("--seed", type=int, metavar="N", default=0, help="of all directions; default: 0")
+    parser.set_defaults(command=commands.toy)
+
+
+def hours(text: str) -> float:
+    """A number above 0, or argparse's error."""
+    if not (given := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text}")
+    return given
+
+
+def count(text: str) -> int:
+    """An integer of at least 1, or argparse's error."""
+    if (given := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, got {text}")
+    return given
