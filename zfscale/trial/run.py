@@ -6,8 +6,9 @@ import json
 import platform
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import wraps
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import torch
 import torch.distributed as dist
@@ -32,23 +33,22 @@ STAGES: dict[str, Callable[..., Iterator[Report]]] = {
 RECORDED = ("zfscale", "torch", "deepspeed", "transformers", "ray", "pyarrow")
 
 
-def run(
-    spec: TrialSpec,
-    base: Any,
-    data: Any,
-    sink: Sink,
-    attempt: int = 1,
-    ledger: Ledger | Past | None = None,
-    snapshots: Snapshots | None = None,
-    cache: dict[Any, Any] | None = None,
-) -> Outcome:
-    """As `walk`, to the end; of several ranks, to where rank 0 stops."""
-    walking = walk(spec, base, data, sink, attempt, ledger, snapshots, cache)
-    while True:
-        try:
-            next(walking)
-        except StopIteration as end:
-            return cast(Outcome, end.value)
+P = ParamSpec("P")
+
+
+def to_the_end(walk: Callable[P, Generator[Report, bool | None, Outcome]]) -> Callable[P, Outcome]:
+    """A walk as a call, for those who have nothing to decide; of several ranks, rank 0 alone says where it stops."""
+
+    @wraps(walk)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+        walking = walk(*args, **kwargs)
+        while True:
+            try:
+                next(walking)
+            except StopIteration as end:
+                return cast(Outcome, end.value)
+
+    return run
 
 
 def walk(
@@ -87,6 +87,9 @@ def walk(
         versions=versions(),
         stopped_at=stopped_at,
     )
+
+
+run = to_the_end(walk)
 
 
 def costs(journal: Journal) -> dict[str, float | int]:
