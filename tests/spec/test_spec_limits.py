@@ -71,7 +71,8 @@ def test_the_longest_name_and_path_are_taken(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(GOOD.replace("broken", "a" * 250) + f"output: {{dir: {'a' * 255}/{'b' * 255}}}\n")
     sweep = load(file)
-    (tmp_path / f"{sweep.spec.name}-tune").mkdir()
+    (tmp_path / f"{sweep.spec.name}-tune").mkdir()  # the longest directory that is made of it
+    assert (len(sweep.spec.name), len(sweep.spec.output.dir)) == (250, 511)
 
 
 def test_the_parameters_that_pyarrow_knows_are_taken(tmp_path: Path) -> None:
