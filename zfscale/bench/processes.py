@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,11 @@ from zfscale.errors import ZfscaleError
 
 EVERY = 0.2  # seconds between looks at the memory
 STATM, PAGE = "/proc/{}/statm", os.sysconf("SC_PAGE_SIZE")
+
+
+def module_path() -> str:
+    """`PYTHONPATH` of a child that runs in another folder, so that it finds what this process does."""
+    return os.pathsep.join(path or os.getcwd() for path in sys.path)
 
 
 @dataclass

@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from zfscale.bench.processes import module_path
 from zfscale.errors import ZfscaleError, nearest
 from zfscale.metrics import peak_memory as memory
 from zfscale.records import Eval, Outcome, Query, Status, Step
@@ -37,7 +38,7 @@ def measure(steps: int, names: Collection[str] = ()) -> dict[str, dict[str, floa
 
 def _of(name: str, steps: int) -> dict[str, float]:
     command = [sys.executable, "-m", __name__, name, str(steps)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    environment = {**os.environ, "PYTHONPATH": module_path()}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode:
         told = result.stderr.strip().splitlines()

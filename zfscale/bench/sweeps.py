@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zfscale.bench.processes import Watched, watch
+from zfscale.bench.processes import Watched, module_path, watch
 
 FEW = 200  # trials at the start and at the end of a run that are compared
 NAME, FILE = "bench", "bench.yaml"
@@ -103,7 +103,7 @@ def measure(trials: int) -> dict[str, Any]:
 
 
 def _run(one: Contestant, trials: int) -> dict[str, float]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": _here()}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": module_path()}
     with tempfile.TemporaryDirectory(prefix="zfscale-bench-") as name:
         folder = Path(name)
         watched = watch(one.prepare(folder, trials), folder, environment)
@@ -132,11 +132,6 @@ def figures(ends: list[float], watched: Watched) -> dict[str, float]:
 
 def _few(trials: int) -> int:
     return min(FEW, trials // 2)
-
-
-def _here() -> str:
-    """The module path of a child that runs in another folder."""
-    return os.pathsep.join(path or os.getcwd() for path in sys.path)
 
 
 def report(trials: int, as_json: bool) -> str:
