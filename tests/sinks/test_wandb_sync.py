@@ -124,7 +124,7 @@ def test_every_run_arrives_though_each_third_request_fails(results):
         assert_whole(tally, results)
 
 
-@pytest.mark.long  # the W&B process of a killed sync sometimes does not end, and the next sync waits for it
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_killed_sync_goes_on(results):
     with serving(fail_every=3) as tally:

@@ -6,9 +6,7 @@ ended are taken.
 
 NOTE: `wandb sync` marks a run as synced even if its upload failed, which only its log says. So every batch has a log of
 its own, and the mark of a run with an error in it is removed. A sync that is killed leaves its logs to the next one.
-
-NOTE: W&B's process outlives a sync that is killed by SIGKILL, and was seen not to end. The next sync says that it waits
-for it, and goes on when that process is killed, too.
+W&B's process, which was seen not to end where its parent was killed, is on a leash.
 """
 
 from __future__ import annotations
@@ -31,6 +29,7 @@ from zfscale.errors import ZfscaleError
 from zfscale.results.layout import ATTEMPTS, SYNC, WANDB
 from zfscale.results.storage import Directory, Place, storage
 from zfscale.results.tables import statuses
+from zfscale.sinks import leash
 from zfscale.sinks.wandb_log import Log, causes, forget, lacking, unmark
 from zfscale.sinks.wandb_runs import Run, offline_runs
 
@@ -161,18 +160,29 @@ def _batch(folder: Path, runs: list[Run], told: Synced, lock: int) -> None:
 
 
 def _wandb_sync(directory: Path, runs: list[Run], lock: int) -> str:
-    """Run W&B's program, which writes to the directory; what it printed. It holds the lock, should it outlive us."""
+    """Run W&B's program, which writes to the directory; what it printed. It holds the lock, and ends with us."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_A_RUN}
-    command = [sys.executable, "-m", "wandb", "sync", "-n", str(AT_ONCE), *(str(run.log) for run in runs)]
-    done = subprocess.run(
+    command = [
+        sys.executable,
+        leash.__file__,
+        sys.executable,
+        "-m",
+        "wandb",
+        "sync",
+        "-n",
+        str(AT_ONCE),
+        *(str(run.log) for run in runs),
+    ]
+    with subprocess.Popen(
         command,
         env={**PATIENCE, **environment, "WANDB_DIR": str(directory)},
         cwd=directory,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=(lock,),
         text=True,
         errors="replace",
-    )
-    return done.stdout
+    ) as process:
+        assert process.stdout is not None
+        return process.stdout.read()
