@@ -40,6 +40,7 @@ QUICK = {f"WANDB__{part}_RETRY_WAIT_MIN_SECONDS": "0.2" for part in ("GRAPHQL", 
 
 
 def trial(root: Path, trial_id: str, ended: bool = True) -> None:
+    start_attempt(root, trial_id)  # as a worker does; the note stays
     about = About(root, trial_id, json.dumps({"seed": 0}), {"seed": 0}, sweep="demo")
     sink = WandbSink(about, WandbSpec(project="proj"))
     for step in range(STEPS):
@@ -183,9 +184,8 @@ def test_what_fails_is_told_by_cause_and_taken_up_again(results):
 
 
 def test_a_run_of_a_trial_that_has_not_ended_is_left(tmp_path, monkeypatch, capsys):
-    trial(tmp_path, id_of("0"), ended=False)
-    trial(tmp_path, id_of("1"))
-    start_attempt(tmp_path, id_of("1"))  # it is being tried again
+    for i in range(2):
+        trial(tmp_path, id_of(str(i)), ended=False)
     assert cli.main(["sync", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "synced: 0 runs, 2 of trials that have not ended\n"
 

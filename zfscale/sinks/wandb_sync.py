@@ -26,7 +26,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from zfscale.errors import ZfscaleError
-from zfscale.results.layout import ATTEMPTS, SYNC, WANDB
+from zfscale.results.layout import SYNC, WANDB
 from zfscale.results.storage import Directory, Place, storage
 from zfscale.results.tables import statuses
 from zfscale.sinks import leash
@@ -104,7 +104,7 @@ def sync(results: Place, processes: int = 2) -> Synced:
 
 def _ready(there: Directory, told: Synced) -> list[Run]:
     """The runs that are to be uploaded; the others are counted."""
-    ended = statuses(there).keys() - {name.rpartition("/")[2] for name in there.names(ATTEMPTS)}
+    ended = statuses(there)  # before a trial is tried again, its row is removed
     runs = offline_runs(there.root)
     unmarked = [run for run in runs if not run.mark.exists()]
     ready = [run for run in unmarked if run.trial_id in ended]
