@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from zfscale.bench.processes import Watched, module_path, watch
+from zfscale.sweep.plain import ENDED
+from zfscale.sweep.plain import NAME as PLAIN
 
 FEW = 200  # trials at the start and at the end of a run that are compared
 NAME, FILE = "bench", "bench.yaml"
@@ -55,13 +57,13 @@ class Contestant:
     Args:
         prepare: Writes what the command needs into a folder, given N, and says what the command is.
         results: Where its results lie in that folder.
-        ends: A pattern, in `results`, of the file that a trial writes when it ends.
+        ends: When the trials ended, as `time.time` has it, read from `results`.
         more: What else is timed, once the trials have ended: name -> arguments of zfscale.
     """
 
     prepare: Callable[[Path, int], list[str]]
     results: str
-    ends: str
+    ends: Callable[[Path], list[float]]
     more: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
@@ -76,13 +78,24 @@ def _zfscale(wandb: str) -> Contestant:
 
     again = ("second_run", ("run", FILE)), ("report", ("report", f"results/{NAME}"))
     checks = ("validate", ("validate", FILE)), ("dry_run", ("run", "--dry-run", FILE))
-    return Contestant(prepare, f"results/{NAME}", "trials/*.parquet", (*checks, *again))
+    return Contestant(prepare, f"results/{NAME}", _written, (*checks, *again))
+
+
+def _written(results: Path) -> list[float]:
+    """A worker writes a trial's row when the trial ends."""
+    return [file.stat().st_mtime for file in results.glob("trials/*.parquet")]
+
+
+def _told(results: Path) -> list[float]:
+    """Tune copies its files to the results at the end, all at once: what a trial said itself counts."""
+    files = results.glob(f"{PLAIN}/*/result.json")
+    return [float(json.loads(file.read_text().splitlines()[-1])[ENDED]) for file in files]
 
 
 ZFSCALE = (sys.executable, "-m", "zfscale")
 ALONE = "ray_tune"
 CONTESTANTS = {
-    ALONE: Contestant(_plain, "tune/plain", "*/result.json"),
+    ALONE: Contestant(_plain, "tune", _told),
     "wandb_off": _zfscale("disabled"),
     "wandb_offline": _zfscale("offline"),
 }
@@ -108,7 +121,7 @@ def _run(one: Contestant, trials: int) -> dict[str, float]:
         folder = Path(name)
         watched = watch(one.prepare(folder, trials), folder, environment)
         results = folder / one.results
-        found = figures(sorted(file.stat().st_mtime for file in results.glob(one.ends)), watched)
+        found = figures(sorted(one.ends(results)), watched)
         sizes = [path.lstat().st_size * path.is_file() for path in results.rglob("*")]
         found |= {"bytes_a_trial": sum(sizes) / trials, "entries_a_trial": len(sizes) / trials}
         return found | {key: watch([*ZFSCALE, *more], folder, environment).seconds for key, more in one.more}
