@@ -6,8 +6,11 @@ import logging
 import math
 import os
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import torch
 from torch import nn
@@ -45,7 +48,8 @@ class Engine:
         self._plain = settings is None or (settings.stage, settings.dtype) == (0, "fp32")
         self._low = settings is not None and settings.dtype != "fp32"
         config = _config(batch_size, settings, backward=optimizer is not None)
-        self._engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
+        with _no_broadcast_alone():
+            self._engine, *_ = deepspeed.initialize(model=module, optimizer=optimizer, config=config)
         if config.get("zero_optimization", {}).get("stage") == 3:
             weakref.finalize(self, _hollow, module)
         self.device: torch.device = self._engine.device
@@ -132,6 +136,21 @@ def start_process_group(store: dist.Store | None = None, rank: int = 0, world: i
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store or dist.HashStore(), rank=rank, world_size=world, timeout=PATIENCE)
     deepspeed.init_distributed(backend, verbose=False)
+
+
+@contextmanager
+def _no_broadcast_alone() -> Iterator[None]:
+    """A lone process sends its weights to nobody: DeepSpeed would broadcast each parameter to a group of one, which was
+    a quarter of a short trial.
+    """
+    import torch.distributed as dist
+    from deepspeed.runtime.engine import DeepSpeedEngine
+
+    if dist.get_world_size() > 1:
+        yield
+    else:
+        with mock.patch.object(DeepSpeedEngine, "_broadcast_model", lambda engine: None):
+            yield
 
 
 def _hollow(module: nn.Module) -> None:

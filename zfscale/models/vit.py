@@ -81,10 +81,11 @@ def build(base: BaseModel, attention: str = "sdpa") -> Encoder:
     `attention="eager"` gives an attention with a forward-mode derivative, which the fused kernels lack.
     """
     from transformers import AutoModel
+    from transformers.initialization import no_init_weights
 
     config = copy.deepcopy(base.config)
     config._attn_implementation = attention
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), no_init_weights():  # all that is kept is loaded
         backbone = AutoModel.from_config(config, dtype=torch.float32)
     if type(getattr(backbone, "pooler", None)).__name__.endswith("Pooler"):
         backbone.pooler = None  # never part of the feature, so it must not be trainable either
