@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zfscale import __version__, commands
+
+if TYPE_CHECKING:
+    from zfscale.spec.sharding import Shard
 
 Add = Callable[..., argparse.ArgumentParser]  # adds a command
 RETRY = "--retry-failed"  # its value may be left out
@@ -42,6 +45,9 @@ def _sweeps(add: Add) -> None:
         "--continue-stopped", action="store_true", help="run trials that a scheduler has stopped to their end"
     )
     command.add_argument("--exit-zero", action="store_true", help="exit with 0 in place of 1 if trials failed")
+    command.add_argument(
+        "--shard", type=shard, metavar="I/N", help="run the I-th of N shares, into results of its own, NAME.IofN"
+    )
     command.set_defaults(command=commands.run)
 
     command = add("tune", help="choose a sweep's values, each at one budget", description=commands.tune.__doc__)
@@ -196,6 +202,16 @@ def hours(text: str) -> float:
     if not (given := float(text)) > 0:
         raise argparse.ArgumentTypeError(f"expected a number > 0, got {text}")
     return given
+
+
+def shard(text: str) -> Shard:
+    """A share, or argparse's error."""
+    from zfscale.spec.sharding import Shard
+
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def count(text: str) -> int:

@@ -52,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     from zfscale import spec
 
     sweep = spec.load(args.file, args.overrides)
+    if args.shard:
+        from zfscale.spec.sharding import shard_of
+
+        sweep = shard_of(sweep, args.shard)
     if args.dry_run:
         from zfscale.sweep.dry_run import describe
 

@@ -149,7 +149,7 @@ def _no_broadcast_alone() -> Iterator[None]:
     if dist.get_world_size() > 1:
         yield
     else:
-        with mock.patch.object(DeepSpeedEngine, "_broadcast_model", lambda engine: None):
+        with mock.patch.object(DeepSpeedEngine, "_broadcast_model", return_value=None):
             yield
 
 
