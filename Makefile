@@ -96,7 +96,7 @@ dinov2: $(VENV)/.run  ## install what sweeps/vit_classil_dinov2.yaml needs: DINO
 	@$(BIN)/zfscale base build dinov2
 
 lock:  ## resolve the pinned versions again (needs uv)
-	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra cluster --extra aws --extra gcp --universal \
+	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra search --extra cluster --extra aws --extra gcp --universal \
 		--python-version 3.10 -c /dev/stdin --no-header --no-annotate --upgrade -o requirements.lock
 
 clean:  ## remove the environment and caches, never results

@@ -9,6 +9,7 @@ import pytest
 
 from tests.spec.test_spec_space import sweep
 from zfscale.errors import SpecError
+from zfscale.spec.spending import BudgetSpec
 
 RATES: dict[str, Any] = {"optimizer.lr": {"grid": [0.1, 0.01]}}
 SEARCH: dict[str, Any] = {"budget": 1000, "seeds": [100], "space": {"*": RATES}}
@@ -58,7 +59,7 @@ def test_an_unfair_search_is_refused_with_its_line(case: str, tmp_path: Path) ->
 
 
 def test_a_fair_one_is_accepted(tmp_path: Path) -> None:
-    assert sweep(tmp_path, TWO, search=SEARCH).spec.search.budget == 1000
+    assert sweep(tmp_path, TWO, search=SEARCH).spec.search.budget == BudgetSpec(each=1000)
 
 
 def test_the_longest_pattern_that_fits_counts(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from tests.results import small_results
 from zfscale.results.decisions import CONTINUE, FINISHED, OVER, STOP, Decisions, resumed
 from zfscale.results.missing import missing, root
 from zfscale.spec import SearchSpec, TrialSpec
-from zfscale.sweep.judge import Judge, judging
+from zfscale.sweep.judge import Judge
 from zfscale.sweep.listed import Listed
+from zfscale.sweep.source import deciding
 
 ASHA = {"scheduler": {"name": "asha"}}
 
@@ -178,9 +179,9 @@ def test_nothing_is_missing_of_a_sweep_that_has_reached_its_value(tmp_path: Path
     assert missing(goes_on) == list(sweep.trials[1:])
 
 
-def test_a_sweep_without_rules_has_no_judge(tmp_path: Path) -> None:
-    with judging(small_results.sweep(tmp_path)) as judge:
-        assert judge is None
+def test_a_sweep_without_rules_decides_nothing(tmp_path: Path) -> None:
+    with deciding(small_results.sweep(tmp_path)) as decisions:
+        assert decisions is None
     assert not (tmp_path / "results").exists()
 
 

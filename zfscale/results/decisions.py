@@ -1,4 +1,4 @@
-"""The table `decisions`: what every trial reported to a scheduler, in order, and what was decided on it.
+"""The table `decisions`: what every trial reported to a scheduler, what a searcher proposed and was told; in order.
 
 A decision is appended to a journal before it is acted on, and so outlives the process; now and then, and at the end of
 a run, the journal goes into the table, one Parquet file. A bucket has the table alone.
@@ -40,6 +40,8 @@ CONTINUE, STOP = "continue", "stop"
 FINISHED = Status.FINISHED.value  # the last stage, on which nothing is decided; others are compared with it
 OVER = "over"  # stopped because another trial has reached `search.until`
 RESUME = "resume"  # a stopped trial is taken up again, to its end
+REPORTS = (CONTINUE, STOP, FINISHED)  # what the decision on a trial's report may be
+SEARCH, PROPOSE, TOLD = "search", "propose", "told"  # what a searcher does; `why` is then JSON (`proposals`)
 FOLD_EVERY = 60.0  # seconds that a row stays in the journal alone
 
 
@@ -67,18 +69,17 @@ class Decisions:
     def __init__(self, root: Place) -> None:
         self._storage = storage(root)
         self._path = self._storage.local(DECISIONS_JOURNAL)
-        self.rows = list(_table(root))
-        kept = patiently(self._path.read_bytes, str(self._path)) if self._path.exists() else b""
-        self.rows += [row for row in _journal(kept) if row.number >= len(self.rows)]
+        self.rows = kept(root)
         self._fold()
 
-    def add(self, trial_id: str, stage: int, metric: str, value: float | None, decision: str, why: str) -> None:
+    def add(self, trial_id: str, stage: int, metric: str, value: float | None, decision: str, why: str) -> Decision:
         """Keep a decision, durably."""
         row = Decision(len(self.rows), time.time(), trial_id, stage, metric, value, decision, why)
         patiently(partial(self._append, (json.dumps(row) + "\n").encode()), str(self._path))
         self.rows.append(row)
         if time.monotonic() - self._folded > FOLD_EVERY:
             self._fold()
+        return row
 
     def close(self) -> None:
         """Write what is in the journal into the table."""
@@ -102,12 +103,19 @@ class Decisions:
         self._path.unlink(missing_ok=True)
 
 
+def kept(root: Place) -> list[Decision]:
+    """All rows, those too that are in the journal alone. Errors: as of `Decisions`."""
+    found, path = list(_table(root)), storage(root).local(DECISIONS_JOURNAL)
+    journal = patiently(path.read_bytes, str(path)) if path.exists() else b""
+    return found + [row for row in _journal(journal) if row.number >= len(found)]
+
+
 def resumed(root: Place, trials: list[str]) -> None:
     """Note that stopped trials are taken up again: no scheduler stops them any more."""
-    kept = Decisions(root)
+    decisions = Decisions(root)
     for trial_id in trials:
-        kept.add(trial_id, 0, "", None, RESUME, "--continue-stopped")
-    kept.close()
+        decisions.add(trial_id, 0, "", None, RESUME, "--continue-stopped")
+    decisions.close()
 
 
 def _table(root: Place) -> Iterator[Decision]:

@@ -10,9 +10,12 @@ from typing import TypeAlias
 from zfscale.records import Status
 from zfscale.results.causes import causes, matches
 from zfscale.results.check import Found, look
+from zfscale.results.proposals import known
 from zfscale.results.storage import Storage, storage
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec.spending import taken
 
+SPENT = ("seconds", "forwards")  # columns of `trials`, which a budget is of
 Retry: TypeAlias = "bool | str"  # whether trials that failed are run again: none, all, or those of a cause
 
 
@@ -32,7 +35,8 @@ def missing(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool = 
 def check(sweep: Sweep, retry_failed: Retry = False) -> Found:
     """What the results hold of the trials of the file."""
     errors = ["error"] if isinstance(retry_failed, str) else []
-    return look(root(sweep), [*sweep.spec.search.until, *errors], only={t.trial_id for t in sweep.trials})
+    costs = SPENT if sweep.spec.search.limited else ()
+    return look(root(sweep), [*sweep.spec.search.until, *errors, *costs], only={t.trial_id for t in sweep.trials})
 
 
 def left_of(sweep: Sweep, found: Found, retry_failed: Retry = False, continue_stopped: bool = False) -> list[TrialSpec]:
@@ -47,8 +51,23 @@ def left_of(sweep: Sweep, found: Found, retry_failed: Retry = False, continue_st
 
 
 def over(sweep: Sweep, found: Found) -> bool:
-    """Whether one of the trials has reached `search.until`."""
-    return any(row["status"] == Status.FINISHED and sweep.spec.search.reached(row) for row in found.rows)
+    """Whether one of the trials has reached `search.until`, or all of them together have spent the budget."""
+    return bool(why_over(sweep, found))
+
+
+def why_over(sweep: Sweep, found: Found) -> str:
+    """Why no other trial is to start; "" where all are to be run."""
+    search = sweep.spec.search
+    if any(row["status"] == Status.FINISHED and search.reached(row) for row in found.rows):
+        return "search.until is reached"
+    spent = search.budget.spent(taken(found.rows)) if search.budget and search.limited else []
+    return f"search.budget is spent ({', '.join(spent)})" if spent else ""
+
+
+def unproposed(sweep: Sweep) -> int:
+    """How many trials a searcher may propose yet, at most; 0 where no more are wanted."""
+    sweep = known(sweep)
+    return sweep.unknown if sweep.unknown and not over(sweep, check(sweep)) else 0
 
 
 def unmatched(found: Found, retry_failed: Retry) -> str:

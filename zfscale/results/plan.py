@@ -16,6 +16,7 @@ from zfscale.results.layout import PLAN
 from zfscale.results.storage import Place, storage
 from zfscale.spec import TrialSpec
 
+UNKNOWN = "?"  # begins the name of a trial that a searcher has not proposed yet
 Kind = tuple[str, ...]  # trials of a kind take the same time for a forward, about
 
 
@@ -35,21 +36,51 @@ class Plan:
         run: The id of the run, as in the lock.
         host: The machine that drives it.
         started: When its first trial could start, in seconds since 1970.
+        unknown: Key of a cell -> the names of its trials that a searcher has not proposed yet.
     """
 
-    trials: Mapping[str, Expected] = field(default_factory=dict)
+    trials: dict[str, Expected] = field(default_factory=dict)
     run: str = ""
     host: str = ""
     started: float = 0.0
+    unknown: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, specs: Iterable[TrialSpec], forwards: Mapping[str, float], run: str) -> Plan:
-        """The plan of a run that starts now."""
+    def of(
+        cls,
+        specs: Iterable[TrialSpec],
+        forwards: Mapping[str, float],
+        run: str,
+        unknown: Mapping[str, tuple[TrialSpec, int]] | None = None,
+    ) -> Plan:
+        """The plan of a run that starts now.
+
+        Args:
+            specs: The trials that are known.
+            forwards: Trial id -> those that it is expected to make.
+            run: The id of the run.
+            unknown: Key of a cell -> a trial such as a searcher will propose there, and how many more it may.
+        """
         trials = {}
         for spec in specs:
             trial_id = spec.trial_id
             trials[trial_id] = Expected(kind_of(spec), forwards.get(trial_id, 0.0))
-        return cls(trials, run, socket.gethostname(), time.time())
+        names = dict[str, list[str]]()
+        for cell, (spec, count) in (unknown or {}).items():
+            names[cell] = [f"{UNKNOWN}{cell}.{i}" for i in range(count)]
+            trials |= dict.fromkeys(names[cell], Expected(kind_of(spec), forwards.get(spec.trial_id, 0.0)))
+        return cls(trials, run, socket.gethostname(), time.time(), names)
+
+    def forwards(self, trial_id: str) -> float:
+        """Those that a trial is expected to make."""
+        return self.trials[trial_id].forwards if trial_id in self.trials else 0.0
+
+    def found(self, cell: str, trial_id: str | None) -> None:
+        """A trial that was unknown has been proposed at a cell; or it was not needed, since it had a result."""
+        names = self.unknown.get(cell)
+        expected = self.trials.pop(names.pop()) if names else None
+        if expected and trial_id:
+            self.trials[trial_id] = expected
 
     def write(self, root: Place) -> None:
         """Replace the plan of the results."""

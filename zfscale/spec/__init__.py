@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from zfscale.block import Block
 from zfscale.errors import SpecError
+from zfscale.spec.cells import Cell, cells
 from zfscale.spec.document import Document
 from zfscale.spec.outside import opened
 from zfscale.spec.overrides import in_order, override
@@ -56,12 +57,35 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sweep:
-    """A valid sweep file and its trials: distinct, in a stable order, first path of the space outermost."""
+    """A valid sweep file and its trials: distinct, in a stable order, first path of the space outermost.
+
+    Args:
+        spec: The file.
+        trials: All trials; where a searcher proposes them, those that the results know of (`results.proposals`).
+        path: Where the file is.
+        document: As it was read.
+        cells: Where a searcher makes its proposals; none where all trials are known.
+        ends: Trials at the ends of what a searcher may propose, which are not run.
+        unknown: How many trials it may propose yet, at most.
+    """
 
     spec: SweepSpec
     trials: tuple[TrialSpec, ...]
     path: Path
     document: Document
+    cells: tuple[Cell, ...] = ()
+    ends: tuple[TrialSpec, ...] = ()
+    unknown: int = 0
+
+    @property
+    def outline(self) -> tuple[TrialSpec, ...]:
+        """Trials that read all that any trial of the sweep will read."""
+        return (*self.trials, *self.ends)
+
+    @property
+    def size(self) -> int:
+        """How many trials it has, at most."""
+        return len(self.trials) + self.unknown
 
     def error(self, problems: Collection[Problem]) -> SpecError:
         """Problems of trials that show only when models and data are read, with the lines of the file."""
@@ -76,7 +100,11 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     for text in in_order(overrides):
         override(document, text)
     spec, problems = _validate(document)
-    return Sweep(spec, tuple(expand(document, spec, problems)), file, document)
+    trials, searched = tuple(expand(document, spec, problems)), tuple(cells(document, spec))
+    if not searched:
+        return Sweep(spec, trials, file, document)
+    unknown = sum(spec.search.samples * len(cell.seeds) for cell in searched)
+    return Sweep(spec, (), file, document, searched, trials, unknown)
 
 
 def _validate(document: Document) -> tuple[SweepSpec, dict[Place, str]]:

@@ -40,6 +40,9 @@ def _steps(bounds: list[float]) -> list[float]:
     return bounds
 
 
+LAST = 1 - 2**-53  # the largest number below 1
+ROUNDING = 1e-9  # of a quotient
+LISTED = 100_000  # of the values of a path: more than anybody means to list
 Integer = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what a 53-bit draw can tell apart
 PAIR = Field(min_length=2, max_length=2)
 TRIPLE = Field(min_length=3, max_length=3)
@@ -51,6 +54,27 @@ class _Values(BaseModel):
     def draw(self, u: float) -> Any:
         raise NotImplementedError
 
+    def share(self, value: Any) -> float:
+        """A number of [0, 1) at which the value is drawn, to rounding. Errors: ValueError if it never is."""
+        raise NotImplementedError
+
+    @property
+    def all(self) -> list[Any] | None:
+        """Every value, in order; None where there are too many to be listed."""
+        return None
+
+    @property
+    def options(self) -> int | None:
+        """Of how many values one is chosen that have no order; None of numbers."""
+        return None
+
+
+def _within(u: float, values: Any, value: Any) -> float:
+    """A share that is one. Errors: ValueError of any other."""
+    if not 0 <= u <= 1:
+        raise ValueError(f"{value} is not in {values}")
+    return min(u, LAST)
+
 
 class Grid(_Values):
     """Every value, crossed with every other grid."""
@@ -60,6 +84,20 @@ class Grid(_Values):
     def draw(self, u: float) -> Any:
         """The value at u, for a search that tries a part of them."""
         return self.grid[int(u * len(self.grid))]
+
+    def share(self, value: Any) -> float:
+        """The middle of the value's part."""
+        return (self.grid.index(value) + 0.5) / len(self.grid)
+
+    @property
+    def options(self) -> int:
+        """All of them."""
+        return len(self.grid)
+
+    @property
+    def all(self) -> list[Any]:
+        """All of them."""
+        return self.grid
 
 
 class Choice(_Values):
@@ -71,6 +109,20 @@ class Choice(_Values):
         """The value at u."""
         return self.choice[int(u * len(self.choice))]
 
+    def share(self, value: Any) -> float:
+        """The middle of the value's part."""
+        return (self.choice.index(value) + 0.5) / len(self.choice)
+
+    @property
+    def options(self) -> int:
+        """All of them."""
+        return len(self.choice)
+
+    @property
+    def all(self) -> list[Any]:
+        """All of them."""
+        return self.choice
+
 
 class Uniform(_Values):
     """A number of [low, high)."""
@@ -81,6 +133,11 @@ class Uniform(_Values):
         """The number at u."""
         low, high = self.uniform
         return low + u * (high - low)
+
+    def share(self, value: Any) -> float:
+        """Where the number lies."""
+        low, high = self.uniform
+        return _within((value - low) / (high - low), self.uniform, value)
 
 
 class LogUniform(_Values):
@@ -96,6 +153,13 @@ class LogUniform(_Values):
         value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
         return min(max(float(f"{value:.6g}"), low), high)
 
+    def share(self, value: Any) -> float:
+        """Where its logarithm lies."""
+        low, high = self.loguniform
+        if not low <= value <= high:
+            raise ValueError(f"{value} is not in {self.loguniform}")
+        return _within(math.log(value / low) / math.log(high / low), self.loguniform, value)
+
 
 class RandInt(_Values):
     """An integer of [low, high)."""
@@ -109,6 +173,17 @@ class RandInt(_Values):
         low, high = self.randint
         return low + int(u * (high - low))
 
+    def share(self, value: Any) -> float:
+        """The middle of the integer's part."""
+        low, high = self.randint
+        return _within((value - low + 0.5) / (high - low), self.randint, value)
+
+    @property
+    def all(self) -> list[int] | None:
+        """Every integer."""
+        low, high = self.randint
+        return list(range(low, high)) if high - low <= LISTED else None
+
 
 class QUniform(_Values):
     """A multiple of step in [low, high]; an integer if all three are."""
@@ -121,7 +196,22 @@ class QUniform(_Values):
         """The nearest multiple at u."""
         low, high, step = self.quniform
         count = round((low + u * (high - low)) / step)
-        count = min(max(count, math.ceil(low / step)), math.floor(high / step))
+        return self._multiple(min(max(count, math.ceil(low / step)), math.floor(high / step)))
+
+    def share(self, value: Any) -> float:
+        """Where the number lies."""
+        low, high, _ = self.quniform
+        return _within((value - low) / (high - low), self.quniform, value)
+
+    @property
+    def all(self) -> list[float] | None:
+        """Every multiple; a bound that is one but for rounding counts."""
+        low, high, step = self.quniform
+        first, last = math.ceil(low / step - ROUNDING), math.floor(high / step + ROUNDING)
+        return [self._multiple(i) for i in range(first, last + 1)] if last - first < LISTED else None
+
+    def _multiple(self, count: int) -> float:
+        step = self.quniform[2]
         if all(value.is_integer() for value in self.quniform):
             return count * int(step)
         return float(f"{count * step:.12g}")

@@ -1,4 +1,4 @@
-"""How samples of the space are drawn: `search.algorithm`, a name -> a function to numbers of [0, 1).
+"""How samples of the space are drawn: functions to numbers of [0, 1).
 
 A number depends on its own path and distribution, the sample's index and the grid point alone, so that the trials of a
 file keep their ids when samples or values of grids are added.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zfscale.spec.distributions import Distribution
+from zfscale.spec.distributions import LAST, Distribution
 
 BITS = 53  # of a number
 Draw = Callable[[Mapping[str, Distribution], Mapping[str, Any], int], dict[str, float]]
@@ -35,7 +36,27 @@ def sobol(draws: Mapping[str, Distribution], point: Mapping[str, Any], sample: i
     return {path: (number ^ _hashed(path, draws[path], point, -1)) / 2**BITS for path, number in shares}
 
 
-ALGORITHMS: dict[str, Draw] = {"random": independent, "sobol": sobol}
+def ends(draws: Mapping[str, Distribution], point: Mapping[str, Any], sample: int) -> dict[str, float]:
+    """Where numbers begin and where they end, with each combination of what has no order.
+
+    >>> from zfscale.spec.distributions import Choice, RandInt
+    >>> draws = {"x": Choice(choice=["a", "b"]), "y": RandInt(randint=[0, 10])}
+    >>> found = [ends(draws, {}, i) for i in range(count_ends(draws))]
+    >>> [(draws["x"].draw(at["x"]), draws["y"].draw(at["y"])) for at in found]
+    [('a', 0), ('a', 9), ('b', 0), ('b', 9)]
+    """
+    last, rest = sample % 2, sample // 2
+    found = dict.fromkeys(draws, LAST * last)
+    for path, values in draws.items():
+        if values.options is not None:
+            rest, i = divmod(rest, values.options)
+            found[path] = (i + 0.5) / values.options
+    return found
+
+
+def count_ends(draws: Mapping[str, Distribution]) -> int:
+    """How many there are."""
+    return 2 * math.prod(values.options or 1 for values in draws.values())
 
 
 def _hashed(path: str, values: Distribution, point: Mapping[str, Any], sample: int) -> int:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from zfscale.errors import nearest
 from zfscale.metrics.catalogue import CLASSES, columns
-from zfscale.spec.distributions import Choice, Distribution, Grid
+from zfscale.spec.distributions import LAST, Choice, Distribution, Grid
 from zfscale.spec.document import Document
 from zfscale.spec.names import Finding
 from zfscale.spec.owners import setting, unused
@@ -25,12 +25,11 @@ from zfscale.spec.trial import TrialSpec
 from zfscale.spec.yaml import Place
 
 PATTERNS = "such as {fo-*: {optimizer.lr: {grid: [...]}}}"
-LAST = 1 - 2**-53  # the largest number below 1
 
 
 def unfair(document: Document, search: SearchSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:
     """Where the file says what is to be tuned -> what is wrong with it."""
-    if search.budget is None:
+    if search.each is None:
         idle = [key for key in ("seeds", "space") if getattr(search, key)]
         return {("search", key): "means something to `zfscale tune` alone, which needs search.budget" for key in idle}
     training = [trial for trial in trials if trial.trains]

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from zfscale.methods import catalogue as methods
+from zfscale.spec.algorithms import AlgorithmSpec
 from zfscale.spec.domains import modality
 from zfscale.spec.problems import show
-from zfscale.spec.scheduling import SchedulerSpec, readers
+from zfscale.spec.scheduling import SchedulerSpec
 from zfscale.spec.trial import MethodSpec, OptimizerSpec
 from zfscale.zo import catalogue
 from zfscale.zo.catalogue import DIRECTIONS, OPTIMIZERS, Optimizer
@@ -163,7 +164,8 @@ def owners(path: str) -> str:
         "model.train": ", ".join(name for name, facts in methods.METHODS.items() if facts.trained == "model"),
         "model.input_range": "images",
         **{f"model.{key}": "model.train: lora" for key in LORA},
-        **{f"search.scheduler.{key}": readers(key) for key in SchedulerSpec.model_fields},
+        **{f"search.algorithm.{key}": AlgorithmSpec.readers(key) for key in AlgorithmSpec.model_fields},
+        **{f"search.scheduler.{key}": SchedulerSpec.readers(key) for key in SchedulerSpec.model_fields},
     }.get(path, "")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
-from zfscale.block import Block
-from zfscale.errors import nearest
+from zfscale.spec.named import NamedBlock, Reads, by_name
 from zfscale.spec.names import OneOf
 
 
@@ -27,17 +27,10 @@ SCHEDULERS: dict[str, Facts] = {
 }
 
 
-def readers(option: str) -> str:
-    """The schedulers that read an option.
-
-    >>> readers("grace")
-    'asha, median'
-    """
-    return ", ".join(name for name, facts in SCHEDULERS.items() if option in facts.options)
-
-
-class SchedulerSpec(Block):
+class SchedulerSpec(NamedBlock):
     """Which trials are stopped early, by what they report after each stage."""
+
+    CATALOGUE: ClassVar[Mapping[str, Reads]] = SCHEDULERS
 
     name: Annotated[str, OneOf(tuple(SCHEDULERS))] = Field(
         default="none",
@@ -58,16 +51,5 @@ class SchedulerSpec(Block):
         """The path of its class; "" if it stops nothing."""
         return SCHEDULERS[self.name].path
 
-    @model_validator(mode="after")
-    def _reads_them(self) -> SchedulerSpec:
-        known = ("name", *SCHEDULERS[self.name].options)
-        for option in sorted(self.model_fields_set - set(known)):
-            raise ValueError(f"{option!r} has no effect on {self.name}; {nearest(option, known)}")
-        return self
 
-
-def _named(given: Any) -> Any:
-    return {"name": given} if isinstance(given, str) else given
-
-
-Scheduler = Annotated[SchedulerSpec, BeforeValidator(_named, json_schema_input_type=str | SchedulerSpec)]
+Scheduler = Annotated[SchedulerSpec, BeforeValidator(by_name, json_schema_input_type=str | SchedulerSpec)]

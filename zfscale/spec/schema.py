@@ -14,12 +14,13 @@ from pydantic import BaseModel, Field
 
 from zfscale.block import MAX_SEED, Block
 from zfscale.metrics.catalogue import BY_NAME, SEARCHED
+from zfscale.spec.algorithms import Algorithm, AlgorithmSpec
 from zfscale.spec.distributions import Distribution
-from zfscale.spec.drawing import ALGORITHMS
 from zfscale.spec.names import OneOf
 from zfscale.spec.owners import owners
 from zfscale.spec.scheduling import Scheduler, SchedulerSpec
 from zfscale.spec.sinks import Sinks
+from zfscale.spec.spending import Budget
 from zfscale.spec.text import LONGEST_NAME, ResultsPlace, Text
 from zfscale.spec.trial import OPEN, TrialSpec
 from zfscale.spec.tuned import TunedSpec
@@ -34,10 +35,14 @@ class SearchSpec(Block):
     """How the space is sampled, and which trial counts as the best."""
 
     samples: int = Field(
-        default=1, ge=1, le=MAX_COMBINATIONS, description="draws from the non-grid distributions per grid point"
+        default=1,
+        ge=1,
+        le=MAX_COMBINATIONS,
+        description="draws from the non-grid distributions per grid point, or proposals of a searcher; those of one "
+        "proposal that differ in `seed` alone count once",
     )
-    algorithm: Annotated[str, OneOf(tuple(ALGORITHMS))] = Field(
-        default="random", description="how the draws are made: each by itself, or spread evenly over the space (sobol)"
+    algorithm: Algorithm = Field(
+        default=AlgorithmSpec(), description="how the draws are made: a name, or `{name: ..., its options}`"
     )
     metric: Annotated[str, OneOf(METRICS)] = Field(
         default=METRICS[0],
@@ -53,10 +58,8 @@ class SearchSpec(Block):
         description="metric -> the value that ends the sweep: once a finished trial has reached all of them, those "
         "that run stop after their stage, and no other starts",
     )
-    budget: int | None = Field(
-        default=None,
-        ge=1,
-        description="forwards that `zfscale tune` may spend on each method and optimizer. null: nothing is to be tuned",
+    budget: Budget | None = Field(
+        default=None, description="what may be spent; a number alone is `each`. null: nothing is tuned, and all is run"
     )
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...], Field(strict=False)] = Field(
         default=(),
@@ -72,6 +75,16 @@ class SearchSpec(Block):
         description="optimizer, or a pattern such as zo-* -> dotted path -> the values that it may choose; the longest "
         "pattern that fits an optimizer counts",
     )
+
+    @property
+    def each(self) -> int | None:
+        """Forwards that a search may spend on each method and optimizer."""
+        return None if self.budget is None else self.budget.each
+
+    @property
+    def limited(self) -> bool:
+        """Whether a run may have to end before all trials are run, for what they take."""
+        return self.budget is not None and self.budget.limited
 
     @property
     def judged(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -19,19 +19,21 @@ from zfscale.errors import nearest
 from zfscale.spec.blocks import Blocks, valid
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
-from zfscale.spec.drawing import ALGORITHMS
+from zfscale.spec.drawing import count_ends
 from zfscale.spec.fairness import unfair
 from zfscale.spec.layout import layout
 from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.owners import setting
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import MAX_COMBINATIONS, TEMPLATE_PATHS, SweepSpec
+from zfscale.spec.searchable import unsearchable
 from zfscale.spec.searching import searching, unmeasured
 from zfscale.spec.strays import Assignment, Strays, Unknown
 from zfscale.spec.trial import OPEN, TrialSpec
 from zfscale.spec.tuned import Tuned
 from zfscale.spec.yaml import Place
 
+SEED = ("seed",)
 DECIDING = {"model", "stream", "method", "optimizer"}  # the blocks that decide which options mean something
 
 
@@ -50,16 +52,16 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
 
     `known` is what is wrong with the template: it is told together with what else is found.
     """
-    if stopping := too_many(spec) or scalar_blocks(spec):
+    if stopping := unsearchable(document, spec) or too_many(spec) or scalar_blocks(spec):
         raise document.error({**known, **stopping})
     problems, complete = dict(known), True
-    template = _template(document)
+    template = template_of(document)
     outside = Outside({block: OPEN[block] for block in document.opened})
     strays, tuned = Strays(document, spec.space), Tuned(spec.tuned)
     parts = Blocks()
     trials: dict[str, TrialSpec] = {}
-    for assignments in _settled(spec, template, outside, tuned):
-        whole, unknown, wrong = outside.fit(_apply(template, assignments))
+    for assignments in settled(combinations(spec), template, outside, tuned):
+        whole, unknown, wrong = outside.fit(applied(template, assignments))
         found = dict(wrong)
         whole = parts.made(whole)
         try:
@@ -88,22 +90,22 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
     return made
 
 
-def _template(document: Document) -> dict[str, Any]:
+def template_of(document: Document) -> dict[str, Any]:
     """What the file says of every trial."""
     return {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
 
 
 def located(document: Document, spec: SweepSpec, found: Collection[Problem]) -> Problems:
     """Problems of trials as problems of the file: each where the file says what the trial has there."""
-    template, outside = _template(document), Outside({block: OPEN[block] for block in document.opened})
+    template, outside = template_of(document), Outside({block: OPEN[block] for block in document.opened})
     of_trial: dict[str, list[Problem]] = {}
     for problem in found:
         of_trial.setdefault(problem.trial.trial_id, []).append(problem)
     problems: dict[Place, str] = {}
-    for assignments in _settled(spec, template, outside, Tuned(spec.tuned)):
+    for assignments in settled(combinations(spec), template, outside, Tuned(spec.tuned)):
         if not of_trial:
             break
-        trial = TrialSpec.model_validate(outside.fit(_apply(template, assignments)).whole)
+        trial = TrialSpec.model_validate(outside.fit(applied(template, assignments)).whole)
         for problem in of_trial.pop(trial.trial_id, ()):
             problems.setdefault(source(document, assignments, problem.place), problem.message)
     for problem in itertools.chain(*of_trial.values()):  # of trials that a search has made of those of the file
@@ -132,7 +134,7 @@ def unknown_path(path: str) -> str:
 
 def too_many(spec: SweepSpec) -> dict[Place, str]:
     """A space that nobody means to run."""
-    grids, draws = _split(spec)
+    grids, draws = split(spec)
     count = math.prod(len(values.grid) for values in grids.values()) * (spec.search.samples if draws else 1)
     message = f"{count} combinations of grids and samples; allowed: at most {MAX_COMBINATIONS}"
     return {("space",): message} if count > MAX_COMBINATIONS else {}
@@ -151,38 +153,68 @@ def scalar_blocks(spec: SweepSpec) -> dict[Place, str]:
 
 
 def combinations(spec: SweepSpec) -> Iterator[list[Assignment]]:
-    """The assignments of every combination, shallow paths first, so that a leaf wins over its block."""
-    grids, draws = _split(spec)
-    samples = range(spec.search.samples if draws else 1)
-    for indices in itertools.product(*(range(len(values.grid)) for values in grids.values())):
-        chosen = list(zip(grids.items(), indices, strict=True))
-        point = {path: values.grid[i] for (path, values), i in chosen if path != "seed"}
-        fixed = [
-            Assignment(tuple(path.split(".")), values.grid[i], ("space", path, "grid", i))
-            for (path, values), i in chosen
-        ]
+    """The assignments of every combination, shallow paths first, so that a leaf wins over its block.
+
+    Of a space that a searcher is to look at, its ends: no trial of the sweep, but one of each kind.
+    """
+    grids, draws = split(spec)
+    facts, samples = spec.search.algorithm.facts, range(spec.search.samples if draws else 1)
+    if facts.path:
+        samples = range(count_ends(draws))
+    for fixed in grid_points(grids):
+        point = {".".join(one.target): one.value for one in fixed if one.target != SEED}
         for sample in samples:
-            shares = ALGORITHMS[spec.search.algorithm](draws, point, sample)
-            drawn = [
-                Assignment(tuple(path.split(".")), values.draw(shares[path]), ("space", path, *values.model_dump()))
-                for path, values in draws.items()
-            ]
-            yield sorted(fixed + drawn, key=lambda assignment: len(assignment.target))
+            yield drawn(fixed, draws, facts.draw(draws, point, sample))
 
 
-def _settled(spec: SweepSpec, template: dict[str, Any], outside: Outside, tuned: Tuned) -> Iterator[list[Assignment]]:
+def grid_points(grids: Mapping[str, Grid]) -> Iterator[list[Assignment]]:
+    """Every point of the grids' product."""
+    for indices in itertools.product(*(range(len(values.grid)) for values in grids.values())):
+        yield [
+            Assignment(tuple(path.split(".")), values.grid[i], ("space", path, "grid", i))
+            for (path, values), i in zip(grids.items(), indices, strict=True)
+        ]
+
+
+def drawn(
+    fixed: Iterable[Assignment], draws: Mapping[str, Distribution], shares: Mapping[str, float]
+) -> list[Assignment]:
+    """A grid point with the values of the other paths at these numbers of [0, 1)."""
+    values = [
+        Assignment(tuple(path.split(".")), of_path.draw(shares[path]), ("space", path, *of_path.model_dump()))
+        for path, of_path in draws.items()
+    ]
+    return in_depth([*fixed, *values])
+
+
+def in_depth(assignments: Iterable[Assignment]) -> list[Assignment]:
+    """Shallow paths first."""
+    return sorted(assignments, key=lambda assignment: len(assignment.target))
+
+
+def settled(
+    points: Iterable[list[Assignment]], template: dict[str, Any], outside: Outside, tuned: Tuned
+) -> Iterator[list[Assignment]]:
     """The combinations, with what a search has chosen for each trial."""
-    for assignments in combinations(spec):
-        chosen = tuned.assignments(outside.fit(_apply(template, assignments)).whole) if tuned.entries else []
+    for assignments in points:
+        chosen = tuned.assignments(outside.fit(applied(template, assignments)).whole) if tuned.entries else []
         yield [*assignments, *chosen]
 
 
-def _split(spec: SweepSpec) -> tuple[dict[str, Grid], dict[str, Distribution]]:
-    grids = {path: values for path, values in spec.space.items() if isinstance(values, Grid)}
+def split(spec: SweepSpec) -> tuple[dict[str, Grid], dict[str, Distribution]]:
+    """The paths whose values are crossed, and those whose values are drawn."""
+    grids = {path: grid for path, values in spec.space.items() if (grid := _crossed(spec, values)) is not None}
     return grids, {path: values for path, values in spec.space.items() if path not in grids}
 
 
-def _apply(template: dict[str, Any], assignments: list[Assignment]) -> dict[str, Any]:
+def _crossed(spec: SweepSpec, values: Distribution) -> Grid | None:
+    if isinstance(values, Grid):
+        return values
+    return Grid(grid=values.all) if spec.search.algorithm.facts.whole and values.all else None
+
+
+def applied(template: dict[str, Any], assignments: Iterable[Assignment]) -> dict[str, Any]:
+    """The template with these values, the later over the earlier."""
     for assignment in assignments:
         template = _put(template, assignment.target, assignment.value)
     return template

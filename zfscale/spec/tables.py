@@ -11,10 +11,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from zfscale.block import Block
+from zfscale.spec.algorithms import AlgorithmSpec
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.owners import owners
 from zfscale.spec.scheduling import SchedulerSpec
 from zfscale.spec.schema import OutputSpec, ResourcesSpec, SearchSpec, WandbSpec
+from zfscale.spec.spending import BudgetSpec
 from zfscale.spec.stream import DomainSpec, StreamSpec
 from zfscale.spec.trial import EngineSpec, FirstOrderSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.tuned import TunedSpec
@@ -30,7 +32,9 @@ TABLES: dict[str, type[Block]] = {
     "train": TrainSpec,
     "engine": EngineSpec,
     "search": SearchSpec,
+    "search.algorithm": AlgorithmSpec,
     "search.scheduler": SchedulerSpec,
+    "search.budget": BudgetSpec,
     "tuned[]": TunedSpec,
     "resources": ResourcesSpec,
     "output": OutputSpec,

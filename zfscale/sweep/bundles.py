@@ -26,9 +26,14 @@ def lacking(asked: ResourcesSpec, nodes: Iterable[Mapping[str, float]]) -> Findi
             return ("resources", name), f"{amount:g} asked for each trial; {where} {have:g}"
     if not any(fits(asked, node) for node in nodes):
         return ("resources",), f"no node has both {asked.cpus} cpus and {asked.gpus:g} gpus"
-    if asked.workers > (room := sum(_workers(asked, node) for node in nodes)):
-        return ("resources", "workers"), f"{asked.workers} for each trial; there is room for {room}"
+    if asked.workers > (there := sum(_workers(asked, node) for node in nodes)):
+        return ("resources", "workers"), f"{asked.workers} for each trial; there is room for {there}"
     return None
+
+
+def room(asked: ResourcesSpec, nodes: Iterable[Mapping[str, float]]) -> int:
+    """For how many trials at a time the nodes have room, and one at least: it may be there in a moment."""
+    return max(sum(_workers(asked, node) for node in nodes) // asked.workers, 1)
 
 
 def fits(asked: ResourcesSpec, node: Mapping[str, float]) -> bool:

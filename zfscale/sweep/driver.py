@@ -15,9 +15,9 @@ from zfscale.records import Status
 from zfscale.results.check import Found, first
 from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, WORKERS, file_of
 from zfscale.results.lock import held
-from zfscale.results.missing import Retry, check, left_of, missing
+from zfscale.results.missing import Retry, check, left_of, missing, unproposed
 from zfscale.results.missing import root as results
-from zfscale.results.plan import Plan
+from zfscale.results.proposals import known
 from zfscale.results.resuming import take_up
 from zfscale.results.storage import Storage
 from zfscale.spec import Sweep, TrialSpec
@@ -26,11 +26,12 @@ from zfscale.sweep.bundles import bundles
 from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
 from zfscale.sweep.environment import LOCAL, as_ctrl_c
-from zfscale.sweep.judge import Judge, judging
+from zfscale.sweep.judge import Judge
 from zfscale.sweep.limits import Limits
 from zfscale.sweep.listed import Listed
 from zfscale.sweep.node import module_path, where
 from zfscale.sweep.progress import Progress
+from zfscale.sweep.source import deciding, most, planned, trials_for, typical
 from zfscale.sweep.stopping import stoppable
 from zfscale.sweep.tune_fixes import tune_fixes
 from zfscale.sweep.unfinished import Unfinished
@@ -53,11 +54,12 @@ def run(
     Errors: ZfscaleErrors (model, data, cluster) before any trial starts. A failing trial is a row, not an error.
     """
     with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours):
+        sweep = known(sweep)
         todo = begin(sweep, retry_failed, continue_stopped)
-        if not todo:  # another run has just finished them
+        if not todo and not unproposed(sweep):  # another run has just finished them
             return []
-        inputs = read(sweep, todo)
-        code, forwards = own_code(todo, sweep.spec.output), expected(todo, inputs)
+        inputs = read(sweep, (*todo, *sweep.ends))
+        code, forwards = own_code((*todo, *sweep.ends), sweep.spec.output), expected((*todo, *typical(sweep)), inputs)
         with connected(address, code) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
             return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, own=address == LOCAL)
 
@@ -99,20 +101,23 @@ def drive(
     """
     there = results(sweep)
     check_resources(sweep, own)
-    check_nodes(me, sweep, own_code(todo, sweep.spec.output))
+    check_nodes(me, sweep, own_code((*todo, *sweep.ends), sweep.spec.output))
     forget(there, todo)
-    plan = Plan.of(sweep.trials, forwards, me)
+    plan = planned(sweep, forwards, me)
     plan.write(there)
     try:
         callbacks = [Limits(sweep, me), RecordDeaths(sweep), Unfinished()]
-        with Progress(sweep, there, plan) as display, tune_fixes(), judging(sweep) as judge:
-            _tuner(sweep, todo, shared, me, [*callbacks, display], place / "tune", judge).fit()
+        with Progress(sweep, there, plan) as display, tune_fixes(), deciding(sweep) as decisions:
+            judge = Judge(sweep.spec.search, decisions) if decisions and sweep.spec.search.judged else None
+            source = trials_for(sweep, todo, plan, decisions, judge, own)
+            _tuner(sweep, source, shared, me, [*callbacks, display], place / "tune", judge).fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
+        plan.write(there)
         there.remove(WORKERS)
         there.clear()
-    return missing(sweep)
+    return missing(known(sweep))
 
 
 def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
@@ -137,7 +142,7 @@ def forget(there: Storage, todo: list[TrialSpec]) -> None:
 
 def _tuner(
     sweep: Sweep,
-    todo: list[TrialSpec],
+    source: Listed,
     shared: dict[str, Any],
     me: str,
     callbacks: list[Any],
@@ -147,14 +152,20 @@ def _tuner(
     r = sweep.spec.resources
     place, name = where(sweep)
     output = sweep.spec.output.model_copy(update={"dir": place})
-    fixed = {"output": output, "name": name, "run": me, "resources": r, "path": module_path(own_code(todo, output))}
+    fixed = {
+        "output": output,
+        "name": name,
+        "run": me,
+        "resources": r,
+        "path": module_path(own_code(sweep.outline, output)),
+    }
     worker = tune.with_parameters(Worker, shared=shared, judged=judge is not None, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, bundles(r)),
         tune_config=tune.TuneConfig(
-            search_alg=Listed(todo, lambda: judge is not None and judge.over),
+            search_alg=source,
             scheduler=judge,
-            num_samples=len(todo),
+            num_samples=most(sweep),
             reuse_actors=True,
             max_concurrent_trials=r.max_concurrent,
             trial_name_creator=_trial_id,

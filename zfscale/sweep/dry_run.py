@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from zfscale.results.missing import Retry, missing
+from zfscale.results.missing import Retry, missing, unproposed
 from zfscale.results.plan import label
-from zfscale.spec import Sweep
+from zfscale.results.proposals import known, unknown
+from zfscale.spec import Sweep, TrialSpec
 from zfscale.trial import cost as plan
 from zfscale.trial.inputs import read
 
 
 def describe(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool = False) -> str:
-    """One line a trial: id, what it is, expected training forwards and peak memory; then the totals."""
+    """One line a trial: id, what it is, expected training forwards and peak memory; then the totals.
+
+    Of trials that a searcher will propose, one line a cell, of a trial in the middle of its space.
+    """
+    sweep = known(sweep)
     todo = {t.trial_id for t in missing(sweep, retry_failed, continue_stopped)}
-    inputs = read(sweep, sweep.trials)
+    inputs = read(sweep, (*sweep.trials, *sweep.ends))
     lines, least, most = [], 0, 0
     for spec in sweep.trials:
         cost = plan.cost(spec, inputs)
-        state = "to run" if spec.trial_id in todo else "done"
         if spec.trial_id in todo:
             least, most = least + cost.least, most + cost.most
-        forwards = _range(cost.least, cost.most)
-        lines.append(
-            f"{spec.trial_id}  {state:6}  {label(spec):45}  {forwards:>13} forwards  {cost.memory_bytes >> 20:>6} MiB"
-        )
-    total = f"{len(sweep.trials)} trials, {len(todo)} to run, {_range(least, most)} training forwards"
-    return "\n".join([*lines, f"{total}; memory is an estimate a worker"])
+        lines.append(_line(spec.trial_id, "to run" if spec.trial_id in todo else "done", spec, cost))
+    left = unknown(sweep) if unproposed(sweep) else {}
+    for spec, count in left.values():
+        cost = plan.cost(spec, inputs)
+        least, most = least + count * cost.least, most + count * cost.most
+        lines.append(_line(f"{count:,}", "at most", spec, cost))
+    more = sum(count for _, count in left.values())
+    total = f"{'at most ' * bool(more)}{len(sweep.trials) + more} trials, {len(todo) + more} to run"
+    return "\n".join([*lines, f"{total}, {_range(least, most)} training forwards; memory is an estimate a worker"])
+
+
+def _line(name: str, state: str, spec: TrialSpec, cost: plan.Cost) -> str:
+    forwards = _range(cost.least, cost.most)
+    return f"{name:12}  {state:7}  {label(spec):45}  {forwards:>13} forwards  {cost.memory_bytes >> 20:>6} MiB"
 
 
 def _range(least: int, most: int) -> str:

@@ -6,7 +6,8 @@ import sys
 from typing import NamedTuple
 
 from zfscale.records import Status
-from zfscale.results.missing import root
+from zfscale.results.missing import check, root, why_over
+from zfscale.results.proposals import known
 from zfscale.results.tuned import note
 from zfscale.spec import Sweep
 from zfscale.spec.tuned import entry_of
@@ -31,7 +32,7 @@ def finish(sweep: Sweep) -> Ended:
     from zfscale.report import contents, make
     from zfscale.report.text import printable
 
-    place = root(sweep)
+    place, sweep = root(sweep), known(sweep)
     tuned = sweep.spec.tuned
     chosen = {trial.trial_id: entry_of(tuned, trial) for trial in sweep.trials}
     # An entry has no values where a `--set` took all of them away.
@@ -40,6 +41,6 @@ def finish(sweep: Sweep) -> Ended:
     status = {trial.trial_id: trial.status for trial in found.trials}
     failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
     text, file = make(place, found)
-    if unwanted := sum(trial.trial_id not in status for trial in sweep.trials):
-        text += f"\nsearch.until is reached: {unwanted} of {len(sweep.trials)} trials were not run"
+    if unwanted := sweep.unknown + sum(trial.trial_id not in status for trial in sweep.trials):
+        text += f"\n{why_over(sweep, check(sweep))}: {unwanted} of {sweep.size} trials were not run"
     return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))

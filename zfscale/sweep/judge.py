@@ -9,8 +9,6 @@ The decisions of earlier runs of the sweep are given to the rule first, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +17,8 @@ from ray.tune.schedulers import FIFOScheduler
 
 from zfscale import registry
 from zfscale.records import Status
-from zfscale.results.decisions import CONTINUE, FINISHED, OVER, RESUME, STOP, Decisions
-from zfscale.results.missing import root
-from zfscale.spec import SearchSpec, Sweep, TrialSpec
+from zfscale.results.decisions import CONTINUE, FINISHED, OVER, REPORTS, RESUME, STOP, Decisions
+from zfscale.spec import SearchSpec, TrialSpec
 from zfscale.sweep.rules import STAGE, measured
 
 
@@ -126,16 +123,6 @@ class Judge(FIFOScheduler):
         for row in self.decisions.rows:
             if row.decision == RESUME:
                 self.resumed.add(row.trial_id)
-            elif row.metric == self.search.metric and row.decision != OVER:
+            elif row.metric == self.search.metric and row.decision in REPORTS:
                 self._tell(row.trial_id, row.stage, row.value, row.decision)
                 self.kept[row.trial_id, row.stage] = row.decision == STOP
-
-
-@contextmanager
-def judging(sweep: Sweep) -> Iterator[Judge | None]:
-    """The judge of a sweep, None where no trial can be stopped; at the end, all decisions are in their table."""
-    if not sweep.spec.search.judged:
-        yield None
-        return
-    with closing(Decisions(root(sweep))) as decisions:
-        yield Judge(sweep.spec.search, decisions)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from zfscale.results.missing import Retry, check, left_of, unmatched
+from zfscale.results.missing import Retry, check, left_of, unmatched, unproposed
+from zfscale.results.proposals import known
 from zfscale.spec import Sweep
 from zfscale.sweep.ending import Ended, finish
 from zfscale.sweep.environment import CLIENT, LOCAL, as_ctrl_c, environment
@@ -27,10 +28,11 @@ def run(
     "ray://HOST:PORT" the sweep is run on that cluster's head, and only watched from here.
     """
     if not address.startswith(CLIENT):
+        sweep = known(sweep)
         found = check(sweep, retry_failed)
         if note := unmatched(found, retry_failed):
             print(note, file=sys.stderr)
-        if not left_of(sweep, found, retry_failed, continue_stopped):
+        if not left_of(sweep, found, retry_failed, continue_stopped) and not unproposed(sweep):
             return finish(sweep)
     with environment(address), as_ctrl_c():
         if address.startswith(CLIENT):
@@ -52,4 +54,4 @@ def run(
             continue_stopped=continue_stopped,
             max_hours=max_hours,
         )
-    return Ended(len(left)) if left else finish(sweep)
+    return Ended(count) if (count := len(left) + unproposed(sweep)) else finish(sweep)

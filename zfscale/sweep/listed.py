@@ -8,25 +8,40 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from zfscale.spec import TrialSpec
+from zfscale.sweep.gate import Gate
 
 
 class Listed(Searcher):
     """A search algorithm that has made up its mind; `Tuner` must ask for as many samples as the list is long.
 
-    `over` says whether the rest of the list is not wanted any more.
+    `over` says whether the rest of the list is not wanted any more, `gate` whether another trial may start.
     """
 
-    def __init__(self, specs: Iterable[TrialSpec], over: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, specs: Iterable[TrialSpec], over: Callable[[], bool] = lambda: False, gate: Gate | None = None
+    ) -> None:
         super().__init__()
-        self._left, self._over = iter(specs), over
+        self._left, self._over, self._gate = iter(specs), over, gate or Gate()
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial's configuration, under Tune's own id of it."""
-        spec = None if self._over() else next(self._left, None)
-        return Searcher.FINISHED if spec is None else {"spec": spec.to_json()}
+        """The next trial's configuration, under Tune's own id of it; None if it has to wait."""
+        if self._over() or self._gate.closed:
+            return Searcher.FINISHED
+        if self._gate.full:
+            return None
+        spec = self.following()
+        if spec is None:
+            return Searcher.FINISHED
+        self._gate.begin(trial_id, spec.trial_id)
+        return {"spec": spec.to_json()}
+
+    def following(self) -> TrialSpec | None:
+        """The next trial, if there is one."""
+        return next(self._left, None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Changes nothing: the list stays."""
+        """Makes room; the list stays."""
+        self._gate.end(trial_id, result)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Keep nothing: Parquet says what is left of the list."""

@@ -32,7 +32,7 @@ class Progress(tune.Callback):
     """A line that redraws itself on a terminal; a plain line now and then in a log."""
 
     def __init__(self, sweep: Sweep, root: Place, plan: Plan) -> None:
-        self.total, self.search, self.root, self.run = len(sweep.trials), sweep.spec.search, root, plan.run
+        self.plan, self.search, self.root, self.run = plan, sweep.spec.search, root, plan.run
         self.already = self.done = self.failed = self.stopped = self.slots = 0
         self.running: dict[str, tuple[str, float]] = {}  # Tune's id of a trial -> ours, and when it was started
         self.forecast = Forecast(plan.trials)
@@ -64,7 +64,7 @@ class Progress(tune.Callback):
     def line(self) -> str:
         """The state in one line."""
         parts = [
-            f"{self.already + self.done}/{self.total} done",
+            f"{self.already + self.done}/{len(self.plan.trials)} done",
             f"{len(self.running)} running",
             f"{self.failed} failed",
             *([f"{self.stopped} stopped"] if self.stopped else []),
@@ -157,6 +157,8 @@ class Progress(tune.Callback):
         """How far the running trials are, from which follows the time left."""
         now = time.monotonic()
         with suppress(OSError):  # a bucket that does not answer now
+            if self.plan.unknown:  # it changes while the sweep runs
+                self.plan.write(self.root)
             said = {word.trial_id: word for word in words(self.root, self.run)}
             going = []
             for trial_id, since in self.running.values():

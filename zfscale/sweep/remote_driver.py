@@ -15,7 +15,8 @@ import ray
 
 from zfscale.errors import ZfscaleError
 from zfscale.results.lock import held
-from zfscale.results.missing import Retry, missing, root
+from zfscale.results.missing import Retry, missing, root, unproposed
+from zfscale.results.proposals import known
 from zfscale.spec import Sweep
 from zfscale.spec.own import own_code
 from zfscale.sweep.cluster import connected
@@ -23,6 +24,7 @@ from zfscale.sweep.driver import begin, drive
 from zfscale.sweep.ending import Ended, finish
 from zfscale.sweep.environment import as_ctrl_c
 from zfscale.sweep.private import private_directory
+from zfscale.sweep.source import typical
 from zfscale.sweep.stopping import stoppable
 from zfscale.trial.cost import expected
 from zfscale.trial.inputs import read
@@ -45,9 +47,12 @@ def run(
         raise ZfscaleError(
             f"output.dir: {place!r} is relative; with {address}, expected one that begins with /, or a URL"
         )
-    inputs = read(sweep, sweep.trials)
-    forwards = expected(sweep.trials, inputs)
-    with connected(address, own_code(sweep.trials, sweep.spec.output)), as_ctrl_c():  # again: Ray has taken SIGTERM
+    inputs = read(sweep, sweep.outline)
+    forwards = expected((*sweep.outline, *typical(sweep)), inputs)
+    with (
+        connected(address, own_code(sweep.outline, sweep.spec.output)),
+        as_ctrl_c(),
+    ):  # again: Ray has taken SIGTERM
         board = ray.remote(**HEAD)(Board).remote()
         there = ray.remote(max_retries=0, **HEAD)(drive_there)
         given = (sweep, retry_failed, continue_stopped, max_hours)
@@ -100,12 +105,13 @@ def drive_there(
     """On the head: run the sweep; what `run` returns, or the message of an error."""
     try:
         with redirect_stderr(Sender(board)), held(root(sweep)) as me, stoppable(root(sweep), me, max_hours):
+            sweep = known(sweep)
             todo = begin(sweep, retry_failed, continue_stopped)
             with private_directory() as place:
-                left = len(drive(sweep, todo, shared, me, place, forwards)) if todo else 0
-        return Ended(left) if left else finish(sweep)
+                left = len(drive(sweep, todo, shared, me, place, forwards)) if todo or unproposed(sweep) else 0
+        return Ended(count) if (count := left + unproposed(sweep)) else finish(sweep)
     except KeyboardInterrupt:
-        return Ended(len(missing(sweep)))
+        return Ended(len(missing(known(sweep))) + unproposed(sweep))
     except ZfscaleError as error:
         return str(error)
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from zfscale.errors import ZfscaleError
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.spec.algorithms import AlgorithmSpec
 from zfscale.spec.fairness import replaced
 from zfscale.spec.scheduling import SchedulerSpec
 from zfscale.spec.schema import MAX_COMBINATIONS
+from zfscale.spec.spending import BudgetSpec
 from zfscale.spec.tuned import entry_of
 from zfscale.spec.yaml import Place
 from zfscale.trial import cost
@@ -43,8 +45,9 @@ class Plan:
             f"{cell}: {count(cell, tried)}, {sum(one.forwards for one in tried):,} forwards"
             for cell, tried in self.tried
         ]
-        budget = self.sweep.spec.search.budget
-        return "\n".join([*lines, f"{len(self.sweep.trials)} trials; budget of each line: {budget:,} forwards"])
+        return "\n".join(
+            [*lines, f"{len(self.sweep.trials)} trials; budget of each line: {self.sweep.spec.search.each:,} forwards"]
+        )
 
 
 def count(cell: Cell, tried: Sequence[Candidate]) -> str:
@@ -62,27 +65,33 @@ def plan(sweep: Sweep) -> Plan:
         ZfscaleError: Nothing in the file is trained, or the budget admits more trials than anyone means to run.
     """
     search = sweep.spec.search
-    if search.budget is None:
+    budget = search.each
+    if budget is None:
         raise sweep.document.error(
             {("search", "budget"): "missing; expected the forwards that each optimizer may spend"}
         )
+    if sweep.cells:
+        message = f"{search.algorithm.name} proposes trials one by one; `zfscale tune` needs the trials of its table"
+        raise sweep.document.error({("search", "algorithm"): f"{message}: expected random, sobol or grid"})
     found = cells(sweep)
     if not found:
         raise ZfscaleError(f"{sweep.path}: no trial trains anything; nothing can be tuned")
     if lost := _lost(sweep, found):
         raise sweep.document.error(lost)
     inputs = read(sweep, [of_search(cell.trial, sweep, seed) for cell in found for seed in search.seeds])
-    tried = [(cell, _affordable(cell, sweep, inputs, search.budget)) for cell in found]
-    short = {str(cell): options[0].forwards for cell, options in tried if options[0].forwards > search.budget}
+    tried = [(cell, _affordable(cell, sweep, inputs, budget)) for cell in found]
+    short = {str(cell): options[0].forwards for cell, options in tried if options[0].forwards > budget}
     if short:
         cell, least = max(short.items(), key=lambda pair: pair[1])
         seeds = f"{len(search.seeds)} seed{'s' * (len(search.seeds) > 1)}"
-        message = f"{search.budget} forwards are less than one candidate of {cell} takes on {seeds}; "
+        message = f"{budget} forwards are less than one candidate of {cell} takes on {seeds}; "
         raise sweep.document.error({("search", "budget"): f"{message}expected at least {least}"})
     trials = {trial.trial_id: trial for _, options in tried for option in options for trial in option.trials}
-    whole = search.model_copy(update={"scheduler": SchedulerSpec(), "until": {}})  # at one budget, candidates run whole
+    # At one budget, candidates run whole, and all of them.
+    plain = {"scheduler": SchedulerSpec(), "algorithm": AlgorithmSpec(), "until": {}, "budget": BudgetSpec(each=budget)}
+    whole = search.model_copy(update=plain)
     named = sweep.spec.model_copy(update={"name": f"{sweep.spec.name}-tune", "tuned": (), "search": whole})
-    return Plan(tried, replace(sweep, spec=named, trials=tuple(trials.values())))
+    return Plan(tried, replace(sweep, spec=named, trials=tuple(trials.values()), cells=()))
 
 
 def _lost(sweep: Sweep, found: Sequence[Cell]) -> dict[Place, str]:

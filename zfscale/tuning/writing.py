@@ -24,7 +24,7 @@ def _header(sweep: Sweep, found: Sequence[Chosen]) -> list[str]:
         f"{sweep.path.name}, tuned by `zfscale tune`: the values under `tuned` are those of the best {search.metric}",
         f"({search.mode}, mean over seeds {seeds}, which draw the class orders, too), measured on training images",
         f"that were held out (stream.validation: {search.validation:g}); no test image was looked at.",
-        f"Budget: {search.budget:,} forwards for each line below; a first-order step counts as one forward, its",
+        f"Budget: {search.each:,} forwards for each line below; a first-order step counts as one forward, its",
         "backward not.",
         "",
     ]
