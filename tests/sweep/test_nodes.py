@@ -20,6 +20,7 @@ from zfscale.results.storage import storage
 from zfscale.spec import OutputSpec
 from zfscale.spec.own import PLACES, own_code
 from zfscale.sweep import autoscale, cluster, node
+from zfscale.sweep.bundles import bundles, room
 from zfscale.sweep.cluster import answers, check_resources
 from zfscale.sweep.node import ModulePath, code, look_around, where
 
@@ -246,3 +247,20 @@ def test_the_modules_of_the_driver_are_looked_for_after_those_of_the_node(monkey
     monkeypatch.setattr(sys, "path", ["/own", "/both"])
     node.extend_path(["/both", "/driver"])
     assert sys.path == ["/own", "/both", "/driver"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "node", "trials"),
+    [
+        ({"gpus": 0.5}, {"CPU": 8, "GPU": 1}, 2),
+        ({"gpus": 0.1}, {"CPU": 16, "GPU": 1}, 10),
+        ({"gpus": 0.6}, {"CPU": 8, "GPU": 2}, 2),  # and not three: none is of two GPUs
+        ({"gpus": 2, "workers": 2}, {"CPU": 8, "GPU": 4}, 1),
+        ({"cpus": 3}, {"CPU": 8}, 2),
+    ],
+)
+def test_there_is_room_for_so_many_trials_at_a_time(sweep_of, asked, node, trials):
+    resources = sweep_of(resources=asked).spec.resources
+    assert room(resources, [node]) == trials
+    one = bundles(resources).bundles[0]
+    assert (one["CPU"], one.get("GPU", 0)) == (asked.get("cpus", 1), asked.get("gpus", 0))

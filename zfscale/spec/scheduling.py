@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -27,12 +27,26 @@ SCHEDULERS: dict[str, Facts] = {
 }
 
 
+# Ray Tune's other schedulers, which a sweep file may not name -> why.
+REFUSED = {
+    "hyperband": "it pauses trials until all of their bracket have come as far, and our workers give no trial away; "
+    "expected asha, the same rule without the waiting",
+    "pbt": "it copies the weights of one trial into another, whose spec would not say what was run",
+}
+
+
+def _offered(name: Any) -> Any:
+    if isinstance(name, str) and name in REFUSED:
+        raise ValueError(f"{name} is not offered: {REFUSED[name]}")
+    return name
+
+
 class SchedulerSpec(NamedBlock):
     """Which trials are stopped early, by what they report after each stage."""
 
     CATALOGUE: ClassVar[Mapping[str, Reads]] = SCHEDULERS
 
-    name: Annotated[str, OneOf(tuple(SCHEDULERS))] = Field(
+    name: Annotated[str, OneOf(tuple(SCHEDULERS)), BeforeValidator(_offered)] = Field(
         default="none",
         description="none; asha (asynchronous successive halving): at each rung a trial must be among the best of "
         "those that have come there; median: its best value so far must reach the median of the others' means",

@@ -9,6 +9,8 @@ from ray import tune
 from zfscale.spec import ResourcesSpec
 from zfscale.spec.names import Finding
 
+ROUNDING = 1e-9  # of a quotient
+
 
 def bundles(asked: ResourcesSpec) -> tune.PlacementGroupFactory:
     """Describe what a trial occupies: a bundle per worker, near each other where they fit."""
@@ -42,6 +44,8 @@ def fits(asked: ResourcesSpec, node: Mapping[str, float]) -> bool:
 
 
 def _workers(asked: ResourcesSpec, node: Mapping[str, float]) -> int:
-    """Count the workers that a node has room for."""
-    by_gpu = node.get("GPU", 0) // asked.gpus if asked.gpus else float("inf")
+    """Count the workers that a node has room for; a fraction is of one GPU, and never of two."""
+    gpus, by_gpu = node.get("GPU", 0), float("inf")
+    if asked.gpus:
+        by_gpu = gpus // asked.gpus if asked.gpus >= 1 else int(gpus) * int(1 / asked.gpus + ROUNDING)
     return int(min(node.get("CPU", 0) // asked.cpus, by_gpu))

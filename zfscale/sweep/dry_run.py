@@ -17,7 +17,7 @@ def describe(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool =
     """
     sweep = known(sweep)
     todo = {t.trial_id for t in missing(sweep, retry_failed, continue_stopped)}
-    inputs = read(sweep, (*sweep.trials, *sweep.ends))
+    inputs = read(sweep, sweep.outline)
     lines, least, most = [], 0, 0
     for spec in sweep.trials:
         cost = plan.cost(spec, inputs)
