@@ -47,15 +47,32 @@ def test_by_default_nothing_is_stopped(tmp_path: Path) -> None:
             r"search\.scheduler\.reduction: expected a number > 1, got 1",
         ),
         ({"scheduler": {"name": "asha", "grace": 0}}, r"search\.scheduler\.grace: expected an integer >= 1, got 0"),
-        ({"scheduler": 3}, r"search\.scheduler: expected a mapping with keys name, grace, reduction, others, got 3"),
+        (
+            {"scheduler": 3},
+            r"search\.scheduler: expected a mapping with keys name, every, grace, reduction, others, got 3",
+        ),
         ({"until": {"accuracy": 0.9}}, r"search\.until.*accuracy.*avg_accuracy"),
         ({"until": {"avg_accuracy": "high"}}, r"search\.until\.avg_accuracy: expected a number, got 'high'"),
+        ({"scheduler": {"name": "asha", "every": -1}}, r"search\.scheduler\.every: expected an integer >= 0, got -1"),
+        ({"scheduler": {"name": "none", "every": 5}}, r"search\.scheduler: 'every' has no effect on none"),
         ({"until": 0.9}, r"search\.until: expected a mapping, got 0\.9"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, search: dict[str, Any], told: str) -> None:
     with pytest.raises(SpecError, match=told):
         searched(tmp_path, **search)
+
+
+def test_only_trials_that_can_be_taken_up_again_are_stopped_inside_a_stage(tmp_path: Path) -> None:
+    search, space = {"scheduler": {"name": "asha", "every": 5}}, {"optimizer.lr": {"grid": [1e-3, 1e-2]}}
+    hybrid = {"name": "zo-sgd", "lr": 0.1, "first_order": {"name": "fo-sgd", "lr": 0.1, "epochs": 1}}
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"optimizer": hybrid, "train": {"epochs": 2, "batch_size": 8}}, r"a trial with optimizer\.first_order can be"),
+        ({"resources": {"workers": 2}}, r"search\.scheduler: every: a trial of 2 workers can be stopped only after"),
+    ]
+    for blocks, told in wrong:
+        with pytest.raises(SpecError, match=told):
+            sweep(tmp_path, space, search=search, stream=VALIDATED, **blocks)
 
 
 def test_trials_keep_their_ids(tmp_path: Path) -> None:

@@ -154,6 +154,32 @@ def test_a_value_that_is_no_number_stops_nobody(tmp_path: Path, specs: Any) -> N
     run.end(specs[1], 2, None, "failed")
 
 
+def test_inside_stages_trials_are_compared_by_their_loss(tmp_path: Path, specs: Any) -> None:
+    asked = {"scheduler": {"name": "asha", "every": 50}}
+    run = Run(tmp_path, **asked)
+
+    def says(spec: TrialSpec, step: int, loss: float, of: Run = run) -> bool:
+        trial = of.trials.get(spec.trial_id) or of.add(spec)
+        before = trial.ray_actor.told
+        of.judge.on_trial_result(None, trial, {"stage": 0, "step": step, "loss": loss})
+        return trial.ray_actor.told > before
+
+    assert not says(specs[0], 50, 1.0)
+    assert says(specs[1], 50, 1.1), "a larger loss is worse"
+    assert not says(specs[2], 50, 0.9)
+    assert not run.report(specs[2], 1, 0.1), "after a stage, nothing is compared"
+    run.end(specs[2], 2, 0.2)
+    assert [(row.stage, row.metric, row.decision) for row in run.decisions.rows] == [
+        (1, "loss of 50 steps", CONTINUE),
+        (1, "loss of 50 steps", STOP),
+        (1, "loss of 50 steps", CONTINUE),
+        (2, "avg_accuracy", FINISHED),
+    ]
+    later = Run(tmp_path, **asked)
+    assert says(specs[1], 100, 0.1, later), "a worker that died before it could stop is told again, further on"
+    assert len(later.kept()) == 4
+
+
 def test_once_a_trial_is_good_enough_the_sweep_ends(tmp_path: Path, specs: Any) -> None:
     run = Run(tmp_path, until={"avg_accuracy": 0.9})
     listed = Listed(specs, lambda: run.judge.over)

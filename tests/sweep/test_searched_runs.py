@@ -18,7 +18,7 @@ from zfscale.results.decisions import FINISHED, PROPOSE, SEARCH, STOP, TOLD
 
 SEARCH_FOR: dict[str, Any] = {
     "space": {"optimizer.lr": {"loguniform": [1e-4, 1.0]}},
-    "search": {"samples": 5, "algorithm": {"name": "optuna", "startup": 2}, "scheduler": "asha"},
+    "search": {"samples": 5, "algorithm": {"name": "optuna", "startup": 2}, "scheduler": {"name": "asha", "every": 1}},
 }
 
 

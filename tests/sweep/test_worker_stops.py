@@ -34,7 +34,7 @@ CASES: dict[str, dict[str, Any]] = {
 class Alone(Worker):
     """A worker that is no actor."""
 
-    def __init__(self, sweep: Sweep, judged: bool = True) -> None:
+    def __init__(self, sweep: Sweep, judged: bool = True, every: int = 0) -> None:
         (one,) = sweep.trials
         inputs = Inputs([one])
         base, data = inputs.of(one)
@@ -42,6 +42,7 @@ class Alone(Worker):
         self.results, self.name, self.output = root(sweep), sweep.spec.name, sweep.spec.output
         self.fetched, self.features = {model_key(one): base, data_key(one): data}, {}
         self.settled, self.team, self.walk, self.judged = Settled(), None, None, judged
+        self.every = every
         self.node, self.speaker = "here", Speaker(self.results, "a run", "here")
 
 
@@ -95,6 +96,28 @@ def test_a_continued_trial_is_as_one_that_was_never_stopped(
     todo = begin(cut, retry_failed=False, continue_stopped=True)
     forget(root(cut), todo)
     assert to_the_end(Alone(cut))[-1]["status"] == "finished"
+    assert contents(cut) == contents(whole)
+
+
+@pytest.mark.parametrize("case", set(CASES) - {"hybrid"})
+@pytest.mark.parametrize(("every", "stage"), [(1, 0), (3, 1)])
+def test_one_that_was_stopped_inside_a_stage_is_continued_as_well(
+    case: str, every: int, stage: int, tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    whole, cut = (one_trial(tmp_path / name, tiny_vit, image_folder, **CASES[case]) for name in ("whole", "cut"))
+    to_the_end(Alone(whole))
+    mine = Alone(cut, every=every)
+    while "loss" not in (said := mine.step()):
+        pass
+    assert (said["stage"], said["step"]) == (stage, every)
+    mine.stop_here()
+    assert (mine.step() | {"stage": stage})["status"] == "stopped"
+    (row,) = contents(cut)["trials"]
+    assert (row["status"], row["stopped_at"], len(contents(cut)["steps"])) == ("stopped", stage, every)
+    assert not look(root(cut)).faults
+    assert "1 stopped" in report.make(root(cut))[0]
+    forget(root(cut), begin(cut, retry_failed=False, continue_stopped=True))
+    to_the_end(Alone(cut))
     assert contents(cut) == contents(whole)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from tests.conftest import Memory, Small
@@ -80,3 +82,35 @@ def test_a_method_says_how_many_stages_it_has(small: Small) -> None:
         if facts.stream == "class_incremental":
             reports = list(stages(small.spec(name), small.base, small.data, Journal(Memory()), {}))
             assert [report.last for report in reports] == [False, False, True], name
+
+
+@pytest.mark.parametrize("optimizer", ["zo-adam", "fo-sgd"])
+def test_reports_inside_stages_change_nothing_of_what_is_written(optimizer: str, small: Small) -> None:
+    spec, told, reports = small.spec("finetune", optimizer, train__epochs=2), Memory(), []
+    plain = small.run(spec)
+    walking = walk(spec, small.base, small.data, told, every=3)
+    try:
+        while True:
+            reports.append(next(walking))
+    except StopIteration as end:
+        outcome = end.value
+    timeless = [[dataclasses.replace(one, seconds=0.0) for one in memory.steps] for memory in (told, plain)]
+    assert timeless[0] == timeless[1]
+    assert (told.queries, told.evals, outcome.avg_accuracy) == (plain.queries, plain.evals, plain.outcome.avg_accuracy)
+    inside = [report for report in reports if report.step]
+    assert [(one.step, one.stage) for one in inside] == [(3, 0), (6, 1), (9, 2), (12, 2)]
+    losses = [step.loss for step in plain.steps]
+    for one in inside:
+        assert one.measures["loss"] == pytest.approx(sum(losses[one.step - 3 : one.step]) / 3)
+    assert [one.stage for one in reports if not one.step] == [1, 2, 3]
+
+
+def test_a_trial_may_be_stopped_inside_its_first_stage_and_has_measured_nothing(small: Small, memory: Memory) -> None:
+    walking = walk(small.spec("finetune", train__epochs=2), small.base, small.data, memory, every=3)
+    next(walking)
+    with pytest.raises(StopIteration) as end:
+        walking.send(True)
+    outcome = end.value.value
+    assert (outcome.status, outcome.stopped_at, outcome.avg_accuracy) == (Status.STOPPED, 0, None)
+    assert (len(memory.steps), memory.evals) == (3, [])
+    assert outcome.forwards == memory.steps[-1].forwards

@@ -64,11 +64,17 @@ class Learner(ABC, Generic[T]):
 
     def learn(self, task: T, journal: Journal) -> None:
         """Learn one of the stages, the next in order, writing every step to `journal`; at rate 0, without a step."""
+        for _ in self.learning(task, journal):
+            pass
+
+    def learning(self, task: T, journal: Journal) -> Iterator[None]:
+        """Learn a stage, and halt after each step: whoever walks on decides whether there is another."""
         self.begin(task)
         if self.spec.trains and self.trains(self.spec, task.index):
             loss, augment, look = self.loss(task), self.augment(), self.look(task, journal)
             settings = self.settings(task)
-            Fit(self.network, self.engine, task, self.offset(task), settings, journal, loss, augment, look).run()
+            fit = Fit(self.network, self.engine, task, self.offset(task), settings, journal, loss, augment, look)
+            yield from fit.walk()
         self.settle(task)
         self.remember(task)
 

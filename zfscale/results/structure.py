@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zfscale.records import Status
 from zfscale.results.layout import EVALS, LEDGER, STEPS
 from zfscale.spec import TrialSpec
 
@@ -23,7 +24,7 @@ def problem_of(table: str, data: pa.Table, row: dict[str, Any]) -> str | None:
         return "holds nulls"
     if data.group_by(list(KEYS[table]), use_threads=False).aggregate([]).num_rows != data.num_rows:
         return "holds rows twice"
-    if table == EVALS and not data.num_rows:
+    if table == EVALS and not data.num_rows and row.get("status") != Status.STOPPED:  # it may be in the first stage
         return "holds no rows"
     if table == STEPS:
         return _gap(data) or _total(data, row)

@@ -22,8 +22,8 @@ class Facts:
 
 SCHEDULERS: dict[str, Facts] = {
     "none": Facts(""),
-    "asha": Facts("zfscale.sweep.rules:Asha", ("grace", "reduction")),
-    "median": Facts("zfscale.sweep.rules:Median", ("grace", "others")),
+    "asha": Facts("zfscale.sweep.rules:Asha", ("every", "grace", "reduction")),
+    "median": Facts("zfscale.sweep.rules:Median", ("every", "grace", "others")),
 }
 
 
@@ -51,14 +51,31 @@ class SchedulerSpec(NamedBlock):
         description="none; asha (asynchronous successive halving): at each rung a trial must be among the best of "
         "those that have come there; median: its best value so far must reach the median of the others' means",
     )
-    grace: int = Field(default=1, ge=1, description="the first stage after which a trial may be stopped")
+    every: int = Field(
+        default=0,
+        ge=0,
+        description="training steps from one report to the next: trials are compared by their mean loss in these, the "
+        "smaller the better; 0: after each stage, by `search.metric`",
+    )
+    grace: int = Field(
+        default=1, ge=1, description="the first stage, or with `every` report, after which a trial may be stopped"
+    )
     reduction: float = Field(
         default=2.0,
         gt=1,
-        description="of the trials at a rung, one in so many goes on; rungs are the stages grace, grace * reduction, "
-        "grace * reduction^2 ...",
+        description="of the trials at a rung, one in so many goes on; rungs are the stages (reports) grace, "
+        "grace * reduction, grace * reduction^2 ...",
     )
     others: int = Field(default=3, ge=1, description="trials that must have come as far before one is stopped")
+
+    @property
+    def loss(self) -> str:
+        """What trials are compared by inside their stages, as the table of decisions calls it; "" for nothing.
+
+        >>> SchedulerSpec(name="asha", every=50).loss
+        'loss of 50 steps'
+        """
+        return f"loss of {self.every} steps" if self.every else ""
 
     @property
     def path(self) -> str:

@@ -91,6 +91,11 @@ class SearchSpec(Block):
         """Whether a trial may be stopped before its end."""
         return bool(self.scheduler.path or self.until)
 
+    @property
+    def compared(self) -> tuple[str, Literal["max", "min"]]:
+        """By what a scheduler compares trials that run, and whether more of it is better."""
+        return (self.scheduler.loss, "min") if self.scheduler.every else (self.metric, self.mode)
+
     def reached(self, measures: Mapping[str, float | None]) -> bool:
         """Whether a finished trial with these measures ends the sweep."""
         return bool(self.until) and all(

@@ -8,7 +8,7 @@ from typing import Any
 from zfscale.errors import nearest
 from zfscale.metrics.catalogue import BY_NAME, SEARCHED
 from zfscale.spec.document import Document
-from zfscale.spec.schema import SearchSpec
+from zfscale.spec.schema import SearchSpec, SweepSpec
 from zfscale.spec.trial import TrialSpec
 from zfscale.spec.yaml import Place
 
@@ -44,6 +44,19 @@ def unmeasured(document: Document, search: SearchSpec, trials: Collection[TrialS
     allowed = nearest(search.metric, [name for name, measured in of_kind.items() if kinds & measured])
     message = f"{search.metric} is not measured on {' or '.join(sorted(kinds))} streams; {allowed}"
     return {("search", "metric"): message}
+
+
+def unhalting(spec: SweepSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:
+    """What is wrong with reports inside stages: where they cannot be made, or not be taken up again."""
+    if not spec.search.scheduler.every:
+        return {}
+    why = "only after each stage, with every: 0"
+    place: Place = ("search", "scheduler")
+    if spec.resources.workers > 1:
+        return {place: f"every: a trial of {spec.resources.workers} workers can be stopped {why}"}
+    if any(trial.hybrid for trial in trials):
+        return {place: f"every: a trial with optimizer.first_order can be stopped {why}"}
+    return {}
 
 
 def _apart(trial: TrialSpec, searched: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -27,7 +27,7 @@ from zfscale.spec.owners import setting
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import MAX_COMBINATIONS, TEMPLATE_PATHS, SweepSpec
 from zfscale.spec.searchable import unsearchable
-from zfscale.spec.searching import searching, unmeasured
+from zfscale.spec.searching import searching, unhalting, unmeasured
 from zfscale.spec.strays import Assignment, Strays, Unknown
 from zfscale.spec.trial import OPEN, TrialSpec
 from zfscale.spec.tuned import Tuned
@@ -85,6 +85,7 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
     made, found = list(trials.values()), {**strays.problems(complete), **problems}
     found |= tuned.unused(document) if complete else {}
     found = found or unmeasured(document, spec.search, made) or searching(document, spec.search, made)
+    found = found or unhalting(spec, made)
     if found := found or unfair(document, spec.search, made):
         raise document.error(found)
     return made

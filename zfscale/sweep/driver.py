@@ -159,7 +159,8 @@ def _tuner(
         "resources": r,
         "path": module_path(own_code(sweep.outline, output)),
     }
-    worker = tune.with_parameters(Worker, shared=shared, judged=judge is not None, **fixed)
+    judged = {"judged": judge is not None, "every": sweep.spec.search.scheduler.every}
+    worker = tune.with_parameters(Worker, shared=shared, **judged, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, bundles(r)),
         tune_config=tune.TuneConfig(

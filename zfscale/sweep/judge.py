@@ -19,7 +19,7 @@ from zfscale import registry
 from zfscale.records import Status
 from zfscale.results.decisions import CONTINUE, FINISHED, OVER, REPORTS, RESUME, STOP, Decisions
 from zfscale.spec import SearchSpec, TrialSpec
-from zfscale.sweep.rules import STAGE, measured
+from zfscale.sweep.rules import STAGE, finite, measured
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Judge(FIFOScheduler):
         self.rule = registry.load(search.scheduler.path)(search) if search.scheduler.path else None
         self.known: dict[str, Known] = {}  # by Tune's ids, while they run
         self.added: set[str] = set()  # those that the rule has been told of
-        self.kept: dict[tuple[str, int], bool] = {}  # our id, stage -> whether the trial was stopped
+        self.compared, _ = search.compared
+        self.kept: dict[tuple[str, str, int], bool] = {}  # our id, metric, stage -> whether the trial was stopped
+        self.stopped: set[str] = set()
         self.resumed: set[str] = set()
         self._recall()
 
@@ -67,9 +69,10 @@ class Judge(FIFOScheduler):
         if result.get("status") != Status.FINISHED:
             return
         stage, value = measured(result, self.search.metric)
-        if known.trains and (known.trial_id, stage) not in self.kept:
-            self._tell(known.trial_id, stage, value, FINISHED)
-            self._keep(known, stage, value, FINISHED, "the last stage")
+        if known.trains and (known.trial_id, self.search.metric, stage) not in self.kept:
+            if self.compared == self.search.metric:
+                self._tell(known.trial_id, stage, value, FINISHED)
+            self._keep(known, self.search.metric, stage, value, FINISHED, "the last stage")
         if self.search.reached(result) and not self.over:
             self.over = True
             for waiting in tune_controller.get_trials():
@@ -91,20 +94,24 @@ class Judge(FIFOScheduler):
     def _stops(self, known: Known, result: dict[str, Any]) -> bool:
         (stage, value), name = measured(result, self.search.metric), known.trial_id
         if self.over:
-            self._keep(known, stage, value, OVER, "search.until is reached")
+            self._keep(known, self.search.metric, stage, value, OVER, "search.until is reached")
             return True
         if not known.trains or name in self.resumed or self.rule is None:
             return False
-        if (name, stage) not in self.kept:
+        if every := self.search.scheduler.every:
+            if "loss" not in result:  # the end of a stage
+                return name in self.stopped
+            stage, value = result["step"] // every, finite(result["loss"])
+        if name not in self.stopped and (name, self.compared, stage) not in self.kept:
             stop, why = self._tell(name, stage, value, CONTINUE)
-            self._keep(known, stage, value, STOP if stop else CONTINUE, why)
-        return self.kept[name, stage]
+            self._keep(known, self.compared, stage, value, STOP if stop else CONTINUE, why)
+        return name in self.stopped
 
     def _tell(self, name: str, stage: int, value: float | None, decision: str) -> tuple[bool, str]:
         """Tell the rule of a report; whether it would stop the trial, and why."""
         if value is None or self.rule is None:
-            return False, f"{self.search.metric} is no number"
-        rule, known, result = self.rule.tune, Known(name), {STAGE: stage, self.search.metric: value}
+            return False, f"{self.compared} is no number"
+        rule, known, result = self.rule.tune, Known(name), {STAGE: stage, self.compared: value}
         if name not in self.added:
             self.added.add(name)
             rule.on_trial_add(None, known)
@@ -114,15 +121,18 @@ class Judge(FIFOScheduler):
             return False, why
         return bool(rule.on_trial_result(None, known, result) == self.STOP), why
 
-    def _keep(self, known: Known, stage: int, value: float | None, decision: str, why: str) -> None:
-        self.kept[known.trial_id, stage] = decision in (STOP, OVER)
-        self.decisions.add(known.trial_id, stage, self.search.metric, value, decision, why)
+    def _keep(self, known: Known, metric: str, stage: int, value: float | None, decision: str, why: str) -> None:
+        self.kept[known.trial_id, metric, stage] = decision in (STOP, OVER)
+        if decision == STOP:
+            self.stopped.add(known.trial_id)
+        self.decisions.add(known.trial_id, stage, metric, value, decision, why)
 
     def _recall(self) -> None:
         """What earlier runs have decided by the same metric is decided."""
         for row in self.decisions.rows:
             if row.decision == RESUME:
                 self.resumed.add(row.trial_id)
-            elif row.metric == self.search.metric and row.decision in REPORTS:
+            elif row.metric == self.compared and row.decision in REPORTS:
                 self._tell(row.trial_id, row.stage, row.value, row.decision)
-                self.kept[row.trial_id, row.stage] = row.decision == STOP
+                self.kept[row.trial_id, row.metric, row.stage] = row.decision == STOP
+                self.stopped |= {row.trial_id} if row.decision == STOP else set()

@@ -134,10 +134,13 @@ class Proposing(Listed):
 
 
 def together(n: int, endings: Sequence[Ending]) -> Told:
-    """What is told of the n-th proposal, whose trials ended so: their mean, unless one has no value."""
+    """What is told of the n-th proposal, whose trials ended so: their mean, unless one has no value.
+
+    A trial that was stopped inside its first stage has none; one that finished without has failed.
+    """
     values = [end.value for end in endings if end.value is not None]
-    if len(values) < len(endings) or any(end.status is Status.FAILED for end in endings):
-        return Told(n, Status.FAILED)
     stopped = [end.stage for end in endings if end.status is Status.STOPPED]
-    status = Status.STOPPED if stopped else Status.FINISHED
-    return Told(n, status, sum(values) / len(values), min(stopped, default=0))
+    mean = sum(values) / len(values) if len(values) == len(endings) else None
+    if any(end.status is Status.FAILED for end in endings) or (mean is None and not stopped):
+        return Told(n, Status.FAILED)
+    return Told(n, Status.STOPPED if stopped else Status.FINISHED, mean, min(stopped, default=0))

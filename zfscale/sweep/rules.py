@@ -11,7 +11,7 @@ from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
 
 from zfscale.spec import SearchSpec
 
-STAGE = "stage"  # what Tune is to take for the time
+STAGE = "stage"  # what Tune is to take for the time; the number of the report, where they come inside stages
 FAR = 10**6  # a stage that no trial has: the last report is not for stopping
 
 
@@ -23,14 +23,14 @@ class Asha:
     """
 
     def __init__(self, search: SearchSpec) -> None:
-        options = search.scheduler
+        options, (metric, mode) = search.scheduler, search.compared
         grace, self.reduction = options.grace, options.reduction
         self.tune: Any = ASHAScheduler(
-            STAGE, search.metric, search.mode, max_t=FAR, grace_period=grace, reduction_factor=self.reduction
+            STAGE, metric, mode, max_t=FAR, grace_period=grace, reduction_factor=self.reduction
         )
         count = int(np.log(FAR / grace) / np.log(self.reduction)) + 1
         self.rungs: dict[float, dict[str, float]] = {grace * self.reduction**k: {} for k in reversed(range(count))}
-        self.sign = 1 if search.mode == "max" else -1
+        self.sign = 1 if mode == "max" else -1
 
     def why(self, trial_id: str, stage: int, value: float) -> str:
         """With what a value is compared; to be asked once for each report, as Tune is."""
@@ -52,17 +52,17 @@ class Median:
     """
 
     def __init__(self, search: SearchSpec) -> None:
-        options = search.scheduler
+        options, (metric, mode) = search.scheduler, search.compared
         never: Any = math.inf  # else Tune would pause trials, which keep what a worker holds of them
         self.tune: Any = MedianStoppingRule(
             STAGE,
-            search.metric,
-            search.mode,
+            metric,
+            mode,
             grace_period=options.grace,
             min_samples_required=options.others,
             min_time_slice=never,
         )
-        self.best = max if search.mode == "max" else min
+        self.best = max if mode == "max" else min
         self.values: dict[str, list[float]] = {}
 
     def why(self, trial_id: str, stage: int, value: float) -> str:
@@ -74,5 +74,9 @@ class Median:
 
 def measured(result: Mapping[str, Any], metric: str) -> tuple[int, float | None]:
     """The stage that a result is of, 0 if of none, and its value of the metric, None if it cannot be compared."""
-    value = result.get(metric)
-    return int(result.get(STAGE) or 0), float(value) if value is not None and math.isfinite(value) else None
+    return int(result.get(STAGE) or 0), finite(result.get(metric))
+
+
+def finite(value: float | None) -> float | None:
+    """A number that can be compared, or None."""
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -103,7 +103,8 @@ class Search:
         self.told.add(what.n)
         name, result = str(what.n), {self.spec.metric: what.value}
         if what.status is Status.STOPPED:
-            self.searcher.on_trial_result(name, {**result, TRAINING_ITERATION: what.stage})
+            if what.value is not None:
+                self.searcher.on_trial_result(name, {**result, TRAINING_ITERATION: what.stage})
             self.searcher.on_trial_complete(name)
         elif what.status is Status.FINISHED:
             self.searcher.on_trial_complete(name, result)

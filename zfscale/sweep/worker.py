@@ -51,11 +51,13 @@ class Worker(tune.Trainable):
         resources: ResourcesSpec,
         path: ModulePath,
         judged: bool = False,
+        every: int = 0,
     ) -> None:
         """Import what is slow; `shared` maps keys of inputs to references in the object store.
 
         `path` is where the driver finds modules. `run` is the id of the run, by which a node that has joined since
-        knows the results. `judged` says that the driver decides on every report, so that none may be left out.
+        knows the results. `judged` says that the driver decides on every report, so that none may be left out, and
+        `every` after how many steps there is one.
         """
         extend_path(path.libraries)
         if problem := unseen(output.dir, name, run):
@@ -72,7 +74,7 @@ class Worker(tune.Trainable):
         self.shared, self.output, self.name, self.node = shared, output, name, node_name()
         self.results = storage(output.dir, name)
         self.speaker = Speaker(self.results, run, self.node)
-        self.judged = judged
+        self.judged, self.every = judged, every
         self.walk: Generator[dict[str, Any], None, dict[str, Any]] | None = None
         self.fetched: dict[str, Any] = {}
         self.features: dict[Any, Any] = {}
@@ -123,7 +125,7 @@ class Worker(tune.Trainable):
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]):
-                walk = trial.walk(spec, base, data, sink, attempt, ledger, snapshots, self.features)
+                walk = trial.walk(spec, base, data, sink, attempt, ledger, snapshots, self.features, self.every)
                 outcome = yield from self._reports(walk)
         except (RankLost, StorageError):
             raise
@@ -150,7 +152,7 @@ class Worker(tune.Trainable):
                 return cast(Outcome, end.value)
             self.stage, stop = report.stage, None
             if not report.last and (self.judged or time.monotonic() - told > REPORT_EVERY):
-                yield {"stage": report.stage, **values(report.measures)}
+                yield {"stage": report.stage, **inside(report), **values(report.measures)}
                 told, stop = time.monotonic(), self.stopping
 
     def _team(self, spec: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
@@ -168,6 +170,11 @@ class Worker(tune.Trainable):
 def summary(outcome: Outcome) -> dict[str, Any]:
     """What the driver's display needs of an outcome."""
     return {"status": outcome.status.value, **values(outcome.measures)}
+
+
+def inside(report: Report) -> dict[str, float]:
+    """What a report has that comes inside a stage."""
+    return {"step": report.step, "loss": report.measures["loss"]} if report.step else {}
 
 
 def values(measures: Mapping[str, Any]) -> dict[str, Any]:

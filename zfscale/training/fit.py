@@ -64,7 +64,12 @@ class Fit:
         self.first = first_order(spec).epochs * per_epoch  # of these, how many are by backpropagation
 
     def run(self) -> None:
-        """All steps of the task. One whose loss is not finite is skipped and recorded.
+        """All steps of the task. Errors: as of `walk`."""
+        for _ in self.walk():
+            pass
+
+    def walk(self) -> Iterator[None]:
+        """Take the steps of the task, and halt after each. One whose loss is not finite is skipped and recorded.
 
         Errors: Diverged after `PATIENCE` of these in a row, or if a weight is not finite.
         """
@@ -72,12 +77,12 @@ class Fit:
         steps = enumerate(batches(images, t.batch_size, t.epochs, derive(self.spec.seed, self.task.index, ORDER)))
         phase, count = first_order(self.spec), self.first
         if count:
-            self._first_order(islice(steps, count), count, phase.name, phase.lr)
+            yield from self._first_order(islice(steps, count), count, phase.name, phase.lr)
         if count < self.total:
             trainer = ForwardOnly(self.network, self.engine, self.spec, self.task, loss=self.loss)
-            self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
+            yield from self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
-    def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> None:
+    def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> Iterator[None]:
         # A snapshot has no state to carry over and no steps to look at: then these are taken again.
         whole = self.spec.optimizer.carry_state or self.look is not None
         resumes = not whole and self.journal.finished(self.task.index, count)
@@ -90,7 +95,7 @@ class Fit:
         else:
             self.journal.forget()
             trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name, self.loss)
-            self._train(trainer, steps, lr, count)
+            yield from self._train(trainer, steps, lr, count)
             self.journal.save(self.task.index, trainer.leaves)
 
     def _replayed(self, trainer: ForwardOnly, steps: Steps) -> Steps:
@@ -109,7 +114,7 @@ class Fit:
         if self.look is not None:
             self.look(step + 1)
 
-    def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> None:
+    def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> Iterator[None]:
         """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
         self._skipped, last, patience = 0, 0, min(PATIENCE, count)
         for step, rows in steps:
@@ -126,6 +131,7 @@ class Fit:
                 raise Diverged(f"{self._place(step)}: no finite loss in {patience} steps, but {result.loss}")
             last = step
             self._look(step)
+            yield
         self._check(trainer, last)
         trainer.close()
         self.journal.bytes_sent = self.engine.ranks.bytes_sent

@@ -17,11 +17,19 @@ from zfscale.zo.step import StepResult
 class Journal:
     """Running totals; with a `ledger`, the steps of earlier attempts are taken over.
 
-    Every rank of a trial has one; the ledger's file, the snapshots and the sinks are rank 0's.
+    Every rank of a trial has one; the ledger's file, the snapshots and the sinks are rank 0's. `every` is the number of
+    steps between two looks at the `recent` loss; 0 if nobody looks.
     """
 
-    def __init__(self, sink: Sink, ledger: Ledger | Past | None = None, snapshots: Snapshots | None = None) -> None:
-        self.sink = sink
+    def __init__(
+        self,
+        sink: Sink,
+        ledger: Ledger | Past | None = None,
+        snapshots: Snapshots | None = None,
+        every: int = 0,
+    ) -> None:
+        self.sink, self.every, self.steps = sink, every, 0
+        self._losses: deque[float] = deque(maxlen=every)
         self.forwards = 0
         self.bytes_sent = 0  # by this rank, in this attempt
         self._ledger, self._snapshots = ledger, snapshots
@@ -78,8 +86,20 @@ class Journal:
         if self._snapshots:
             self._snapshots.load(task, leaves)
 
+    @property
+    def due(self) -> bool:
+        """Whether the step taken last is one after which somebody looks."""
+        return bool(self.every) and self.steps % self.every == 0
+
+    @property
+    def recent(self) -> float:
+        """The mean loss of the last `every` steps, those of earlier attempts too."""
+        return sum(self._losses) / len(self._losses)
+
     def _tell(self, task: int, step: int, lr: float, e: Entry) -> None:
         self.forwards += e.forwards
+        self.steps += 1
+        self._losses.append(e.loss)
         self.sink.step(Step(task, step, e.loss, lr, self.forwards, e.seconds))
         for i, (seed, c) in enumerate(zip(e.seeds, e.coefficients, strict=True)):
             self.sink.query(Query(task, step, i, seed, c, e.accepted))

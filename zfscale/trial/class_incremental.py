@@ -13,7 +13,7 @@ from zfscale.records import Eval
 from zfscale.streams import catalogue as streams
 from zfscale.training.journal import Journal
 from zfscale.trial.alone import accuracy_alone
-from zfscale.trial.report import Report
+from zfscale.trial.report import Report, learned
 
 if TYPE_CHECKING:
     from zfscale.methods.base import FeatureCache
@@ -35,7 +35,7 @@ def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: Featu
     for task in method.stages(stream):
         if spec.stream.old_loss_every and seen:
             method.old = OldLoss.of(list(stream)[: len(seen)], spec.stream.old_loss_every, spec.seed)
-        method.learn(task, journal)
+        yield from learned(method.learning(task, journal), journal, len(seen))
         seen.append(task)
         accuracy.append([task_accuracy(method, earlier) for earlier in seen])
         for j, value in enumerate(accuracy[-1], start=1):

@@ -19,7 +19,7 @@ from zfscale.records import Eval
 from zfscale.streams import catalogue as streams
 from zfscale.streams.domain_incremental import DomainIncremental
 from zfscale.training.journal import Journal
-from zfscale.trial.report import Report
+from zfscale.trial.report import Report, learned
 
 if TYPE_CHECKING:
     from zfscale.methods.domains import DomainLearner
@@ -52,7 +52,7 @@ def stages(spec: TrialSpec, base: Any, data: Any, journal: Journal, cache: dict[
     tell(journal.sink, 0, stream, rows)
     is_text = stream[0].bytes_per_token is not None
     for stage, task in enumerate(method.stages(stream), start=1):
-        method.learn(task, journal)
+        yield from learned(method.learning(task, journal), journal, stage - 1)
         trained = method.trains(spec, task.index)
         tokens += trained * spec.train.epochs * task.train_x.size
         rows.append(_row(method, stream) if trained else rows[-1])

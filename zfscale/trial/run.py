@@ -60,21 +60,23 @@ def walk(
     ledger: Ledger | Past | None = None,
     snapshots: Snapshots | None = None,
     cache: dict[Any, Any] | None = None,
+    every: int = 0,
 ) -> Generator[Report, bool | None, Outcome]:
     """Learn the stream task by task, evaluate after each; the caller closes the sink.
 
     `base` and `data` are what `trial.inputs` loads for the spec. A trial that was killed goes on where its `ledger`
     ends: a forward-only phase at its last step, a first-order one at the last of its `snapshots`. `cache` keeps what
     the pretrained model alone decides from trial to trial. Each report has the costs so far, too; True, sent back,
-    stops the trial there, unless it is the last. The time of whoever decides is not the trial's.
+    stops the trial there, unless it is the last. The time of whoever decides is not the trial's. With `every`, there is
+    a report after so many steps, too, in a trial of one rank.
     """
     memory.reset_peak()
-    journal = Journal(sink, ledger, snapshots)
+    journal = Journal(sink, ledger, snapshots, every)
     measured, stopped_at = dict[str, Any](), None
     for report in stages(spec, base, data, journal, {} if cache is None else cache):
-        measured = report.measures
+        measured = measured if report.step else report.measures
         with journal.paused():
-            stop = yield replace(report, measures=measured | costs(journal))
+            stop = yield replace(report, measures=report.measures | costs(journal))
             stop = not report.last and _word_of_first(bool(stop))
         if stop:
             stopped_at = report.stage
