@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zfscale.records import Status
-from zfscale.results.check import COLUMNS, NAME, each, look
+from zfscale.results.check import COLUMNS, look
 from zfscale.results.layout import TRIALS, file_of
+from zfscale.results.listing import Listing
+from zfscale.results.reading import each
 from zfscale.results.schema import RECORDS
 from zfscale.results.storage import Place, storage
 
@@ -34,8 +36,9 @@ def rows(
         kept = pa.Table.from_pylist(found, schema=pa.schema([COLUMNS.field(name) for name in columns]))
         return kept if where is None else kept.filter(where)
     schema, there = RECORDS[table], storage(root)
-    names = [match[1] for name in there.names(table) if (match := NAME.fullmatch(name.rpartition("/")[2]))]
-    wanted = [file_of(table, name) for name in names if trials is None or name in trials]
+    own = Listing.of(there, [table]).own[table]
+    mine = [name for name in own if trials is None or name in trials]
+    wanted = [file_of(table, name, number) for name in mine for number in sorted(own[name])]
 
     def read(name: str) -> pa.Table:
         return pq.ParquetFile(pa.BufferReader(there.read(name) or b"")).read(use_threads=False).select(schema.names)

@@ -13,7 +13,8 @@ from ray import tune
 from zfscale.errors import one_line
 from zfscale.records import Status
 from zfscale.results.check import Found, first
-from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, WORKERS, file_of
+from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, TRIALS, WORKERS, trial_of
+from zfscale.results.listing import begun
 from zfscale.results.lock import held
 from zfscale.results.missing import Retry, check, left_of, missing
 from zfscale.results.missing import root as results
@@ -126,13 +127,19 @@ def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
 
 
 def forget(there: Storage, todo: list[TrialSpec]) -> None:
-    """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there."""
+    """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there.
+
+    Rows of trials that were interrupted stay to be read: they are the first that the next attempt will tell.
+    """
     there.clear()
     there.remove(WORKERS)
-    again = {file_of(table, trial.trial_id) for table in TABLES for trial in todo}
+    names = {table: there.names(table) for table in TABLES}
+    ended = {found[0] for name in names[TRIALS] if (found := trial_of(name))}
+    again = {trial.trial_id for trial in todo} - (begun(there) - ended)
     for table in TABLES:
-        for name in again.intersection(there.names(table)):
-            there.remove(name)
+        for name in names[table]:
+            if (found := trial_of(name)) and found[0] in again:
+                there.remove(name)
 
 
 def _tuner(
