@@ -9,16 +9,17 @@ tables or, as those of earlier versions and of workers that told nothing, none.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from zfscale.records import Status
-from zfscale.results.layout import EVALS, LEDGER, STEPS, TRIALS, file_of
+from zfscale.results.layout import EVALS, LEDGER, STEPS, TRIALS, file_of, is_pack
 from zfscale.results.listing import Listing, begun
-from zfscale.results.reading import Damaged, DamagedFile, Fault, compare, each, naming, parse, read
+from zfscale.results.packed import Survey, packs, rows_of_trial
+from zfscale.results.reading import CHANGED, Damaged, DamagedFile, Fault, compare, each, naming, parse, read
 from zfscale.results.schema import HEAD, RECORDS, TAIL
 from zfscale.results.seal import intact
 from zfscale.results.storage import Place, Storage, storage
@@ -62,21 +63,62 @@ def look(
     there = storage(root)
     going = begun(there) if all_tables else set()  # before the rows: a trial may end meanwhile
     listing = Listing.of(there, (EVALS, STEPS, LEDGER, TRIALS))
+    surveys = {table: Survey.of(listing, table) for table in RECORDS} if all_tables else {}
     found, wanted = Found(ignored=listing.ignored), [*dict.fromkeys([*NEEDED, *columns])]
     mine = sorted(i for i in listing.own[TRIALS] if only is None or i in only)
-    for row in each(there, mine, lambda trial_id: _trial(there, listing, trial_id, wanted, all_tables)):
+    own = each(there, mine, lambda trial_id: _trial(listing, surveys, trial_id, wanted))
+    for row in [*own, *_packed(listing, surveys, only, wanted)]:
         if isinstance(row, Fault):
             found.faults.append(row)
         else:
             found.rows.append(row)
-    for table in RECORDS if all_tables else ():
-        orphans = listing.own[table].keys() - listing.own[TRIALS].keys() - going - set(found.damaged)
-        missing = sorted(i for i in orphans if only is None or i in only)
-        found.faults += [
-            Fault(i, file_of(TRIALS, i), f"missing, though {file_of(table, i, min(listing.own[table][i]))} is there")
-            for i in missing
-        ]
+    if all_tables:
+        ended = {*listing.own[TRIALS], *(row["trial_id"] for row in found.rows), *found.damaged}
+        found.faults += _orphans(listing, surveys, ended | going, only)
+    if found.faults and listing.moved():
+        return look(root, columns, only, all_tables)
+    found.rows.sort(key=lambda row: str(row["trial_id"]))
     return found
+
+
+def _packed(
+    listing: Listing, surveys: Mapping[str, Survey], only: Collection[str] | None, columns: Sequence[str]
+) -> Iterator[dict[str, Any] | Fault]:
+    """The rows of trials that are in files of many."""
+    wanted = None if only is None else set(only)
+    for name, pack in packs(listing, TRIALS):
+        for number, group in enumerate(() if pack is None else pack.groups):
+            mine = set(group.trials) if wanted is None else wanted & group.trials.keys()
+            if not mine:
+                continue
+            if pack is None or not pack.whole[number]:
+                yield from (Fault(trial_id, name, CHANGED) for trial_id in sorted(mine))
+                continue
+            for row in pack.read([number], columns).to_pylist():
+                if row["trial_id"] in listing.own[TRIALS]:
+                    yield Fault(
+                        row["trial_id"], name, f"has a row that is in {file_of(TRIALS, row['trial_id'])} as well"
+                    )
+                elif row["trial_id"] in mine:
+                    yield _checked(listing, surveys, {column: row.get(column) for column in columns}, name)
+
+
+def _orphans(
+    listing: Listing, surveys: Mapping[str, Survey], ended: Collection[str], only: Collection[str] | None
+) -> Iterator[Fault]:
+    """Faults of trials that have rows, but none in `trials`; and files of which it is not known whose they were."""
+    broken = [name for name, pack in packs(listing, TRIALS) if pack is None]
+    told: set[str] = set()
+    for table in RECORDS:
+        files = {i: file_of(table, i, min(numbers)) for i, numbers in listing.own[table].items()}
+        files |= {i: name for i, name in surveys[table].files.items() if i not in files}
+        for i in sorted(files.keys() - set(ended)):
+            if (only is None or i in only) and i not in told:
+                told.add(i)
+                why = f"missing, though {files[i]} is there" if not broken else CHANGED
+                yield Fault(i, broken[0] if broken else file_of(TRIALS, i), why)
+    if broken and not told:
+        yield Fault("-", broken[0], CHANGED)
 
 
 def first(lines: Sequence[str]) -> list[str]:
@@ -89,16 +131,17 @@ def first(lines: Sequence[str]) -> list[str]:
     return [*lines[:LISTED], *([f"and {rest} more"] if rest > 0 else [])]
 
 
-def contents(there: Storage, row: dict[str, Any]) -> dict[str, pa.Table]:
+def contents(there: Storage, row: dict[str, Any], listing: Listing | None = None) -> dict[str, pa.Table]:
     """The tables of a trial that has not failed, given its row in `trials`, checked by their content too.
 
     Raises:
         DamagedFile: One of them is not what the trial wrote.
     """
+    listing = listing or Listing.of(there, (*RECORDS,))
     found, committed = {}, _committed(row)
     for table in RECORDS:
-        found[table] = pa.concat_tables(_files(there, table, row["trial_id"], committed))
-        with naming(table, row["trial_id"]):
+        found[table] = pa.concat_tables(_files(listing, table, row["trial_id"], committed))
+        with naming(file_of(table, row["trial_id"]), row["trial_id"]):
             problem = problem_of(table, found[table], row)
             if table == LEDGER and not problem:
                 problem = ledger_problem(found[LEDGER], found[STEPS], TrialSpec.from_json(row["spec"]))
@@ -107,45 +150,75 @@ def contents(there: Storage, row: dict[str, Any]) -> dict[str, pa.Table]:
     return found
 
 
-def _files(there: Storage, table: str, trial_id: str, committed: Committed | None) -> Iterator[pa.Table]:
+def _files(listing: Listing, table: str, trial_id: str, committed: Committed | None) -> Iterator[pa.Table]:
     """The content of each file of a trial in a table."""
+    if listing.packs[table] and not listing.of_trial(table, trial_id):
+        rows = rows_of_trial(listing, table, trial_id)
+        if rows.num_rows or committed is None or not any(file["rows"] for file in committed[table]):
+            yield rows
+            return
     for number, file in enumerate([None] if committed is None else committed[table]):
-        with naming(table, trial_id, number):
-            data = read(there, file_of(table, trial_id, number))
+        name = file_of(table, trial_id, number)
+        with naming(name, trial_id):
+            data = read(listing, name)
             if file is not None:
                 compare(data, file)
             yield parse(data, RECORDS[table], RECORDS[table].names)
 
 
 def _trial(
-    there: Storage, listing: Listing, trial_id: str, columns: Sequence[str], all_tables: bool
+    listing: Listing, surveys: Mapping[str, Survey], trial_id: str, columns: Sequence[str]
 ) -> dict[str, Any] | Fault:
-    """The row of a trial that is whole."""
+    """The row of a trial that has files of its own, if it is whole."""
+    name = file_of(TRIALS, trial_id)
     try:
-        with naming(TRIALS, trial_id):
-            row = _row(read(there, file_of(TRIALS, trial_id)), trial_id, columns)
+        with naming(name, trial_id):
+            row = _row(read(listing, name), trial_id, columns)
+    except DamagedFile as damage:
+        return damage.fault
+    return _checked(listing, surveys, row, name)
+
+
+def _checked(listing: Listing, surveys: Mapping[str, Survey], row: dict[str, Any], name: str) -> dict[str, Any] | Fault:
+    """The row, if the trial's other tables, those that there are surveys of, are whole as well."""
+    trial_id = row["trial_id"]
+    try:
+        with naming(name, trial_id):
             committed = _committed(row)
-        if not all_tables:
-            return row
-        if committed is None and row["status"] != Status.FAILED:
-            contents(there, row)
-        for table, files in (committed or {}).items():
-            for number, file in enumerate(files):
-                with naming(table, trial_id, number):
-                    compare(read(there, file_of(table, trial_id, number)), file)
-        _no_more(listing, trial_id, committed)
+        if surveys and committed is None and row["status"] != Status.FAILED:
+            contents(listing.there, row, listing)
+        for table, survey in surveys.items():
+            _compare(listing, survey, table, trial_id, (committed or {}).get(table, []), is_pack(name))
+            _no_more(listing, table, trial_id, 1 if committed is None else len(committed.get(table, ())))
     except DamagedFile as damage:
         return damage.fault
     return row
 
 
-def _no_more(listing: Listing, trial_id: str, committed: Committed | None) -> None:
+def _compare(
+    listing: Listing, survey: Survey, table: str, trial_id: str, files: Sequence[dict[str, Any]], packed: bool
+) -> None:
+    """Whether what is in a table is what the trial wrote there. Errors: DamagedFile."""
+    own, pack = listing.of_trial(table, trial_id), survey.files.get(trial_id)
+    first = file_of(table, trial_id, min(own, default=0))
+    if own and (packed or pack):
+        raise DamagedFile(Fault(trial_id, first, f"holds rows that are in {pack or 'a file of many trials'} as well"))
+    if packed:
+        if survey.rows[trial_id] != sum(file["rows"] for file in files):
+            problem = CHANGED if pack or survey.broken else "missing"
+            raise DamagedFile(Fault(trial_id, pack or next(iter(survey.broken), first), problem))
+        return
+    for number, file in enumerate(files):
+        name = file_of(table, trial_id, number)
+        with naming(name, trial_id):
+            compare(read(listing, name), file)
+
+
+def _no_more(listing: Listing, table: str, trial_id: str, known: int) -> None:
     """A file of the trial that it does not know has rows twice."""
-    for table in RECORDS:
-        known = 1 if committed is None else len(committed.get(table, ()))
-        for number in sorted(listing.of_trial(table, trial_id) - set(range(known))):
-            with naming(table, trial_id, number):
-                raise Damaged("is none of the files that the trial wrote")
+    for number in sorted(listing.of_trial(table, trial_id) - set(range(known))):
+        with naming(file_of(table, trial_id, number), trial_id):
+            raise Damaged("is none of the files that the trial wrote")
 
 
 def _committed(row: dict[str, Any]) -> Committed | None:
@@ -161,13 +234,13 @@ def _committed(row: dict[str, Any]) -> Committed | None:
 
 
 def _written(file: dict[str, Any]) -> dict[str, Any]:
-    return {key: file[key] for key in ("bytes", "sha256")}
+    return {key: file[key] for key in ("rows", "bytes", "sha256")}
 
 
 def _row(data: bytes, trial_id: str, columns: Sequence[str]) -> dict[str, Any]:
     whole = intact(data)
     if whole is False:
-        raise Damaged("changed since it was written (its checksum differs)")
+        raise Damaged(CHANGED)
     table = parse(data, COLUMNS, columns)
     if table.num_rows != 1:
         raise Damaged(f"{table.num_rows} rows instead of one")
@@ -196,5 +269,5 @@ def ended(root: Place, trial_id: str) -> Status | None:
     there = storage(root)
     if not there.exists(file_of(TRIALS, trial_id)):
         return None
-    row = _trial(there, Listing(), trial_id, NEEDED, all_tables=True)
+    row = _trial(Listing(there), {table: Survey() for table in RECORDS}, trial_id, NEEDED)
     return None if isinstance(row, Fault) else Status(row["status"])

@@ -32,7 +32,7 @@ def missing(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool = 
 def check(sweep: Sweep, retry_failed: Retry = False) -> Found:
     """What the results hold of the trials of the file."""
     errors = ["error"] if isinstance(retry_failed, str) else []
-    return look(root(sweep), [*sweep.spec.search.until, *errors], only={t.trial_id for t in sweep.trials})
+    return look(root(sweep), [*sweep.spec.search.until, *errors, "attempts"], only={t.trial_id for t in sweep.trials})
 
 
 def left_of(sweep: Sweep, found: Found, retry_failed: Retry = False, continue_stopped: bool = False) -> list[TrialSpec]:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zfscale.errors import StorageError, ZfscaleError
-from zfscale.results.layout import file_of
 from zfscale.results.patience import reason
 from zfscale.results.schema import TAIL
 from zfscale.results.seal import digest
@@ -21,6 +20,7 @@ from zfscale.results.storage import Directory, Storage
 
 T = TypeVar("T")
 OPTIONAL = frozenset(TAIL.names)  # columns that rows of earlier versions may lack
+CHANGED = "changed since it was written (its checksum differs)"
 AT_ONCE = 16  # files of a bucket that are read at a time
 # Of a file that is there and cannot be read; any other error is of the storage, and nothing follows from it.
 DAMAGE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ENOTDIR, errno.EINVAL}
@@ -51,12 +51,12 @@ class DamagedFile(ZfscaleError):
 
 
 @contextmanager
-def naming(table: str, trial_id: str, number: int = 0) -> Iterator[None]:
-    """Say of which file it is that something is wrong with."""
+def naming(file: str, trial_id: str) -> Iterator[None]:
+    """Say of which file of a trial it is that something is wrong with."""
     try:
         yield
     except Damaged as damage:
-        raise DamagedFile(Fault(trial_id, file_of(table, trial_id, number), str(damage))) from damage
+        raise DamagedFile(Fault(trial_id, file, str(damage))) from damage
 
 
 def each(there: Storage, ids: Iterable[str], act: Callable[[str], T]) -> Iterator[T]:
@@ -68,7 +68,13 @@ def each(there: Storage, ids: Iterable[str], act: Callable[[str], T]) -> Iterato
         yield from pool.map(act, ids)
 
 
-def read(there: Storage, name: str) -> bytes:
+class Readable(Protocol):
+    """Whatever has files by name."""
+
+    def read(self, name: str) -> bytes | None: ...
+
+
+def read(there: Readable, name: str) -> bytes:
     """The content of a file. Errors: Damaged if it is missing or cannot be read; StorageError of the storage."""
     try:
         data = there.read(name)
@@ -86,7 +92,7 @@ def compare(data: bytes, committed: dict[str, Any]) -> None:
     if len(data) != committed["bytes"]:
         raise Damaged(f"{len(data)} bytes instead of {committed['bytes']}")
     if digest(data) != committed["sha256"]:
-        raise Damaged("changed since it was written (its checksum differs)")
+        raise Damaged(CHANGED)
 
 
 def parse(data: bytes, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:

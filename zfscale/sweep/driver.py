@@ -13,14 +13,17 @@ from ray import tune
 from zfscale.errors import one_line
 from zfscale.records import Status
 from zfscale.results.check import Found, first
-from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, TRIALS, WORKERS, trial_of
+from zfscale.results.compact import compact, drop, pays, restart
+from zfscale.results.layout import LEDGERS, SNAPSHOTS, WORKERS
 from zfscale.results.listing import begun
 from zfscale.results.lock import held
 from zfscale.results.missing import Retry, check, left_of, missing
 from zfscale.results.missing import root as results
+from zfscale.results.packed import known
 from zfscale.results.plan import Plan
 from zfscale.results.resuming import take_up
 from zfscale.results.storage import Storage
+from zfscale.results.switch import settle
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.own import own_code
 from zfscale.sweep.bundles import bundles
@@ -67,13 +70,16 @@ def begin(sweep: Sweep, retry_failed: Retry, continue_stopped: bool = False) -> 
     """The trials that are to be run, after what earlier runs had to leave behind is removed."""
     there = results(sweep)
     there.check()
+    settle(there)
     found = check(sweep, retry_failed)
     for line in notes(found):
         print(line, file=sys.stderr)
     clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
     todo = left_of(sweep, found, retry_failed, continue_stopped)
+    again = {trial.trial_id for trial in todo}
+    restart(there, {row["trial_id"]: row["attempts"] for row in found.rows if row["trial_id"] in again})
     if continue_stopped:
-        take_up(there, {trial.trial_id for trial in todo})
+        take_up(there, again)
     return todo
 
 
@@ -113,7 +119,10 @@ def drive(
     finally:
         there.remove(WORKERS)
         there.clear()
-    return missing(sweep)
+    left = missing(sweep)
+    if not left and pays(there):
+        print(f"{there}: {compact(there)}", file=sys.stderr)
+    return left
 
 
 def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
@@ -133,13 +142,7 @@ def forget(there: Storage, todo: list[TrialSpec]) -> None:
     """
     there.clear()
     there.remove(WORKERS)
-    names = {table: there.names(table) for table in TABLES}
-    ended = {found[0] for name in names[TRIALS] if (found := trial_of(name))}
-    again = {trial.trial_id for trial in todo} - (begun(there) - ended)
-    for table in TABLES:
-        for name in names[table]:
-            if (found := trial_of(name)) and found[0] in again:
-                there.remove(name)
+    drop(there, {trial.trial_id for trial in todo} - (begun(there) - known(there).keys()))
 
 
 def _tuner(
