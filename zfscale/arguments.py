@@ -77,6 +77,10 @@ def _results(add: Add) -> None:
     _add_results(command)
     command.set_defaults(command=commands.report)
 
+    command = add("compact", help="merge the files of many trials", description=commands.compact.__doc__)
+    _add_results(command)
+    command.set_defaults(command=commands.compact)
+
     command = add("sync", help="upload offline W&B runs", description=commands.sync.__doc__)
     _add_results(command, places="")
     command.add_argument("--processes", type=count, metavar="N", default=2, help="that upload at a time; default: 2")

@@ -153,6 +153,21 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
+def compact(args: argparse.Namespace) -> int:
+    """Merge the files of the trials that have ended into files of many trials, about 64 MB each.
+
+    A run of many trials does so at its end. Whatever is read, run again or replayed is as before.
+    """
+    from zfscale.results.compact import compact as merge
+    from zfscale.results.lock import held
+    from zfscale.watch.standing import results_of
+
+    there = results_of(args.directory)
+    with held(there):
+        print(f"{there}: {merge(there)}")
+    return 0
+
+
 def sync(args: argparse.Namespace) -> int:
     """Upload the offline W&B runs of a sweep; the same command goes on where it was stopped, and sends no run twice.
 

@@ -257,5 +257,5 @@ def test_storage_that_does_not_answer_is_no_damage(sweep, monkeypatch):
         raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
     monkeypatch.setattr(Path, "read_bytes", fail)
-    with pytest.raises(OSError, match=r"trials/.*\.parquet: Connection timed out"):
+    with pytest.raises(OSError, match=r"small/\S+: Connection timed out"):
         missing(sweep)

@@ -12,6 +12,8 @@ from tests.conftest import id_of
 from zfscale.errors import ZfscaleError
 from zfscale.records import Eval, Outcome, Status
 from zfscale.report import table, write
+from zfscale.results.check import look
+from zfscale.results.compact import compact, drop
 from zfscale.results.storage import Directory, Storage, storage
 from zfscale.results.tables import statuses
 from zfscale.sinks.about import About
@@ -114,8 +116,15 @@ def test_tables_and_report_of_a_sweep(there):
     assert write(there) == f"{there}/report.md"
     assert b"ease" in there.read("report.md")
     assert there.read("accuracy_per_stage.png").startswith(b"\x89PNG")
+    drop(there, [id_of("t1")])
     ParquetSink(About(there, id_of("t1"), "{}", {})).close(Outcome(Status.FAILED, error="boom"))
     assert there.names("evals") == [f"evals/{id_of('t2')}.parquet"]
+    before = look(there).rows
+    assert compact(there).after == 4
+    assert look(there).rows == before
+    drop(there, [id_of("t1")])
+    assert statuses(there) == {id_of("t2"): "finished"}
+    assert not there.names(".switch")
 
 
 def test_a_report_leaves_no_file_beside_those_it_names(tmp_path):

@@ -16,8 +16,9 @@ from zfscale.metrics.catalogue import EVALUATED
 from zfscale.records import Status
 from zfscale.report.kinds import CLASSES, KINDS, MEASURES, SEARCHED
 from zfscale.results import tables as read
-from zfscale.results.check import Fault, look
+from zfscale.results.check import look
 from zfscale.results.layout import EVALS, TRIALS
+from zfscale.results.reading import Fault
 from zfscale.results.storage import Place, storage
 from zfscale.results.tuned import spent
 from zfscale.spec.domains import domain_order
@@ -146,10 +147,10 @@ def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for key, value in spec.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
         else:
-            flat[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
+            flat[prefix + key] = json.dumps(value) if isinstance(value, list) else value
     return flat
 
 

@@ -71,11 +71,15 @@ def varying(trials: Sequence[Trial]) -> list[str]:
     shown all the same. Controls have no optimizer.
     """
     drawn = {*NAMES, *(RUN_LEAVES if any(trial.kind == CLASSES.name for trial in trials) else ())}
-    values: dict[str, dict[tuple[str, str], set[Any]]] = {}
-    for leaf in sorted({leaf for trial in trials for leaf in trial.spec} - drawn):
-        by_name = values.setdefault(leaf, {})
-        for trial in trials:
-            by_name.setdefault((trial.method, trial.trained_by), set()).add(_leaf(trial, leaf))
+    leaves = sorted({leaf for trial in trials for leaf in trial.spec} - drawn)
+    values: dict[str, dict[tuple[str, str], set[Any]]] = {leaf: {} for leaf in leaves}
+    names: dict[tuple[str, str], list[Trial]] = {}
+    for trial in trials:
+        names.setdefault((trial.method, trial.trained_by), []).append(trial)
+    for name, group in names.items():
+        for leaf in leaves:
+            idle = _idle(group[0], leaf)
+            values[leaf][name] = {None} if idle else {trial.spec.get(leaf) for trial in group}
     told = [leaf for leaf, by_name in values.items() if any(len(found) > 1 for found in by_name.values())]
     rates = len(set().union(*values.get("optimizer.lr", {}).values()) - {None}) > 1
     return sorted({*told, *(["optimizer.lr"] if rates else [])})
@@ -104,8 +108,11 @@ def best(table: Sequence[Row], kind: Kind) -> list[Row]:
 
 def _leaf(trial: Trial, leaf: str) -> Any:
     """What a trial has at a leaf; of a control, neither options of its optimizer nor epochs."""
-    idle = trial.trained_by in CONTROLS and (leaf.startswith(OPTIMIZING) or leaf == EPOCHS)
-    return None if idle else trial.spec.get(leaf)
+    return None if _idle(trial, leaf) else trial.spec.get(leaf)
+
+
+def _idle(trial: Trial, leaf: str) -> bool:
+    return trial.trained_by in CONTROLS and (leaf.startswith(OPTIMIZING) or leaf == EPOCHS)
 
 
 def _row(key: tuple[Any, ...], leaves: Sequence[str], group: Sequence[Trial]) -> Row:

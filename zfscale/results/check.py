@@ -1,55 +1,35 @@
 """What a results directory holds: whole trials, damaged ones, and files that are not tables of ours.
 
 A trial is whole if its row in `trials` is, and the row's column `files` says how many bytes with which checksum its
-other tables have. Rows of earlier versions have no such column: their tables are checked by their content. A failed
-trial has either all tables or, as those of earlier versions and of workers that died, none.
+files in the other tables have. Those of a trial that runs or was interrupted are there without a row.
+Rows of earlier versions have no such column: their tables are checked by their content. A failed trial has either all
+tables or, as those of earlier versions and of workers that told nothing, none.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from zfscale.errors import StorageError, ZfscaleError
 from zfscale.records import Status
-from zfscale.results.layout import LEDGER, STEPS, TABLES, TRIALS, file_of
-from zfscale.results.patience import reason
+from zfscale.results.layout import EVALS, LEDGER, STEPS, TRIALS, file_of, is_pack
+from zfscale.results.listing import Listing, begun
+from zfscale.results.packed import Survey, packs, rows_of_trial
+from zfscale.results.reading import CHANGED, Damaged, DamagedFile, Fault, compare, each, naming, parse, read
 from zfscale.results.schema import HEAD, RECORDS, TAIL
-from zfscale.results.seal import digest, intact
-from zfscale.results.storage import Directory, Place, Storage, storage
+from zfscale.results.seal import intact
+from zfscale.results.storage import Place, Storage, storage
 from zfscale.results.structure import ledger_problem, problem_of
 from zfscale.spec import TrialSpec
 
-T = TypeVar("T")
-NAME = re.compile(r"([0-9a-f]{12})\.parquet")
+Committed: TypeAlias = "dict[str, list[dict[str, Any]]]"  # table -> bytes and SHA-256 of each file of a trial
 COLUMNS = pa.schema([*HEAD, *TAIL])
-OPTIONAL = frozenset(TAIL.names)  # columns that rows of earlier versions may lack
 NEEDED = ("trial_id", "status", "spec", "forwards", "files")  # columns that are looked at in any case
 LISTED = 10  # files of a kind that are named to the user
-AT_ONCE = 16  # files of a bucket that are read at a time
-# Of a file that is there and cannot be read; any other error is of the storage, and nothing follows from it.
-DAMAGE = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ENOTDIR, errno.EINVAL}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A file that makes its trial a damaged one, and what is wrong with it."""
-
-    trial_id: str
-    file: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.problem}"
 
 
 @dataclass
@@ -66,27 +46,6 @@ class Found:
         return sorted({fault.trial_id for fault in self.faults})
 
 
-class Damaged(ValueError):
-    """What is wrong with a file, in a few words."""
-
-
-class DamagedFile(ZfscaleError):
-    """A file of a trial is not what the trial wrote."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
-
-
-@contextmanager
-def naming(table: str, trial_id: str) -> Iterator[None]:
-    """Say of which file it is that something is wrong with."""
-    try:
-        yield
-    except Damaged as damage:
-        raise DamagedFile(Fault(trial_id, file_of(table, trial_id), str(damage))) from damage
-
-
 def look(
     root: Place, columns: Sequence[str] = (), only: Collection[str] | None = None, all_tables: bool = True
 ) -> Found:
@@ -101,24 +60,65 @@ def look(
     Raises:
         StorageError: The storage does not answer; this says nothing about a trial.
     """
-    there, found = storage(root), Found()
-    listed: dict[str, set[str]] = {}
-    for table in TABLES:
-        names = there.names(table)
-        ids = {match[1] for name in names if (match := NAME.fullmatch(name.rpartition("/")[2]))}
-        others = [name for name in names if not NAME.fullmatch(name.rpartition("/")[2])]
-        found.ignored += [name.encode(errors="backslashreplace").decode() for name in others]  # not all are UTF-8
-        listed[table] = ids if only is None else ids & set(only)
-    wanted = [*dict.fromkeys([*NEEDED, *columns])]
-    for row in each(there, sorted(listed[TRIALS]), lambda trial_id: _trial(there, trial_id, wanted, all_tables)):
+    there = storage(root)
+    going = begun(there) if all_tables else set()  # before the rows: a trial may end meanwhile
+    listing = Listing.of(there, (EVALS, STEPS, LEDGER, TRIALS))
+    surveys = {table: Survey.of(listing, table) for table in RECORDS} if all_tables else {}
+    found, wanted = Found(ignored=listing.ignored), [*dict.fromkeys([*NEEDED, *columns])]
+    mine = sorted(i for i in listing.own[TRIALS] if only is None or i in only)
+    own = each(there, mine, lambda trial_id: _trial(listing, surveys, trial_id, wanted))
+    for row in [*own, *_packed(listing, surveys, only, wanted)]:
         if isinstance(row, Fault):
             found.faults.append(row)
         else:
             found.rows.append(row)
-    for table in RECORDS if all_tables else ():
-        orphans = sorted(listed[table] - listed[TRIALS] - set(found.damaged))
-        found.faults += [Fault(i, file_of(TRIALS, i), f"missing, though {file_of(table, i)} is there") for i in orphans]
+    if all_tables:
+        ended = {*listing.own[TRIALS], *(row["trial_id"] for row in found.rows), *found.damaged}
+        found.faults += _orphans(listing, surveys, ended | going, only)
+    if found.faults and listing.moved():
+        return look(root, columns, only, all_tables)
+    found.rows.sort(key=lambda row: str(row["trial_id"]))
     return found
+
+
+def _packed(
+    listing: Listing, surveys: Mapping[str, Survey], only: Collection[str] | None, columns: Sequence[str]
+) -> Iterator[dict[str, Any] | Fault]:
+    """The rows of trials that are in files of many."""
+    wanted = None if only is None else set(only)
+    for name, pack in packs(listing, TRIALS):
+        for number, group in enumerate(() if pack is None else pack.groups):
+            mine = set(group.trials) if wanted is None else wanted & group.trials.keys()
+            if not mine:
+                continue
+            if pack is None or not pack.whole[number]:
+                yield from (Fault(trial_id, name, CHANGED) for trial_id in sorted(mine))
+                continue
+            for row in pack.read([number], columns).to_pylist():
+                if row["trial_id"] in listing.own[TRIALS]:
+                    yield Fault(
+                        row["trial_id"], name, f"has a row that is in {file_of(TRIALS, row['trial_id'])} as well"
+                    )
+                elif row["trial_id"] in mine:
+                    yield _checked(listing, surveys, {column: row.get(column) for column in columns}, name)
+
+
+def _orphans(
+    listing: Listing, surveys: Mapping[str, Survey], ended: Collection[str], only: Collection[str] | None
+) -> Iterator[Fault]:
+    """Faults of trials that have rows, but none in `trials`; and files of which it is not known whose they were."""
+    broken = [name for name, pack in packs(listing, TRIALS) if pack is None]
+    told: set[str] = set()
+    for table in RECORDS:
+        files = {i: file_of(table, i, min(numbers)) for i, numbers in listing.own[table].items()}
+        files |= {i: name for i, name in surveys[table].files.items() if i not in files}
+        for i in sorted(files.keys() - set(ended)):
+            if (only is None or i in only) and i not in told:
+                told.add(i)
+                why = f"missing, though {files[i]} is there" if not broken else CHANGED
+                yield Fault(i, broken[0] if broken else file_of(TRIALS, i), why)
+    if broken and not told:
+        yield Fault("-", broken[0], CHANGED)
 
 
 def first(lines: Sequence[str]) -> list[str]:
@@ -131,19 +131,17 @@ def first(lines: Sequence[str]) -> list[str]:
     return [*lines[:LISTED], *([f"and {rest} more"] if rest > 0 else [])]
 
 
-def contents(there: Storage, row: dict[str, Any]) -> dict[str, pa.Table]:
+def contents(there: Storage, row: dict[str, Any], listing: Listing | None = None) -> dict[str, pa.Table]:
     """The tables of a trial that has not failed, given its row in `trials`, checked by their content too.
 
     Raises:
         DamagedFile: One of them is not what the trial wrote.
     """
+    listing = listing or Listing.of(there, (*RECORDS,))
     found, committed = {}, _committed(row)
-    for table, schema in RECORDS.items():
-        with naming(table, row["trial_id"]):
-            data = _read(there, file_of(table, row["trial_id"]))
-            if committed:
-                _compare(data, committed[table])
-            found[table] = _parse(data, schema, schema.names)
+    for table in RECORDS:
+        found[table] = pa.concat_tables(_files(listing, table, row["trial_id"], committed))
+        with naming(file_of(table, row["trial_id"]), row["trial_id"]):
             problem = problem_of(table, found[table], row)
             if table == LEDGER and not problem:
                 problem = ledger_problem(found[LEDGER], found[STEPS], TrialSpec.from_json(row["spec"]))
@@ -152,50 +150,98 @@ def contents(there: Storage, row: dict[str, Any]) -> dict[str, pa.Table]:
     return found
 
 
-def each(there: Storage, ids: Iterable[str], act: Callable[[str], T]) -> Iterator[T]:
-    """In order; of a bucket, which takes its time for each, many at once."""
-    if isinstance(there, Directory):
-        yield from map(act, ids)
-        return
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(act, ids)
+def _files(listing: Listing, table: str, trial_id: str, committed: Committed | None) -> Iterator[pa.Table]:
+    """The content of each file of a trial in a table."""
+    if listing.packs[table] and not listing.of_trial(table, trial_id):
+        rows = rows_of_trial(listing, table, trial_id)
+        if rows.num_rows or committed is None or not any(file["rows"] for file in committed[table]):
+            yield rows
+            return
+    for number, file in enumerate([None] if committed is None else committed[table]):
+        name = file_of(table, trial_id, number)
+        with naming(name, trial_id):
+            data = read(listing, name)
+            if file is not None:
+                compare(data, file)
+            yield parse(data, RECORDS[table], RECORDS[table].names)
 
 
-def _trial(there: Storage, trial_id: str, columns: Sequence[str], all_tables: bool) -> dict[str, Any] | Fault:
-    """The row of a trial that is whole."""
+def _trial(
+    listing: Listing, surveys: Mapping[str, Survey], trial_id: str, columns: Sequence[str]
+) -> dict[str, Any] | Fault:
+    """The row of a trial that has files of its own, if it is whole."""
+    name = file_of(TRIALS, trial_id)
     try:
-        with naming(TRIALS, trial_id):
-            row = _row(_read(there, file_of(TRIALS, trial_id)), trial_id, columns)
+        with naming(name, trial_id):
+            row = _row(read(listing, name), trial_id, columns)
+    except DamagedFile as damage:
+        return damage.fault
+    return _checked(listing, surveys, row, name)
+
+
+def _checked(listing: Listing, surveys: Mapping[str, Survey], row: dict[str, Any], name: str) -> dict[str, Any] | Fault:
+    """The row, if the trial's other tables, those that there are surveys of, are whole as well."""
+    trial_id = row["trial_id"]
+    try:
+        with naming(name, trial_id):
             committed = _committed(row)
-        if not all_tables:
-            return row
-        if committed is None and row["status"] != Status.FAILED:
-            contents(there, row)
-        for table, file in (committed or {}).items():
-            with naming(table, trial_id):
-                _compare(_read(there, file_of(table, trial_id)), file)
+        if surveys and committed is None and row["status"] != Status.FAILED:
+            contents(listing.there, row, listing)
+        for table, survey in surveys.items():
+            _compare(listing, survey, table, trial_id, (committed or {}).get(table, []), is_pack(name))
+            _no_more(listing, table, trial_id, 1 if committed is None else len(committed.get(table, ())))
     except DamagedFile as damage:
         return damage.fault
     return row
 
 
-def _committed(row: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+def _compare(
+    listing: Listing, survey: Survey, table: str, trial_id: str, files: Sequence[dict[str, Any]], packed: bool
+) -> None:
+    """Whether what is in a table is what the trial wrote there. Errors: DamagedFile."""
+    own, pack = listing.of_trial(table, trial_id), survey.files.get(trial_id)
+    first = file_of(table, trial_id, min(own, default=0))
+    if own and (packed or pack):
+        raise DamagedFile(Fault(trial_id, first, f"holds rows that are in {pack or 'a file of many trials'} as well"))
+    if packed:
+        if survey.rows[trial_id] != sum(file["rows"] for file in files):
+            problem = CHANGED if pack or survey.broken else "missing"
+            raise DamagedFile(Fault(trial_id, pack or next(iter(survey.broken), first), problem))
+        return
+    for number, file in enumerate(files):
+        name = file_of(table, trial_id, number)
+        with naming(name, trial_id):
+            compare(read(listing, name), file)
+
+
+def _no_more(listing: Listing, table: str, trial_id: str, known: int) -> None:
+    """A file of the trial that it does not know has rows twice."""
+    for number in sorted(listing.of_trial(table, trial_id) - set(range(known))):
+        with naming(file_of(table, trial_id, number), trial_id):
+            raise Damaged("is none of the files that the trial wrote")
+
+
+def _committed(row: dict[str, Any]) -> Committed | None:
     """What the row of a trial says of its other files; None of one of an earlier version."""
     if row["files"] is None:
         return None
     try:
         files = json.loads(row["files"])
         wanted = () if row["status"] == Status.FAILED and not files else RECORDS
-        return {table: {key: files[table][key] for key in ("bytes", "sha256")} for table in wanted}
-    except (ValueError, LookupError, TypeError) as error:
+        return {table: [_written(one) for one in (files[table], *files[table].get("more", ()))] for table in wanted}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise Damaged("`files` is not what a trial writes") from error
+
+
+def _written(file: dict[str, Any]) -> dict[str, Any]:
+    return {key: file[key] for key in ("rows", "bytes", "sha256")}
 
 
 def _row(data: bytes, trial_id: str, columns: Sequence[str]) -> dict[str, Any]:
     whole = intact(data)
     if whole is False:
-        raise Damaged("changed since it was written (its checksum differs)")
-    table = _parse(data, COLUMNS, columns)
+        raise Damaged(CHANGED)
+    table = parse(data, COLUMNS, columns)
     if table.num_rows != 1:
         raise Damaged(f"{table.num_rows} rows instead of one")
     (row,) = table.to_pylist()
@@ -215,50 +261,13 @@ def _id_of(spec: str | None) -> str | None:
         return None
 
 
-def _read(there: Storage, name: str) -> bytes:
-    try:
-        data = there.read(name)
-    except StorageError as error:
-        if error.errno in DAMAGE or isinstance(error.__cause__, IsADirectoryError):
-            raise Damaged(f"cannot be read: {reason(error.__cause__)}") from error  # type: ignore[arg-type]
-        raise
-    if data is None:
-        raise Damaged("missing")
-    return data
+def ended(root: Place, trial_id: str) -> Status | None:
+    """How a trial ended that this run has started; None if it has not, or left no whole files.
 
-
-def _compare(data: bytes, committed: dict[str, Any]) -> None:
-    if len(data) != committed["bytes"]:
-        raise Damaged(f"{len(data)} bytes instead of {committed['bytes']}")
-    if digest(data) != committed["sha256"]:
-        raise Damaged("changed since it was written (its checksum differs)")
-
-
-def _parse(data: bytes, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
-    """These columns of a Parquet file, an absent one left out; all that it has must be of the types in `schema`."""
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        there, wanted = _types(file.schema_arrow), _types(schema)
-        known = [name for name in columns if name in there]
-        odd = [name for name, kind in wanted.items() if there.get(name, kind) != kind]
-        missing = [name for name in columns if name in wanted and name not in there and name not in OPTIONAL]
-        if odd or missing:
-            raise Damaged(
-                f"another schema: column {(odd or missing)[0]!r} is {'missing' if missing else 'of another type'}"
-            )
-        return file.read(known, use_threads=False)
-    except Damaged:
-        raise
-    except Exception as error:  # whatever Arrow makes of bytes that are no Parquet
-        raise Damaged(f"no Parquet file, or a damaged one ({_first_line(error)})") from error
-
-
-def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
-    """Column -> type; asked a schema column by column, Arrow takes longer than for all of the rest."""
-    if len(types := dict(zip(schema.names, schema.types, strict=True))) < len(schema):
-        raise Damaged("another schema: it has a column twice")
-    return types
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
+    No table is listed, which takes its time where there are many trials.
+    """
+    there = storage(root)
+    if not there.exists(file_of(TRIALS, trial_id)):
+        return None
+    row = _trial(Listing(there), {table: Survey() for table in RECORDS}, trial_id, NEEDED)
+    return None if isinstance(row, Fault) else Status(row["status"])

@@ -1,6 +1,8 @@
 """The names inside a results directory. Nothing else in the package spells them.
 
-trials/ evals/ steps/ ledger/    tables, a file a trial
+trials/ evals/ steps/ ledger/    tables: a trial's file in each is ID.parquet; of one with very many rows, the first,
+                                 and ID.0001.parquet, ID.0002.parquet, ... are the others;
+                                 pack-KEY.parquet has the rows of many trials that ended
 decisions/                       what a scheduler decided on each report, one file
 tuned.json                       which trials have values that a search has chosen, and what it spent
 plan.json                        what the last run was to run: its trials, and what each was expected to take
@@ -11,12 +13,15 @@ snapshots/ID/                    weights at the end of a hybrid's first-order ph
 .workers/NODE-PID                which trial a worker runs, and how far it has come; gone when the run ends
 .decisions                       decisions that are not in their table yet
 .lock  .stop  .tmp/              the run that writes here, a request that it ends, and files that are not whole yet
+.switch/                         files that are about to replace others in the tables
 .sync/                           the upload of W&B's runs, while it lasts
 
 Those that begin with a dot are not for readers.
 """
 
 from __future__ import annotations
+
+import re
 
 TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
 DECISIONS, DECISIONS_JOURNAL = "decisions", ".decisions"
@@ -31,15 +36,46 @@ LOCK = ".lock"
 STOP = ".stop"
 SCRATCH = ".tmp"
 SYNC = ".sync"
+SWITCH = ".switch"
+PACK = re.compile(r"pack-[0-9a-f]{12}\.parquet")
+OWN = re.compile(r"([0-9a-f]{12})(?:\.(\d{4,}))?\.parquet")
 
 
-def file_of(table: str, trial_id: str) -> str:
-    """The name of a trial's file in a table, relative to the results.
+def file_of(table: str, trial_id: str, number: int = 0) -> str:
+    """The name of a trial's file in a table, or of a later one, relative to the results.
 
-    >>> file_of("evals", "0123456789ab")
-    'evals/0123456789ab.parquet'
+    >>> file_of("evals", "0123456789ab"), file_of("steps", "0123456789ab", 12)
+    ('evals/0123456789ab.parquet', 'steps/0123456789ab.0012.parquet')
     """
-    return f"{table}/{trial_id}.parquet"
+    return f"{table}/{trial_id}{f'.{number:04}' if number else ''}.parquet"
+
+
+def trial_of(name: str) -> tuple[str, int] | None:
+    """Whose file in a table it is, and which of that trial's; None if its name is no trial's.
+
+    >>> trial_of("steps/0123456789ab.parquet"), trial_of("steps/0123456789ab.0012.parquet")
+    (('0123456789ab', 0), ('0123456789ab', 12))
+    """
+    found = OWN.fullmatch(name.rpartition("/")[2])
+    return found and (found[1], int(found[2] or 0))
+
+
+def pack_of(table: str, key: str) -> str:
+    """The name of a file of many trials in a table.
+
+    >>> pack_of("evals", "0123456789ab")
+    'evals/pack-0123456789ab.parquet'
+    """
+    return f"{table}/pack-{key}.parquet"
+
+
+def is_pack(name: str) -> bool:
+    """Whether a file in a table is one of many trials.
+
+    >>> is_pack("evals/pack-0123456789ab.parquet"), is_pack("evals/0123456789ab.parquet")
+    (True, False)
+    """
+    return PACK.fullmatch(name.rpartition("/")[2]) is not None
 
 
 def ledger_of(trial_id: str) -> str:

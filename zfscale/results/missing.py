@@ -35,8 +35,8 @@ def missing(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool = 
 def check(sweep: Sweep, retry_failed: Retry = False) -> Found:
     """What the results hold of the trials of the file."""
     errors = ["error"] if isinstance(retry_failed, str) else []
-    costs = SPENT if sweep.spec.search.limited else ()
-    return look(root(sweep), [*sweep.spec.search.until, *errors, *costs], only={t.trial_id for t in sweep.trials})
+    wanted = [*sweep.spec.search.until, *errors, *(SPENT if sweep.spec.search.limited else ()), "attempts"]
+    return look(root(sweep), wanted, only={t.trial_id for t in sweep.trials})
 
 
 def left_of(sweep: Sweep, found: Found, retry_failed: Retry = False, continue_stopped: bool = False) -> list[TrialSpec]:

@@ -29,6 +29,11 @@ def parquet(table: pa.Table, sealed: bool = False) -> bytes:
     data: bytes = target.getvalue().to_pybytes()
     if not sealed:
         return data
+    return fill(data)
+
+
+def fill(data: bytes) -> bytes:
+    """The same with its checksum, of which it has zeros in the place."""
     found = ENTRY.search(data, data.rfind(KEY))
     assert found is not None, "Parquet keeps key-value metadata as it is"
     return data[: found.start(1)] + digest(data).encode() + data[found.end(1) :]
@@ -43,6 +48,6 @@ def intact(data: bytes) -> bool | None:
     return found is not None and digest(data[: found.start(1)] + BLANK + data[found.end(1) :]) == found[1].decode()
 
 
-def digest(data: bytes) -> str:
+def digest(data: bytes | memoryview) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(data).hexdigest()

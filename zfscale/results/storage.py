@@ -22,7 +22,7 @@ from uuid import uuid4
 import pyarrow.fs as pafs
 
 from zfscale.errors import StorageError, ZfscaleError
-from zfscale.results.layout import RUNNING, SCRATCH, SNAPSHOTS, TABLES
+from zfscale.results.layout import RUNNING, SCRATCH, SNAPSHOTS, SWITCH, TABLES
 from zfscale.results.patience import told
 from zfscale.spec.text import no_secret, results_place
 
@@ -99,6 +99,11 @@ class Storage:
                 self.files.delete_dir(self.path(name))
             elif kind is not pafs.FileType.NotFound:
                 self.files.delete_file(self.path(name))
+
+    def move(self, name: str, target: str) -> None:
+        """Give a file another name, in place of what has it; in a directory at once."""
+        with told(f"{self}/{target}"):
+            self.files.move(self.path(name), self.path(target))
 
     @cached_property
     def _temporary(self) -> tempfile.TemporaryDirectory[str]:
@@ -221,6 +226,14 @@ class Directory(Storage):
             else:
                 path.unlink(missing_ok=True)
 
+    def move(self, name: str, target: str) -> None:
+        """Renamed, for good."""
+        self._real(name)
+        self._real(target)
+        with told(f"{self}/{target}"):
+            os.replace(self.root / name, self.root / target)
+            fsync((self.root / target).parent)
+
     @property
     def scratch(self) -> Path:
         """Files that are being written; outside the tables, so no reader sees them."""
@@ -259,7 +272,7 @@ class Directory(Storage):
         """ZfscaleError if a file or folder that a run writes to is a link: what it leads to would be changed."""
         folders = (*RUNNING, SNAPSHOTS)
         inside = [name for folder in folders for name in self.names(folder)]
-        for name in (SCRATCH, *folders, *TABLES, *inside):
+        for name in (SCRATCH, SWITCH, *folders, *TABLES, *inside):
             self._real(name, itself=True)
 
     def _real(self, name: str, itself: bool = False) -> None:

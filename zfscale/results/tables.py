@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from zfscale.errors import StorageError
 from zfscale.records import Status
-from zfscale.results.check import COLUMNS, NAME, each, look
+from zfscale.results.check import COLUMNS, look
 from zfscale.results.layout import TRIALS, file_of
+from zfscale.results.listing import Listing
+from zfscale.results.packed import packs, rows_of
+from zfscale.results.reading import each
 from zfscale.results.schema import RECORDS
 from zfscale.results.storage import Place, storage
+
+TRIES = 5  # of reading a table while its files are merged
 
 
 def rows(
@@ -33,15 +39,35 @@ def rows(
         found = look(root, columns, only=trials, all_tables=False).rows
         kept = pa.Table.from_pylist(found, schema=pa.schema([COLUMNS.field(name) for name in columns]))
         return kept if where is None else kept.filter(where)
-    schema, there = RECORDS[table], storage(root)
-    names = [match[1] for name in there.names(table) if (match := NAME.fullmatch(name.rpartition("/")[2]))]
-    wanted = [file_of(table, name) for name in names if trials is None or name in trials]
+    for _ in range(TRIES):
+        listing = Listing.of(storage(root), [table])
+        try:
+            found = [part.select(RECORDS[table].names) for part in _parts(listing, table, trials)]
+            break
+        except FileNotFoundError:  # files have just been merged
+            pass
+    else:
+        raise StorageError(f"{root}/{table}: files go while they are read")
+    kept = pa.concat_tables([RECORDS[table].empty_table(), *found])
+    return (kept if where is None else kept.filter(where)).select(columns)
+
+
+def _parts(listing: Listing, table: str, trials: Collection[str] | None) -> Iterator[pa.Table]:
+    """The rows of trials' own files, then those in files of many."""
+    own = listing.own[table]
+    mine = [name for name in own if trials is None or name in trials]
 
     def read(name: str) -> pa.Table:
-        return pq.ParquetFile(pa.BufferReader(there.read(name) or b"")).read(use_threads=False).select(schema.names)
+        data = listing.read(name)
+        if data is None:
+            raise FileNotFoundError(name)
+        return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
-    kept = pa.concat_tables([schema.empty_table(), *each(there, wanted, read)])
-    return (kept if where is None else kept.filter(where)).select(columns)
+    names = [file_of(table, name, number) for name in mine for number in sorted(own[name])]
+    yield from each(listing.there, names, read)
+    for _, pack in packs(listing, table):
+        if pack is not None:
+            yield from rows_of(pack, trials)
 
 
 def statuses(root: Place, only: Collection[str] | None = None) -> dict[str, Status]:

@@ -1,20 +1,23 @@
-"""Parquet, the truth: four tables, one file per trial and table, each whole or absent.
+"""Parquet, the truth: four tables, each file of a trial whole or absent.
 
     <root>/evals/<trial_id>.parquet    metrics after each stage
     <root>/steps/<trial_id>.parquet    training steps
     <root>/ledger/<trial_id>.parquet   zeroth-order queries
     <root>/trials/<trial_id>.parquet   spec and outcome; written last, so it commits the other three
 
+The first three grow while the trial runs, and a table of very many rows has more files (see `zfscale.sinks.rolling`).
 The `trials` file has its own checksum, and a column `files` with those of the other three (see `zfscale.results`).
-A trial that runs again writes the same names, so it never shows twice. A failed one keeps the rows it had told: whoever
-reads results must ask `trials.status`. Each table is a plain dataset:
+A trial that runs again writes the same names, so it never shows twice. A failed one keeps the rows it had told, and one
+that runs shows those it has told: whoever reads results must ask `trials.status`. Each table is a plain dataset:
 `pandas.read_parquet(dir)`, `polars.read_parquet(dir)` and DuckDB's `from 'dir/*.parquet'` read it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import logging
+import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -23,14 +26,19 @@ import pyarrow as pa
 from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.layout import EVALS, LEDGER, STEPS, TRIALS, file_of
 from zfscale.results.patience import patiently
-from zfscale.results.schema import ARROW, HEAD, RECORDS, TAIL
-from zfscale.results.seal import digest, parquet
+from zfscale.results.schema import ARROW, HEAD, TAIL
+from zfscale.results.seal import parquet
 from zfscale.results.storage import storage
 from zfscale.sinks.about import About, Scalar
+from zfscale.sinks.rolling import Rolling
+
+SHOW_EVERY = 30.0  # seconds until rows can be read
+STAGE_EVERY = 5.0  # the same at the end of a stage
+SHARE = 0.01  # of the trial's time that this may take
 
 
 class ParquetSink:
-    """Collects a trial's records and writes them when it closes; until then nothing is written.
+    """Writes a trial's records now and then, and what is left when it closes; a short trial writes only then.
 
     Args:
         about: The trial. A leaf that is None, and whose type is not named, is a text column.
@@ -44,44 +52,55 @@ class ParquetSink:
         self.storage, self.trial_id, self.spec_json = storage(about.root), about.trial_id, about.spec_json
         self.leaves = dict(about.leaves)
         self.schema = _trials_schema(self.leaves, about.types)
-        self._rows: dict[str, list[Any]] = {EVALS: [], STEPS: [], LEDGER: []}
+        self._rows = {table: Rolling(self.storage, table, self.trial_id) for table in (EVALS, STEPS, LEDGER)}
+        self._shown, self._pause = time.monotonic(), 0.0
 
     def step(self, record: Step) -> None:
-        """Keeps one training step."""
-        self._rows[STEPS].append(record)
+        """Takes one training step. Errors, of `query` as well: StorageError, if the disk refused for about a minute."""
+        if time.monotonic() - self._shown > max(SHOW_EVERY, self._pause):
+            self._show()
+        self._rows[STEPS].add(record)
 
     def query(self, record: Query) -> None:
-        """Keeps one query; an unsigned 64-bit seed is stored as the signed integer of the same bits."""
-        self._rows[LEDGER].append(record)
+        """Takes one query; an unsigned 64-bit seed is stored as the signed integer of the same bits."""
+        self._rows[LEDGER].add(record)
 
     def eval(self, record: Eval) -> None:
-        """Keeps one metric."""
-        self._rows[EVALS].append(record)
+        """Takes one metric; that of all tasks ends a stage."""
+        self._rows[EVALS].add(record)
+        if record.task == 0 and time.monotonic() - self._shown > max(STAGE_EVERY, self._pause):
+            self._show()
 
     def close(self, outcome: Outcome) -> None:
-        """Writes the tables, `trials` last; a failed trial that has told nothing leaves its `trials` row only.
+        """Writes the tables, `trials` last. A failed trial keeps what an attempt has written, if this one told nothing.
 
         Raises:
             StorageError: The disk refused for about a minute; no file is then half written.
         """
-        files: dict[str, dict[str, Any]] = {}
-        kept = outcome.status is not Status.FAILED or any(self._rows.values())
-        if kept:
-            for table, rows in self._rows.items():
-                data = parquet(_columns(self.trial_id, rows, RECORDS[table]))
-                self._write(table, data)
-                files[table] = {"rows": len(rows), "bytes": len(data), "sha256": digest(data)}
         row = {"trial_id": self.trial_id, "spec": self.spec_json, **self.leaves, **outcome.row()}
-        row["files"] = json.dumps(files)
-        self._write(TRIALS, parquet(pa.Table.from_pylist([row], schema=self.schema), sealed=True))
-        if not kept:
-            for table in RECORDS:
-                name = file_of(table, self.trial_id)
-                patiently(partial(self.storage.remove, name), f"{self.storage}/{name}")
-
-    def _write(self, table: str, data: bytes) -> None:
-        name = file_of(table, self.trial_id)
+        row["files"] = json.dumps(self._files(outcome.status))
+        data = parquet(pa.Table.from_pylist([row], schema=self.schema), sealed=True)
+        name = file_of(TRIALS, self.trial_id)
         patiently(partial(self.storage.write, name, data), f"{self.storage}/{name}")
+
+    def _files(self, status: Status) -> dict[str, dict[str, Any]]:
+        """What there is beside the row, now written."""
+        if status is not Status.FAILED or any(len(rows) for rows in self._rows.values()):
+            return {table: rows.close() for table, rows in self._rows.items()}
+        if any(rows.there for rows in self._rows.values()):
+            return {table: rows.adopt() for table, rows in self._rows.items()}
+        return {}
+
+    def _show(self) -> None:
+        """Let readers see all rows up to now; where the disk refuses, later."""
+        began = time.monotonic()
+        try:
+            for rows in self._rows.values():
+                rows.show()
+        except OSError as error:
+            logging.getLogger(__name__).warning("%s; rows are shown later", error)
+        self._shown = time.monotonic()
+        self._pause = (self._shown - began) / SHARE
 
 
 def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> pa.Schema:
@@ -93,10 +112,3 @@ def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> p
     if odd:
         raise ValueError(f"a spec leaf must be bool, int, float, str or None, got {odd}")
     return pa.schema([*HEAD, *((name, ARROW[kind]) for name, kind in kinds.items()), *TAIL])
-
-
-def _columns(trial_id: str, rows: Sequence[Any], schema: pa.Schema) -> pa.Table:
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in schema.names[1:]}
-    if "seed" in columns:
-        columns["seed"] = [row.signed_seed for row in rows]
-    return pa.table({"trial_id": [trial_id] * len(rows), **columns}, schema=schema)

@@ -10,12 +10,10 @@ from typing import Any
 from ray import tune
 
 from zfscale.errors import one_line
-from zfscale.records import Status
 from zfscale.results.attempts import progress
+from zfscale.results.check import ended
 from zfscale.results.missing import root as results
 from zfscale.results.redact import redact
-from zfscale.results.storage import Place
-from zfscale.results.tables import statuses
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.tune_fixes import NO_MEMORY
 from zfscale.sweep.unfinished import REFUSED
@@ -78,8 +76,3 @@ def last_failure(trial: Any) -> str:
     """What Tune was told when the trial's worker died for the last time; Tune keeps all of it in one file."""
     told = Path(trial.error_file).read_text() if trial.error_file and Path(trial.error_file).exists() else ""
     return told.rpartition("Failure # ")[2].strip()
-
-
-def ended(root: Place, trial_id: str) -> Status | None:
-    """The status of a trial that has a row."""
-    return statuses(root, [trial_id]).get(trial_id)

@@ -13,13 +13,17 @@ from ray import tune
 from zfscale.errors import one_line
 from zfscale.records import Status
 from zfscale.results.check import Found, first
-from zfscale.results.layout import LEDGERS, SNAPSHOTS, TABLES, WORKERS, file_of
+from zfscale.results.compact import compact, drop, pays, restart
+from zfscale.results.layout import LEDGERS, SNAPSHOTS, WORKERS
+from zfscale.results.listing import begun
 from zfscale.results.lock import held
 from zfscale.results.missing import Retry, check, left_of, missing, unproposed
 from zfscale.results.missing import root as results
+from zfscale.results.packed import known as written
 from zfscale.results.proposals import known
 from zfscale.results.resuming import take_up
 from zfscale.results.storage import Storage
+from zfscale.results.switch import settle
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.own import own_code
 from zfscale.sweep.bundles import bundles
@@ -68,13 +72,16 @@ def begin(sweep: Sweep, retry_failed: Retry, continue_stopped: bool = False) -> 
     """The trials that are to be run, after what earlier runs had to leave behind is removed."""
     there = results(sweep)
     there.check()
+    settle(there)
     found = check(sweep, retry_failed)
     for line in notes(found):
         print(line, file=sys.stderr)
     clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
     todo = left_of(sweep, found, retry_failed, continue_stopped)
+    again = {trial.trial_id for trial in todo}
+    restart(there, {row["trial_id"]: row["attempts"] for row in found.rows if row["trial_id"] in again})
     if continue_stopped:
-        take_up(there, {trial.trial_id for trial in todo})
+        take_up(there, again)
     return todo
 
 
@@ -117,7 +124,10 @@ def drive(
         plan.write(there)
         there.remove(WORKERS)
         there.clear()
-    return missing(known(sweep))
+    left = missing(known(sweep))
+    if not left and pays(there):
+        print(f"{there}: {compact(there)}", file=sys.stderr)
+    return left
 
 
 def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
@@ -131,13 +141,13 @@ def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:
 
 
 def forget(there: Storage, todo: list[TrialSpec]) -> None:
-    """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there."""
+    """Remove what earlier attempts of trials left, so that no table holds rows of a trial that is not there.
+
+    Rows of trials that were interrupted stay to be read: they are the first that the next attempt will tell.
+    """
     there.clear()
     there.remove(WORKERS)
-    again = {file_of(table, trial.trial_id) for table in TABLES for trial in todo}
-    for table in TABLES:
-        for name in again.intersection(there.names(table)):
-            there.remove(name)
+    drop(there, {trial.trial_id for trial in todo} - (begun(there) - written(there).keys()))
 
 
 def _tuner(

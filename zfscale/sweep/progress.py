@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from zfscale.records import Status
+from zfscale.results.check import ended
 from zfscale.results.forecast import Eta, Forecast, Going
 from zfscale.results.layout import TRIALS, note_of
 from zfscale.results.plan import Plan, label
@@ -20,7 +21,6 @@ from zfscale.results.tables import rows
 from zfscale.results.workers import words
 from zfscale.sinks.catalogue import chosen
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.sweep.deaths import ended
 from zfscale.sweep.unfinished import UNFINISHED
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal

@@ -19,9 +19,9 @@ from zfscale.garbage import Settled
 from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.records import Outcome, Status
 from zfscale.results.attempts import attempts_of, open_ledger, start_attempt
+from zfscale.results.check import ended
 from zfscale.results.plan import label
 from zfscale.results.storage import Place, storage
-from zfscale.results.tables import statuses
 from zfscale.results.workers import Speaker
 from zfscale.sinks.about import About
 from zfscale.spec import METRICS, TrialSpec
@@ -115,7 +115,7 @@ class Worker(tune.Trainable):
         self.settled.again()
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
-        if status := statuses(root, [spec.trial_id]).get(spec.trial_id):
+        if status := ended(root, spec.trial_id):
             return {"done": True, "status": status.value}  # by a worker that died right after; and see below
         attempt = start_attempt(root, spec.trial_id)
         sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])

@@ -15,7 +15,8 @@ from zfscale.errors import ZfscaleError, nearest
 from zfscale.methods import catalogue as methods
 from zfscale.methods.base import Learner
 from zfscale.records import Status
-from zfscale.results.check import DamagedFile, contents, look
+from zfscale.results.check import contents, look
+from zfscale.results.reading import DamagedFile
 from zfscale.results.resuming import steps
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses, versions

@@ -14,6 +14,7 @@ from zfscale.metrics.catalogue import MEASURES
 from zfscale.results.check import first
 from zfscale.results.forecast import clock
 from zfscale.results.layout import ATTEMPTS, EVALS, STEPS, TRIALS
+from zfscale.results.packed import known as written
 from zfscale.results.plan import UNKNOWN, read
 from zfscale.results.storage import Place, Storage
 from zfscale.results.tables import rows
@@ -45,7 +46,7 @@ def logs(directory: Place, trial: str) -> str:
 
 def _one(there: Storage, trial: str) -> str:
     plan = read(there)
-    known = {name for folder in (TRIALS, ATTEMPTS) for name in ids(there, folder)} | set(plan.trials if plan else ())
+    known = {*written(there), *ids(there, ATTEMPTS), *(plan.trials if plan else ())}
     found = sorted(name for name in known if name.startswith(trial) and not name.startswith(UNKNOWN))
     if len(found) == 1:
         return found[0]

@@ -17,6 +17,7 @@ from zfscale.results.check import look
 from zfscale.results.forecast import Eta, Forecast, Going
 from zfscale.results.layout import ATTEMPTS, TRIALS
 from zfscale.results.lock import Holder, holder
+from zfscale.results.packed import known as written
 from zfscale.results.plan import Plan, label, read
 from zfscale.results.storage import Place, Storage, storage
 from zfscale.results.workers import Word, words
@@ -177,7 +178,7 @@ def standing(directory: Place, only: Collection[str] | None = None) -> Standing:
     running = _running(there, held.run, plan, begun) if alive and held else []
     interrupted = frozenset(begun) - {word.trial_id for word in running}
     faults = [str(fault) for fault in found.faults]
-    return Standing(there.name, found.rows, plan, held, running, interrupted, times(there, TRIALS), faults, now)
+    return Standing(there.name, found.rows, plan, held, running, interrupted, written(there), faults, now)
 
 
 def _running(there: Storage, run: str, plan: Plan | None, begun: Mapping[str, float]) -> list[Word]:
