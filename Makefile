@@ -1,6 +1,6 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep zeroflow dry-run slurm report k8s test test-slow test-slurm test-long test-gpu lint format lock base smollm2 dinov2 clean
+.PHONY: help sweep zeroflow dry-run slurm report k8s test test-slow test-slurm test-long test-faults test-gpu lint format lock base smollm2 dinov2 clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -20,7 +20,7 @@ help:  ## print the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # What a user gives is not pasted into a command: it is exported as it is, `$` and all, and quoted where it is used.
-GIVEN := SWEEP RESULTS ARGS NAME NODES CPUS GPUS PARTITION TIME OVERLAY IMAGE SERVICE_ACCOUNT DRY_RUN
+GIVEN := SWEEP RESULTS ARGS NAME NODES CPUS GPUS PARTITION TIME OVERLAY IMAGE SERVICE_ACCOUNT DRY_RUN FAULTS FAULT_SEED FAULT_KIND FAULT_SETTING
 $(foreach v,$(GIVEN),$(eval override $(v) := $$(value $(v))))
 export $(GIVEN)
 WITH_ARGS := $(BIN)/python cluster/with_args.py
@@ -58,7 +58,7 @@ k8s:  ## run SWEEP=FILE on kubectl's KubeRay cluster (OVERLAY=cpu|gpu IMAGE= RES
 
 test: $(VENV)/.dev  ## run the tests
 	@$(ON_CPU) $(WITH_ARGS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal \
-		-m "not slow and not slurm and not long and not gpu"
+		-m "not slow and not slurm and not long and not gpu and not faults"
 
 test-slow: $(VENV)/.dev  ## run the tests that take minutes each
 	@$(ON_CPU) $(WITH_ARGS) $(BIN)/python -m pytest -m slow
@@ -68,6 +68,9 @@ test-slurm: $(VENV)/.dev  ## run the tests on a real Slurm of two nodes, set up 
 
 test-long: $(VENV)/.dev  ## run the tests that CI has no time for: killed ranks, clusters that grow, uploads
 	@$(ON_CPU) $(WITH_ARGS) $(BIN)/python -m pytest -m long
+
+test-faults: $(VENV)/.dev  ## disturb real sweeps at FAULTS=200 moments and compare their tables (FAULT_SEED= FAULT_SETTING= FAULT_KIND=)
+	@$(ON_CPU) $(WITH_ARGS) $(BIN)/python -m pytest -m faults tests/faults
 
 test-gpu: $(VENV)/.dev  ## run the tests on a CUDA GPU; without one, say how many were skipped
 	@$(WITH_ARGS) $(BIN)/python -m pytest -m gpu -r fE tests/gpu

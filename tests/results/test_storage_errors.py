@@ -111,7 +111,7 @@ class Spec:
     def __init__(self, spec):
         self.config = {"spec": spec.to_json()}
         self.team = self.walk = None
-        self.judged = True
+        self.judged, self.checkpoint_minutes = True, None
 
 
 @pytest.mark.parametrize("ours", [True, False])

@@ -152,8 +152,11 @@ def test_nothing_of_the_machine_or_its_secrets_is_kept(tmp_path, monkeypatch):
 
 
 def test_online_without_a_connection_goes_offline(tmp_path, monkeypatch, caplog):
+    tried = []
+
     def init(settings, **options):
         if settings["mode"] == "online":
+            tried.append(settings["run_id"])
             raise wandb.errors.CommError("no route to host\nmore")
         return real(settings=settings, **options)
 
@@ -162,6 +165,12 @@ def test_online_without_a_connection_goes_offline(tmp_path, monkeypatch, caplog)
     trial(tmp_path, mode="online")
     assert warnings(caplog) == ["W&B cannot connect, the run is kept offline instead: no route to host more"]
     assert len(history(runs(tmp_path)[0])) == 9
+    trial(tmp_path, trial_id="t2", mode="online")
+    assert len(runs(tmp_path, "t2")) == 1
+    assert tried == ["t1"], "the next trial does not wait for the server again"
+    monkeypatch.setattr("zfscale.sinks.wandb.REST", 0.0)
+    trial(tmp_path, trial_id="t3", mode="online")
+    assert tried == ["t1", "t3"]
 
 
 @pytest.mark.parametrize("broken", ["init", "log"])

@@ -14,6 +14,10 @@ from zfscale import spec
 from zfscale.results.layout import PLAN, STOP, WORKERS
 from zfscale.results.storage import storage
 from zfscale.results.tables import rows
+from zfscale.results.workers import words
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]  # a loaded machine takes minutes to start Ray
+LONG = 600  # seconds for one command
 
 HANG = """
 import ctypes
@@ -34,16 +38,15 @@ def loss(logits, labels):
 
 def zfscale(*words, **more):
     command = [sys.executable, "-m", "zfscale", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, **more)
+    return subprocess.run(command, capture_output=True, text=True, timeout=LONG, **more)
 
 
-@pytest.mark.long
 def test_a_trial_that_hangs_is_told_ended_and_costs_the_others_nothing(tmp_path, tiny_vit, image_folder):
     """It hangs in a C function; one worker runs both trials, so the other needs its slot."""
     (tmp_path / "hang.py").write_text(HANG)
     blocks = {
         "space": {"train.objective": {"grid": ["hang:loss", "cross_entropy"]}},
-        "resources": {"max_concurrent": 1, "max_idle_seconds": 40},
+        "resources": {"max_concurrent": 1, "max_idle_seconds": 60},
     }
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **blocks)
     done = zfscale("run", file, cwd=tmp_path)
@@ -53,13 +56,12 @@ def test_a_trial_that_hangs_is_told_ended_and_costs_the_others_nothing(tmp_path,
     ended = {row["status"]: row for row in rows(results, "trials", ["status", "attempts", "error"]).to_pylist()}
     assert set(ended) == {"finished", "failed"}
     assert ended["failed"]["attempts"] == 1
-    assert ended["failed"]["error"].endswith("for resources.max_idle_seconds: 40")
+    assert ended["failed"]["error"].endswith("for resources.max_idle_seconds: 60")
 
     again = zfscale("run", file, "--retry-failed=NoProgress", "--dry-run", cwd=tmp_path)
     assert again.stdout.splitlines()[-1].startswith("2 trials, 1 to run")
 
 
-@pytest.mark.long
 def test_a_sweep_that_runs_is_seen_and_stopped_from_outside(tmp_path, tiny_vit, image_folder):
     long = {"train": {"epochs": 3000, "batch_size": 8}, "resources": {"max_concurrent": 1}}
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **long)
@@ -67,8 +69,8 @@ def test_a_sweep_that_runs_is_seen_and_stopped_from_outside(tmp_path, tiny_vit, 
     process = subprocess.Popen(
         [sys.executable, "-m", "zfscale", "run", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 180
-    while not results.names(WORKERS):
+    deadline = time.monotonic() + LONG
+    while not any(word.forwards for word in words(results)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -80,7 +82,7 @@ def test_a_sweep_that_runs_is_seen_and_stopped_from_outside(tmp_path, tiny_vit, 
     assert "running on " in zfscale("logs", results, worker["trial_id"]).stdout
 
     assert zfscale("stop", results).returncode == 0
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=LONG)
     assert process.returncode == 130, err
     assert "unfinished: 2 of 2 trials left" in err
     assert not results.names(WORKERS)

@@ -118,7 +118,7 @@ def test_run_again_does_nothing_and_is_quick(undisturbed):
     assert {p: p.stat().st_mtime_ns for p in (results / "trials").iterdir()} == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_a_random_moment_the_same_command_gives_the_same_tables(
     tmp_path, tiny_vit, image_folder, undisturbed
 ):
@@ -160,7 +160,7 @@ def test_damaged_results_are_told_and_made_again(tmp_path, tiny_vit, image_folde
     assert (copy / "trials" / f"{whole}.parquet").stat().st_mtime_ns == untouched
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_ends_cleanly_and_a_dead_worker_costs_no_trial(tmp_path, tiny_vit, image_folder, undisturbed):
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **LONG, space={"seed": {"grid": [0, 1, 2, 3]}})
     results = tmp_path / "results" / "small"

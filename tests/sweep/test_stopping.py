@@ -72,10 +72,8 @@ def test_stopped_trials_keep_what_they_did_and_are_continued_as_if_nothing_had_b
         assert (row["stopped_at"], row["forwards"]) == (None, outcome.forwards)
 
 
-@pytest.mark.parametrize(
-    "how",
-    [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), pytest.param(signal.SIGINT, marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_is_interrupted_decides_as_one_that_is_not(
     how: signal.Signals, tmp_path: Path, tiny_vit: Path, image_folder: Path
 ) -> None:

@@ -42,7 +42,7 @@ class Alone(Worker):
         self.results, self.name, self.output = root(sweep), sweep.spec.name, sweep.spec.output
         self.fetched, self.features = {model_key(one): base, data_key(one): data}, {}
         self.settled, self.team, self.walk, self.judged = Settled(), None, None, judged
-        self.every = every
+        self.every, self.checkpoint_minutes = every, None
         self.node, self.speaker = "here", Speaker(self.results, "a run", "here")
 
 

@@ -45,7 +45,7 @@ class Engine:
         import deepspeed
 
         start_process_group()
-        self._plain = settings is None or (settings.stage, settings.dtype) == (0, "fp32")
+        self.plain = settings is None or (settings.stage, settings.dtype) == (0, "fp32")
         self._low = settings is not None and settings.dtype != "fp32"
         config = _config(batch_size, settings, backward=optimizer is not None)
         with _no_broadcast_alone():
@@ -76,11 +76,11 @@ class Engine:
         DeepSpeed looks, as it does at any stage but 0.
         """
         self._engine.step()
-        return self._plain or self._engine.was_step_applied()
+        return self.plain or self._engine.was_step_applied()
 
     def discard(self, loss: torch.Tensor) -> None:
         """Clear the gradients of a step whose last part of the loss this is, in place of its backward and step."""
-        if self._plain:
+        if self.plain:
             self._engine.zero_grad()
         else:  # what ZeRO has gathered so far is not ours to clear: it does so where a gradient is no number
             self.backward(loss * math.nan)
@@ -97,7 +97,7 @@ class Engine:
         """Training is over: the leaves hold the weights again, in their own format, and DeepSpeed lets go of them."""
         from deepspeed.utils import safe_get_full_fp32_param
 
-        if self._plain:
+        if self.plain:
             return
         for leaf in leaves:
             trained = safe_get_full_fp32_param(leaf.parameter) if self._low else leaf.parameter.data

@@ -8,7 +8,7 @@ tuned.json                       which trials have values that a search has chos
 plan.json                        what the last run was to run: its trials, and what each was expected to take
 report.md, *.png                 the report
 wandb/, wandb.txt                W&B's runs, and what went wrong with them; likewise of other sinks
-snapshots/ID/                    weights at the end of a hybrid's first-order phases
+snapshots/ID/                    weights at the end of a hybrid's first-order phases; a checkpoint inside one
 .ledgers/ID  .attempts/ID        trials that run: their steps so far, and how often they were started
 .workers/NODE-PID                which trial a worker runs, and how far it has come; gone when the run ends
 .decisions                       decisions that are not in their table yet
@@ -96,6 +96,11 @@ def worker_file(node: str, pid: int) -> str:
 def snapshots_of(trial_id: str) -> str:
     """The folder of a trial's snapshots."""
     return f"{SNAPSHOTS}/{trial_id}"
+
+
+def checkpoint_of(trial_id: str) -> str:
+    """The checkpoint inside a first-order phase of a trial that runs."""
+    return f"{snapshots_of(trial_id)}/checkpoint.safetensors"
 
 
 def note_of(sink: str) -> str:

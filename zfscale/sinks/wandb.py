@@ -1,23 +1,24 @@
 """Weights & Biases, the live view: one run per trial, grouped by sweep. The only importer of `wandb`.
 
-Online mode that cannot connect falls back to an offline run that `zfscale sync` uploads later. W&B is asked for nothing
-but what is logged here: no console, code, git, packages, host or system statistics, which also takes a run's cost from
-0.2 s to about 0.02 s.
+Online mode that cannot connect falls back to an offline run that `zfscale sync` uploads later, and so do the trials of
+the next minutes, without a try. W&B is asked for nothing but what is logged here: no console, code, git, packages, host
+or system statistics, which also takes a run's cost from 0.2 s to about 0.02 s.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from zfscale.errors import ZfscaleError, one_line
 from zfscale.metrics.catalogue import CURVES, MATRICES
 from zfscale.records import Eval, Outcome, Query, Status, Step
-from zfscale.results.layout import WANDB
-from zfscale.results.storage import storage
+from zfscale.results.layout import WANDB, note_of
+from zfscale.results.storage import Storage, storage
 from zfscale.sinks.about import About
 from zfscale.sinks.global_step import GlobalStep
 from zfscale.sinks.guard import warn
@@ -43,6 +44,10 @@ QUIET: dict[str, Any] = {
     "x_disable_machine_info": True,
     "x_disable_stats": True,
 }
+
+
+AWAY = "W&B cannot connect, the run is kept offline instead"
+REST = 600.0  # seconds for which runs of a sweep do not try again, after one that could not connect
 
 
 class WandbSink:
@@ -109,12 +114,13 @@ class WandbSink:
         known = wandb.Settings.model_fields  # an older W&B has fewer, and refuses the others
         settings: dict[str, Any] = {name: value for name, value in QUIET.items() if name in known} | named
         settings |= {"reinit": "create_new"}
+        mode = "offline" if options.mode == "online" and _rests(self._storage) else options.mode
         try:
-            run = wandb.init(config=about.spec, settings={**settings, "mode": options.mode})
+            run = wandb.init(config=about.spec, settings={**settings, "mode": mode})
         except Exception as error:
-            if options.mode != "online":
+            if mode != "online":
                 raise
-            warn(self._storage, WANDB, "W&B cannot connect, the run is kept offline instead", error)
+            warn(self._storage, WANDB, AWAY, error)
             wandb.teardown()  # else the service holds the id of the failed run
             wandb.setup(wandb.Settings(silent=True))
             remove_runs(self._root, about.trial_id)
@@ -124,6 +130,15 @@ class WandbSink:
         for metric in CURVES:
             run.define_metric(metric, step_metric="stage")
         return run
+
+
+def _rests(there: Storage) -> bool:
+    """Whether another run of the sweep could not connect just now: a try takes half a minute, of every trial."""
+    note = note_of(WANDB)
+    with suppress(OSError):  # a bucket that does not answer now
+        told = (there.read(note) or b"").startswith(AWAY.encode())
+        return told and time.time() - there.times("").get(note, 0.0) < REST
+    return False
 
 
 def sign_in() -> None:

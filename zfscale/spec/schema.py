@@ -139,6 +139,14 @@ class ResourcesSpec(Block):
         description="how long a trial may take no step and measure nothing, its start included, before it is ended and "
         "recorded as failed; workers say how far they are every 5 s, to a bucket every 30 s. null: no limit",
     )
+    checkpoint_minutes: float | None = Field(
+        default=5.0,
+        ge=0,
+        le=YEAR,
+        description="minutes between two checkpoints inside a first-order phase, from which a killed trial resumes bit "
+        "for bit; with ranks, ZeRO or a 16-bit engine it resumes at the start of the stage, with "
+        "`optimizer.carry_state` or `stream.old_loss_every` at that of the trial. 0 or null: none",
+    )
 
 
 class WandbSpec(Block):

@@ -75,6 +75,7 @@ class Worker(tune.Trainable):
         self.results = storage(output.dir, name)
         self.speaker = Speaker(self.results, run, self.node)
         self.judged, self.every = judged, every
+        self.checkpoint_minutes = resources.checkpoint_minutes
         self.walk: Generator[dict[str, Any], None, dict[str, Any]] | None = None
         self.fetched: dict[str, Any] = {}
         self.features: dict[Any, Any] = {}
@@ -119,7 +120,7 @@ class Worker(tune.Trainable):
             return {"done": True, "status": status.value}  # by a worker that died right after; and see below
         attempt = start_attempt(root, spec.trial_id)
         sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])
-        ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id)
+        ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id, self.checkpoint_minutes)
         team = self._team(spec, ledger.past) if self.team else nullcontext()
         self.stage, self.stopping = 0, False
         try:

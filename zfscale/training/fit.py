@@ -93,10 +93,27 @@ class Fit:
             self.journal.load(self.task.index, leaves)
             self.engine.ranks.spread([leaf.parameter.data for leaf in leaves])
         else:
-            self.journal.forget()
             trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name, self.loss)
-            yield from self._train(trainer, steps, lr, count)
+            keeps = trainer.resumable and not whole
+            rest = self._resumed(trainer, steps, lr) if keeps else self._anew(steps)
+            yield from self._train(trainer, rest, lr, count)
             self.journal.save(self.task.index, trainer.leaves)
+
+    def _anew(self, steps: Steps) -> Steps:
+        self.journal.forget()
+        yield from steps
+
+    def _resumed(self, trainer: FirstOrder, steps: Steps, lr: float) -> Steps:
+        """Go to the checkpoint of an earlier attempt, if there is one, then hand on the rest, and keep new ones."""
+        task = self.task.index
+        if kept := self.journal.kept(task):
+            for step, _ in islice(steps, kept.steps):
+                taken = self.journal.take(task, step, lr * self._factor(step))
+                self._skipped = 0 if taken is None or taken.finite else self._skipped + 1
+            trainer.start_from(kept.tensors)
+        for step, rows in self._anew(steps):
+            yield step, rows
+            self.journal.checkpoint(task, step + 1, trainer.state)
 
     def _replayed(self, trainer: ForwardOnly, steps: Steps) -> Steps:
         """Take the steps that an earlier attempt took, then hand on the rest."""

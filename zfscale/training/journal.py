@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.records import Query, Sink, Step
+from zfscale.training.checkpoints import Kept, State
 from zfscale.training.snapshots import Snapshots
 from zfscale.zo.ledger import Entry, Ledger, Past
 from zfscale.zo.step import StepResult
@@ -34,6 +35,7 @@ class Journal:
         self.bytes_sent = 0  # by this rank, in this attempt
         self._ledger, self._snapshots = ledger, snapshots
         self._past = deque(ledger.past if ledger else ())
+        self._last: Entry | None = None
         self._started = time.perf_counter() - (self._past[-1].seconds if self._past else 0.0)
 
     @property
@@ -81,6 +83,15 @@ class Journal:
         if self._snapshots:
             self._snapshots.save(task, leaves)
 
+    def checkpoint(self, task: int, steps: int, state: Callable[[], State]) -> None:
+        """So many steps of a first-order phase are taken; now and then, `state` is kept for a restart."""
+        if self._snapshots and self._last:
+            self._snapshots.checkpoint.write(task, steps, self._last, state)
+
+    def kept(self, task: int) -> Kept | None:
+        """Where an earlier attempt was inside a first-order phase, if that is kept."""
+        return self._snapshots and self._snapshots.checkpoint.read(task, list(self._past))
+
     def load(self, task: int, leaves: ModuleLeaves) -> None:
         """The weights at the end of a first-order phase that an earlier attempt finished, where they are kept."""
         if self._snapshots:
@@ -97,6 +108,7 @@ class Journal:
         return sum(self._losses) / len(self._losses)
 
     def _tell(self, task: int, step: int, lr: float, e: Entry) -> None:
+        self._last = e
         self.forwards += e.forwards
         self.steps += 1
         self._losses.append(e.loss)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 
 FORWARD_ONLY, FIRST_ORDER = "forward-only", "first-order"  # keys of what a network's optimizers carry over
+WEIGHT = "weight"  # in a checkpoint, beside what torch.optim calls its states
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,30 @@ class FirstOrder:
                 else:
                     engine.discard(part)
         return StepResult(total, (), (), int(taken), forwards=1)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `state` is all there is: not where DeepSpeed keeps weights and moments of its own, or other ranks."""
+        return self.batch.engine.plain and self.batch.engine.ranks.world == 1
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Weights and what the optimizer keeps of them, by names that are the same in every attempt."""
+        found = {f"{WEIGHT}/{leaf.name}": leaf.parameter.data for leaf in self.leaves}
+        for leaf in self.leaves:
+            kept = self._optimizer.state[leaf.parameter]
+            found |= {f"{k}/{leaf.name}": v for k, v in kept.items() if isinstance(v, torch.Tensor)}
+        return found
+
+    def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Be as one whose `state` this was."""
+        leaves = {leaf.name: leaf for leaf in self.leaves}
+        for name, value in state.items():
+            kind, _, leaf = name.partition("/")
+            parameter = leaves[leaf].parameter
+            if kind == WEIGHT:
+                parameter.data.copy_(value)
+            else:  # a count of steps stays on the CPU, where torch.optim has it
+                self._optimizer.state[parameter][kind] = value.to(parameter.device) if value.ndim else value
 
     def close(self) -> None:
         """Back to evaluation; leave to the next task what the optimizer carries over."""
