@@ -16,7 +16,7 @@ import pytest
 from tests.results.small_results import row
 from tests.spec.test_spec_space import VALIDATED
 from tests.spec.test_spec_space import sweep as load
-from zfscale.errors import SpecError
+from zfscale.errors import SpecError, ZfscaleError
 from zfscale.results.decisions import PROPOSE, SEARCH, TOLD, Decisions
 from zfscale.results.layout import TRIALS
 from zfscale.results.missing import missing, root, unproposed
@@ -24,6 +24,7 @@ from zfscale.results.proposals import known, unknown
 from zfscale.results.tables import rows
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.algorithms import ALGORITHMS
+from zfscale.spec.sharding import Shard, shard_of
 from zfscale.spec.spending import BudgetSpec
 from zfscale.sweep.gate import Gate
 from zfscale.sweep.proposing import COLUMNS, Proposing
@@ -260,6 +261,11 @@ def test_a_library_that_is_missing_is_told(name: str, tmp_path: Path, monkeypatc
     monkeypatch.setattr("zfscale.spec.searchable.find_spec", lambda _: None)
     with pytest.raises(SpecError, match=rf"{name} is not installed .* pip install 'zfscale\[search\]'"):
         sweep(tmp_path, name)
+
+
+def test_a_searched_sweep_has_no_shares(tmp_path: Path) -> None:
+    with pytest.raises(ZfscaleError, match="optuna proposes trials by the results of all; run it whole"):
+        shard_of(sweep(tmp_path, "optuna"), Shard(1, 2))
 
 
 def test_grid_takes_every_value(tmp_path: Path) -> None:

@@ -48,8 +48,12 @@ def shard_of(sweep: Sweep, shard: Shard) -> Sweep:
     """The share as a sweep named NAME.IofN, with a results directory, a lock and a scheduler of its own.
 
     Raises:
-        ZfscaleError: The share has no trial, or its name would be too long.
+        ZfscaleError: The share has no trial, or its name would be too long; or trials are proposed, so that no share is
+            known.
     """
+    if sweep.cells:
+        algorithm = sweep.spec.search.algorithm.name
+        raise ZfscaleError(f"{sweep.path}: --shard: {algorithm} proposes trials by the results of all; run it whole")
     name = f"{sweep.spec.name}.{shard.i}of{shard.n}"
     if len(name) > LONGEST_NAME:
         raise ZfscaleError(f"{sweep.path}: name: {name} has {len(name)} characters; expected at most {LONGEST_NAME}")

@@ -18,6 +18,8 @@ class Bayesian(BayesOptSearch):
     NOTE: Ray Tune's class learns nothing from a failure, and so proposes the same place again.
     """
 
+    optimizer: Any  # the library's
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """As Ray Tune's; a trial that failed takes the worst value there is."""
         known = self.optimizer.space.target
