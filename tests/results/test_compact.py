@@ -21,7 +21,7 @@ from zfscale.records import Outcome, Status
 from zfscale.results import pack
 from zfscale.results.attempts import attempts_of, start_attempt
 from zfscale.results.check import contents, look
-from zfscale.results.compact import compact, drop
+from zfscale.results.compact import compact, drop, pays
 from zfscale.results.layout import TABLES, is_pack
 from zfscale.results.lock import held
 from zfscale.results.missing import missing, root
@@ -236,6 +236,7 @@ def test_damage_costs_the_trials_concerned(sweep, table, place, monkeypatch, cap
     assert {trial.trial_id for trial in todo} == hurt
     assert capsys.readouterr().err.count("damaged: ") == len(hurt)
     forget(there, todo)
+    assert not hurt or there.read(f".damaged/{table}.{file.name}") == data
     assert not look(there).faults
     for trial in todo:
         small_results.run(there, trial, "failed" if trial is sweep.trials[0] else "finished")
@@ -266,6 +267,14 @@ def test_a_copy_of_a_merged_file_is_told(sweep):
         there.remove(f"{table}/{trial}.parquet")
     drop(there, [trial])
     assert trial not in statuses(there)
+
+
+def test_a_run_merges_where_there_are_many_trials(sweep, monkeypatch):
+    assert not pays(root(sweep))
+    monkeypatch.setattr("zfscale.results.compact.MANY", 3)
+    assert pays(root(sweep))
+    compact(root(sweep))
+    assert not pays(root(sweep))
 
 
 def test_results_of_earlier_versions_stay_as_they_are(sweep):
