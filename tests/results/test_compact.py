@@ -29,7 +29,7 @@ from zfscale.results.schema import RECORDS
 from zfscale.results.storage import Directory, storage
 from zfscale.results.switch import settle
 from zfscale.results.tables import rows, statuses
-from zfscale.sinks.about import About
+from zfscale.sinks.about import About, Scalar
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import Sweep
 from zfscale.sweep.driver import begin, forget
@@ -192,9 +192,11 @@ def test_trials_that_are_added_lie_beside(sweep):
 
 
 def test_rows_of_many_kinds_are_merged_where_their_types_go_together(tmp_path):
-    leaves = [{"a": 1}, {"a": 1.5}, {"a": None, "b": "x"}, {"a": "text"}, {"b": "y"}]
+    leaves: list[dict[str, Scalar]] = [{"a": 1}, {"a": 1.5}, {"a": None, "b": "x"}, {"a": "text"}, {"b": "y"}]
     for i, one in enumerate(leaves):
-        ParquetSink(About(tmp_path, id_of(str(i)), "{}", one, {"a": int} if i == 2 else {})).close(Outcome("finished"))
+        ParquetSink(About(tmp_path, id_of(str(i)), "{}", one, {"a": int} if i == 2 else {})).close(
+            Outcome(Status.FINISHED)
+        )
     compact(storage(tmp_path))
     found = sorted(
         (row.get("a"), row.get("b"))
@@ -262,7 +264,7 @@ def test_a_copy_of_a_merged_file_is_told(sweep):
     kept = {table: there.read(f"{table}/{trial}.parquet") for table in TABLES}
     compact(there)
     for table in TABLES:
-        there.write(f"{table}/{trial}.parquet", kept[table])
+        there.write(f"{table}/{trial}.parquet", kept[table] or b"")
         assert {fault.trial_id for fault in look(there).faults} == {trial}
         there.remove(f"{table}/{trial}.parquet")
     drop(there, [trial])
