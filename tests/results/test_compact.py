@@ -294,6 +294,12 @@ def test_what_was_hidden_and_not_committed_is_removed(sweep):
     assert not (folder(sweep) / ".switch").exists()
 
 
+def test_a_damaged_journal_is_said_with_its_remedy(sweep, capsys):
+    root(sweep).write(".switch/journal", b'{"put": ')
+    assert main(["report", str(root(sweep))]) == 2
+    assert ".switch/journal: damaged; remove it and run the sweep again" in capsys.readouterr().err
+
+
 def test_the_command_says_what_it_did_and_waits_for_no_run(sweep, capsys):
     there = root(sweep)
     with held(there):
