@@ -21,7 +21,7 @@ from zfscale.records import Outcome, Status
 from zfscale.results import pack
 from zfscale.results.attempts import attempts_of, start_attempt
 from zfscale.results.check import contents, look
-from zfscale.results.compact import compact, drop
+from zfscale.results.compact import compact, drop, pays
 from zfscale.results.layout import TABLES, is_pack
 from zfscale.results.lock import held
 from zfscale.results.missing import missing, root
@@ -29,7 +29,7 @@ from zfscale.results.schema import RECORDS
 from zfscale.results.storage import Directory, storage
 from zfscale.results.switch import settle
 from zfscale.results.tables import rows, statuses
-from zfscale.sinks.about import About
+from zfscale.sinks.about import About, Scalar
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import Sweep
 from zfscale.sweep.driver import begin, forget
@@ -192,9 +192,11 @@ def test_trials_that_are_added_lie_beside(sweep):
 
 
 def test_rows_of_many_kinds_are_merged_where_their_types_go_together(tmp_path):
-    leaves = [{"a": 1}, {"a": 1.5}, {"a": None, "b": "x"}, {"a": "text"}, {"b": "y"}]
+    leaves: list[dict[str, Scalar]] = [{"a": 1}, {"a": 1.5}, {"a": None, "b": "x"}, {"a": "text"}, {"b": "y"}]
     for i, one in enumerate(leaves):
-        ParquetSink(About(tmp_path, id_of(str(i)), "{}", one, {"a": int} if i == 2 else {})).close(Outcome("finished"))
+        ParquetSink(About(tmp_path, id_of(str(i)), "{}", one, {"a": int} if i == 2 else {})).close(
+            Outcome(Status.FINISHED)
+        )
     compact(storage(tmp_path))
     found = sorted(
         (row.get("a"), row.get("b"))
@@ -236,6 +238,7 @@ def test_damage_costs_the_trials_concerned(sweep, table, place, monkeypatch, cap
     assert {trial.trial_id for trial in todo} == hurt
     assert capsys.readouterr().err.count("damaged: ") == len(hurt)
     forget(there, todo)
+    assert not hurt or there.read(f".damaged/{table}.{file.name}") == data
     assert not look(there).faults
     for trial in todo:
         small_results.run(there, trial, "failed" if trial is sweep.trials[0] else "finished")
@@ -261,11 +264,19 @@ def test_a_copy_of_a_merged_file_is_told(sweep):
     kept = {table: there.read(f"{table}/{trial}.parquet") for table in TABLES}
     compact(there)
     for table in TABLES:
-        there.write(f"{table}/{trial}.parquet", kept[table])
+        there.write(f"{table}/{trial}.parquet", kept[table] or b"")
         assert {fault.trial_id for fault in look(there).faults} == {trial}
         there.remove(f"{table}/{trial}.parquet")
     drop(there, [trial])
     assert trial not in statuses(there)
+
+
+def test_a_run_merges_where_there_are_many_trials(sweep, monkeypatch):
+    assert not pays(root(sweep))
+    monkeypatch.setattr("zfscale.results.compact.MANY", 3)
+    assert pays(root(sweep))
+    compact(root(sweep))
+    assert not pays(root(sweep))
 
 
 def test_results_of_earlier_versions_stay_as_they_are(sweep):
@@ -281,6 +292,12 @@ def test_what_was_hidden_and_not_committed_is_removed(sweep):
     there.write(".switch/0123", b"half")
     settle(there)
     assert not (folder(sweep) / ".switch").exists()
+
+
+def test_a_damaged_journal_is_said_with_its_remedy(sweep, capsys):
+    root(sweep).write(".switch/journal", b'{"put": ')
+    assert main(["report", str(root(sweep))]) == 2
+    assert ".switch/journal: damaged; remove it and run the sweep again" in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_did_and_waits_for_no_run(sweep, capsys):

@@ -21,7 +21,7 @@ from zfscale.results.layout import STEPS, TABLES, file_of
 from zfscale.results.listing import begun
 from zfscale.results.missing import root
 from zfscale.results.schema import RECORDS
-from zfscale.results.storage import Directory, storage
+from zfscale.results.storage import Directory, Place, storage
 from zfscale.results.tables import rows, statuses
 from zfscale.sinks import parquet, rolling
 from zfscale.sinks.about import About
@@ -59,7 +59,7 @@ def tell(sink, steps=STEPS_A_STAGE, stages=2):
         sink.eval(Eval(stage, 0, "stage_accuracy", 0.5))
 
 
-def content(there: Path):
+def content(there: Place):
     """The rows of the tables beside `trials`, in order."""
     return {table: rows(there, table, RECORDS[table].names).to_pylist() for table in RECORDS}
 
@@ -121,7 +121,7 @@ def test_damage_to_any_of_them_is_named(short, number, how, tmp_path):
 def test_a_file_too_many_is_damage(short, tmp_path):
     whole(tmp_path)
     there = storage(tmp_path)
-    there.write(file_of(STEPS, T1, 7), there.read(file_of(STEPS, T1, 6)))
+    there.write(file_of(STEPS, T1, 7), there.read(file_of(STEPS, T1, 6)) or b"")
     assert [str(fault) for fault in look(there).faults] == [
         f"{file_of(STEPS, T1, 7)}: is none of the files that the trial wrote"
     ]

@@ -25,7 +25,13 @@ from zfscale.sinks.catalogue import SINKS, Chosen
 from zfscale.spec import OutputSpec
 
 MEASURED = tuple(name for name, facts in SINKS.items() if not facts.block)
-TITLES = {"rows_per_second": "rows/s", "seconds": "seconds", "at_close": "at close", "peak_mib": "MiB"}
+TITLES = {
+    "rows_per_second": "rows/s",
+    "step_us": "us a step",
+    "seconds": "seconds",
+    "at_close": "at close",
+    "peak_mib": "MiB",
+}
 
 
 def measure(steps: int, names: Collection[str] = ()) -> dict[str, dict[str, float]]:
@@ -55,9 +61,15 @@ def child(name: str, steps: int) -> dict[str, float]:
         memory.reset_peak()
         before = memory.peak()
         seconds, at_close = _tell(Chosen(name, facts, options), Path(folder) / "long", steps)
-        peak = memory.peak() - before
+        peak = max(memory.peak() - before, 0)
     rows = 2 * steps + 1
-    return {"rows_per_second": rows / seconds, "seconds": seconds, "at_close": at_close, "peak_mib": peak / 2**20}
+    return {
+        "rows_per_second": rows / seconds,
+        "step_us": 1e6 * seconds / steps,
+        "seconds": seconds,
+        "at_close": at_close,
+        "peak_mib": peak / 2**20,
+    }
 
 
 def _tell(chosen: Chosen, root: Path, steps: int) -> tuple[float, float]:

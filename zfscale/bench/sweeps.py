@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zfscale.bench.processes import Watched, module_path, watch
+from zfscale.results.packed import known
 from zfscale.sweep.plain import ENDED
 from zfscale.sweep.plain import NAME as PLAIN
 
@@ -83,7 +84,7 @@ def _zfscale(wandb: str) -> Contestant:
 
 def _written(results: Path) -> list[float]:
     """A worker writes a trial's row when the trial ends."""
-    return [file.stat().st_mtime for file in results.glob("trials/*.parquet")]
+    return list(known(results).values())
 
 
 def _told(results: Path) -> list[float]:

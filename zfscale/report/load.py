@@ -16,7 +16,7 @@ from zfscale.metrics.catalogue import EVALUATED
 from zfscale.records import Status
 from zfscale.report.kinds import CLASSES, KINDS, MEASURES, SEARCHED
 from zfscale.results import tables as read
-from zfscale.results.check import look
+from zfscale.results.check import Found, look
 from zfscale.results.layout import EVALS, TRIALS
 from zfscale.results.reading import Fault
 from zfscale.results.storage import Place, storage
@@ -100,15 +100,15 @@ class Contents:
         return [trial.trial_id for trial in self.trials if trial.status is Status.FINISHED]
 
 
-def contents(root: Place) -> Contents:
-    """What is in a results directory.
+def contents(root: Place, found: Found | None = None) -> Contents:
+    """What is in a results directory, `found` by a look at all columns or by one now.
 
     Raises:
         DataError: `root` holds no trials, not even damaged ones.
     """
     if not storage(root).exists(TRIALS):
         raise DataError(f"{root} is not a results directory: it has no folder `{TRIALS}`")
-    found = look(root, [*READ, "error", "versions", "stopped_at"])
+    found = found or look(root, [*READ, "error", "versions", "stopped_at"])
     if not found.rows and not found.faults:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
     searched = spent(root)

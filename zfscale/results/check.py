@@ -45,6 +45,11 @@ class Found:
         """Ids of the trials that are not whole."""
         return sorted({fault.trial_id for fault in self.faults})
 
+    def of(self, trials: Collection[str]) -> Found:
+        """The same of these trials alone."""
+        mine = [fault for fault in self.faults if fault.trial_id in trials]
+        return Found([row for row in self.rows if row["trial_id"] in trials], mine, self.ignored)
+
 
 def look(
     root: Place, columns: Sequence[str] = (), only: Collection[str] | None = None, all_tables: bool = True

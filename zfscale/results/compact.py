@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 from uuid import uuid4
@@ -11,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zfscale.results.check import look
-from zfscale.results.layout import ATTEMPTS, TABLES, TRIALS, file_of, pack_of, starts_of
+from zfscale.results.layout import ATTEMPTS, DAMAGED, TABLES, TRIALS, file_of, pack_of, starts_of
 from zfscale.results.listing import Listing
 from zfscale.results.pack import Pack, Part, packed, piled
 from zfscale.results.packed import is_of, known, packs
 from zfscale.results.patience import patiently
-from zfscale.results.reading import read
+from zfscale.results.reading import Damaged, read
 from zfscale.results.schema import RECORDS
 from zfscale.results.storage import Storage
 from zfscale.results.switch import hide, settle, switch
@@ -78,6 +79,8 @@ def drop(there: Storage, trials: Collection[str]) -> None:
         for name, pack in packs(listing, table):
             if pack is not None and not any(group.trials.keys() & set(trials) for group in pack.groups):
                 continue
+            if pack is None or not all(pack.whole):
+                _set_aside(there, listing, name)
             if pack is not None and (data := _without(pack, trials)):
                 put[name] = hide(there, data)
             else:
@@ -116,6 +119,13 @@ def _parts(listing: Listing, table: str, trials: Iterable[str], small: Collectio
         pack = Pack.of(read(listing, name))
         for number, group in enumerate(pack.groups):
             yield pack.read([number]), {i: pack.ended[i] for i in group.trials if i in pack.ended}
+
+
+def _set_aside(there: Storage, listing: Listing, name: str) -> None:
+    """Keep a copy of a damaged pack, if it can be read at all: it may have trials that nobody will make again."""
+    with suppress(Damaged):
+        data, kept = read(listing, name), f"{DAMAGED}/{name.replace('/', '.')}"
+        patiently(partial(there.write, kept, data), f"{there}/{kept}")
 
 
 def _without(pack: Pack, trials: Collection[str]) -> bytes | None:

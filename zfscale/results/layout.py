@@ -14,6 +14,7 @@ snapshots/ID/                    weights at the end of a hybrid's first-order ph
 .decisions                       decisions that are not in their table yet
 .lock  .stop  .tmp/              the run that writes here, a request that it ends, and files that are not whole yet
 .switch/                         files that are about to replace others in the tables
+.damaged/                        files of many trials that were damaged, and have been taken out of the tables
 .sync/                           the upload of W&B's runs, while it lasts
 
 Those that begin with a dot are not for readers.
@@ -37,6 +38,7 @@ STOP = ".stop"
 SCRATCH = ".tmp"
 SYNC = ".sync"
 SWITCH = ".switch"
+DAMAGED = ".damaged"
 PACK = re.compile(r"pack-[0-9a-f]{12}\.parquet")
 OWN = re.compile(r"([0-9a-f]{12})(?:\.(\d{4,}))?\.parquet")
 

@@ -85,8 +85,8 @@ def packed(schema: pa.Schema, parts: Sequence[Part]) -> bytes:
             whole = pa.concat_tables([schema.empty_table(), rows], promote_options="permissive").combine_chunks()
             writer.write_table(whole, row_group_size=len(rows))
             counted = {each["values"]: each["counts"] for each in rows["trial_id"].value_counts().to_pylist()}
-            with target.getbuffer() as data:
-                groups.append([target.tell(), digest(data[start : target.tell()]), counted])
+            with target.getbuffer() as view:
+                groups.append([target.tell(), digest(view[start : target.tell()]), counted])
             times |= ended
         about = json.dumps({"groups": groups, "ended": times})
         writer.add_key_value_metadata({KEY.decode(): BLANK.decode(), ABOUT.decode(): about})

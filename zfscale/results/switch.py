@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import uuid4
 
+from zfscale.errors import ZfscaleError
 from zfscale.results.layout import SWITCH
 from zfscale.results.patience import patiently
 from zfscale.results.storage import Storage
@@ -46,12 +47,20 @@ class Switch:
 
 
 def pending(there: Storage) -> Switch:
-    """The switch that is to be finished; an empty one if there is none."""
+    """The switch that is to be finished; an empty one if there is none.
+
+    Raises:
+        ZfscaleError: Its journal is damaged.
+    """
     data = there.read(JOURNAL)
     if data is None:
         return Switch()
-    found = json.loads(data)
-    return Switch(found["put"], frozenset(found["gone"]))
+    try:
+        found = json.loads(data)
+        return Switch(dict(found["put"]), frozenset(found["gone"]))
+    except (ValueError, LookupError, TypeError) as error:
+        remedy = "remove it and run the sweep again: trials whose files are missing are made again"
+        raise ZfscaleError(f"{there}/{JOURNAL}: damaged; {remedy}") from error
 
 
 def hide(there: Storage, data: bytes) -> str:

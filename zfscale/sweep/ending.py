@@ -6,6 +6,7 @@ import sys
 from typing import NamedTuple
 
 from zfscale.records import Status
+from zfscale.results.check import Found
 from zfscale.results.missing import check, root, why_over
 from zfscale.results.proposals import known
 from zfscale.results.tuned import note
@@ -27,8 +28,11 @@ class Ended(NamedTuple):
     report: str = ""
 
 
-def finish(sweep: Sweep) -> Ended:
-    """Write the report of a sweep that is to have no more results: its table and where it is."""
+def finish(sweep: Sweep, every: Found | None = None) -> Ended:
+    """Write the report of a sweep that is to have no more results: its table and where it is.
+
+    `every` is what a look at the results has found, with all columns of theirs, if there was one.
+    """
     from zfscale.report import contents, make
     from zfscale.report.text import printable
 
@@ -37,7 +41,7 @@ def finish(sweep: Sweep) -> Ended:
     chosen = {trial.trial_id: entry_of(tuned, trial) for trial in sweep.trials}
     # An entry has no values where a `--set` took all of them away.
     note(place, {trial: tuned[i].forwards for trial, i in chosen.items() if i is not None and tuned[i].values})
-    found = contents(place)
+    found = contents(place, every)
     status = {trial.trial_id: trial.status for trial in found.trials}
     failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
     text, file = make(place, found)

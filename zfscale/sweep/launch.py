@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from zfscale.results.missing import Retry, check, left_of, unmatched, unproposed
+from zfscale.results.check import look
+from zfscale.results.missing import Retry, left_of, root, unmatched, unproposed
 from zfscale.results.proposals import known
+from zfscale.results.schema import TAIL
 from zfscale.spec import Sweep
 from zfscale.sweep.ending import Ended, finish
 from zfscale.sweep.environment import CLIENT, LOCAL, as_ctrl_c, environment
@@ -29,11 +31,12 @@ def run(
     """
     if not address.startswith(CLIENT):
         sweep = known(sweep)
-        found = check(sweep, retry_failed)
+        every = look(root(sweep), TAIL.names)  # what a report needs, too
+        found = every.of({trial.trial_id for trial in sweep.trials})
         if note := unmatched(found, retry_failed):
             print(note, file=sys.stderr)
         if not left_of(sweep, found, retry_failed, continue_stopped) and not unproposed(sweep):
-            return finish(sweep)
+            return finish(sweep, every)
     with environment(address), as_ctrl_c():
         if address.startswith(CLIENT):
             from zfscale.sweep.remote_driver import run as run_there
