@@ -31,6 +31,7 @@ from zfscale.sweep.limits import Limits
 from zfscale.sweep.listed import Listed
 from zfscale.sweep.node import module_path, where
 from zfscale.sweep.progress import Progress
+from zfscale.sweep.servers import watched
 from zfscale.sweep.stopping import stoppable
 from zfscale.sweep.tune_fixes import tune_fixes
 from zfscale.sweep.unfinished import Unfinished
@@ -58,7 +59,7 @@ def run(
             return []
         inputs = read(sweep, todo)
         code, forwards = own_code(todo, sweep.spec.output), expected(todo, inputs)
-        with connected(address, code) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
+        with connected(address, code) as place, as_ctrl_c(), watched():  # again: Ray has taken SIGTERM
             return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, own=address == LOCAL)
 
 
