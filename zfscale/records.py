@@ -77,6 +77,7 @@ class Outcome:
         error: The traceback of a failed trial.
         versions: JSON object: package -> version.
         stopped_at: The stage after which a scheduler stopped it; its measures are those up to there.
+        micro_batch: With which it ran after memory had run out; None if with that of its spec.
 
     Raises:
         ValueError: A measure is not in the catalogue, or the status is none.
@@ -90,6 +91,7 @@ class Outcome:
     error: str | None = None
     versions: str = ""
     stopped_at: int | None = None
+    micro_batch: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
@@ -116,6 +118,7 @@ ABOUT: dict[str, type] = {
     "error": str,
     "versions": str,
     "stopped_at": int,
+    "micro_batch": int,
 }
 
 

@@ -41,8 +41,8 @@ def disk_full(life: Life) -> bool:
 
 def read_only(life: Life) -> bool:
     """No file in any folder of the results can be made, renamed or removed, even by root."""
-    folders = [life.results, *(path for path in life.results.rglob("*") if path.is_dir())]
-    folders = [str(path) for path in folders if path.exists()]
+    found = [life.results, *(path for path in life.results.rglob("*") if path.is_dir())]
+    folders = [str(path) for path in found if path.exists()]
     _do("chattr", "+i", *folders)
     try:
         _last(life)

@@ -73,7 +73,11 @@ def _pause(part: str) -> Callable[[Life], bool]:
 
 def _stop_for_good(life: Life) -> bool:
     """A worker that never goes on is ended as one without progress."""
-    return _signal(life.one(WORKER), signal.SIGSTOP)
+    process = life.one(WORKER)
+    stopped, deadline = _signal(process, signal.SIGSTOP), time.monotonic() + GRANTED
+    while stopped and process is not None and process.is_running() and life.runs and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return stopped
 
 
 def _tell(number: signal.Signals, group: bool = False, times: int = 1) -> Callable[[Life], bool]:

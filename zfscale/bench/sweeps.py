@@ -17,11 +17,10 @@ from typing import Any
 
 from zfscale.bench.processes import Watched, module_path, watch
 from zfscale.results.packed import known
-from zfscale.sweep.plain import ENDED
-from zfscale.sweep.plain import NAME as PLAIN
 
 FEW = 200  # trials at the start and at the end of a run that are compared
 NAME, FILE = "bench", "bench.yaml"
+ENDED = "ended.json"  # when the trials of Ray Tune alone ended
 SWEEP = """\
 name: bench
 model: {{name: embedded/vit-nano}}
@@ -69,7 +68,14 @@ class Contestant:
 
 
 def _plain(folder: Path, trials: int) -> list[str]:
-    return [sys.executable, "-m", "zfscale.sweep.plain", str(trials), str(folder / "tune")]
+    return [
+        sys.executable,
+        "-m",
+        "zfscale.sweep.plain",
+        str(trials),
+        str(folder / "tune"),
+        str(folder / "tune" / ENDED),
+    ]
 
 
 def _zfscale(wandb: str) -> Contestant:
@@ -88,9 +94,9 @@ def _written(results: Path) -> list[float]:
 
 
 def _told(results: Path) -> list[float]:
-    """Tune copies its files to the results at the end, all at once: what a trial said itself counts."""
-    files = results.glob(f"{PLAIN}/*/result.json")
-    return [float(json.loads(file.read_text().splitlines()[-1])[ENDED]) for file in files]
+    """What the trials themselves said, for the times of Tune's files are of the moment when it copied them."""
+    found: list[float] = json.loads((results / ENDED).read_text())
+    return found
 
 
 ZFSCALE = (sys.executable, "-m", "zfscale")

@@ -11,20 +11,30 @@ from zfscale.results.patience import patiently
 from zfscale.results.storage import Directory, Place, Storage, storage
 from zfscale.zo.ledger import Entry, Ledger
 
+START, HALVED = b".", b"h"  # of a start: as the spec says, and with half its micro-batch
 SEND_EVERY = 30.0  # seconds of steps that are taken again at most, where results are a bucket and the machine is lost
 
 
-def start_attempt(root: Place, trial_id: str) -> int:
+def start_attempt(root: Place, trial_id: str, sign: bytes = START) -> int:
     """Count a start of the trial, durably (a byte a start, so that a killed attempt counts too); which one it is."""
-    attempt, there, name = attempts_of(root, trial_id) + 1, storage(root), starts_of(trial_id)
-    patiently(partial(there.write, name, b"." * attempt), f"{there}/{name}")
-    return attempt
+    there, name, starts = storage(root), starts_of(trial_id), _starts(root, trial_id) + sign
+    patiently(partial(there.write, name, starts), f"{there}/{name}")
+    return len(starts)
 
 
 def attempts_of(root: Place, trial_id: str) -> int:
     """How often the trial was started."""
+    return len(_starts(root, trial_id))
+
+
+def was_halved(root: Place, trial_id: str) -> bool:
+    """Whether memory ran out in an attempt before, so that all since have half the micro-batch."""
+    return HALVED in _starts(root, trial_id)
+
+
+def _starts(root: Place, trial_id: str) -> bytes:
     there, name = storage(root), starts_of(trial_id)
-    return len(patiently(partial(there.read, name), f"{there}/{name}") or b"")
+    return patiently(partial(there.read, name), f"{there}/{name}") or b""
 
 
 def progress(root: Place, trial_id: str) -> int:

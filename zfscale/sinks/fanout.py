@@ -50,6 +50,12 @@ class Fanout:
         for sink in self.sinks:
             sink.close(outcome)
 
+    def give_up(self, outcome: Outcome) -> None:
+        """Close the views alone: the trial begins again, and nothing of this attempt is to be committed."""
+        for sink in self.sinks:
+            if not isinstance(sink, Commit):
+                sink.close(outcome)
+
 
 def make_sinks(about: About, output: OutputSpec, committing: bool = False) -> Fanout:
     """The sinks of one trial, as the `output` block of the sweep file asks.

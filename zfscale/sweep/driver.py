@@ -35,6 +35,7 @@ from zfscale.sweep.limits import Limits
 from zfscale.sweep.listed import Listed
 from zfscale.sweep.node import module_path, where
 from zfscale.sweep.progress import Progress
+from zfscale.sweep.servers import watched
 from zfscale.sweep.source import deciding, most, planned, trials_for, typical
 from zfscale.sweep.stopping import stoppable
 from zfscale.sweep.tune_fixes import tune_fixes
@@ -64,7 +65,7 @@ def run(
             return []
         inputs = read(sweep, (*todo, *sweep.ends))
         code, forwards = own_code((*todo, *sweep.ends), sweep.spec.output), expected((*todo, *typical(sweep)), inputs)
-        with connected(address, code) as place, as_ctrl_c():  # again: Ray has taken SIGTERM
+        with connected(address, code) as place, as_ctrl_c(), watched():  # again: Ray has taken SIGTERM
             return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, own=address == LOCAL)
 
 

@@ -1,24 +1,26 @@
 """Ray Tune alone, for `zfscale bench sweep`: N trials that do nothing, on reused actors, with its default loggers.
 
-python -m zfscale.sweep.plain N DIRECTORY
+python -m zfscale.sweep.plain N DIRECTORY ENDED
+
+ENDED is a file for the times at which the trials ended, a JSON list: Tune writes its own files aside, and copies them
+to the directory at the end, all at once.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from zfscale.sweep.environment import LOCAL, environment
 from zfscale.sweep.private import SESSIONS, private_directory
 
-NAME = "plain"  # the directory of the experiment
-ENDED = "ended"  # when a trial ended, as `time.time` has it
 
-
-def run(trials: int, directory: str) -> None:
-    """Run the trials on a cluster of their own; Tune's results stay in the directory."""
+def run(trials: int, directory: str) -> list[float]:
+    """Run the trials on a cluster of their own; when each ended, as `time.time` has it."""
     with environment(LOCAL, quiet={}), private_directory() as place:
         import ray
 
@@ -29,12 +31,12 @@ def run(trials: int, directory: str) -> None:
         }
         ray.init(address=LOCAL, logging_level=logging.ERROR, **options)
         try:
-            _fit(trials, directory)
+            return _fit(trials, directory)
         finally:
             ray.shutdown()
 
 
-def _fit(trials: int, directory: str) -> None:
+def _fit(trials: int, directory: str) -> list[float]:
     from ray import tune
 
     class Nothing(tune.Trainable):
@@ -44,20 +46,21 @@ def _fit(trials: int, directory: str) -> None:
             return True
 
         def step(self) -> dict[str, Any]:
-            return {"done": True, ENDED: time.time()}
+            return {"done": True, "ended": time.time()}
 
-    tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_resources(Nothing, {"CPU": 1}),
         param_space={"seed": tune.grid_search(list(range(trials)))},
         tune_config=tune.TuneConfig(reuse_actors=True),
         run_config=tune.RunConfig(
-            name=NAME,
+            name="plain",
             storage_path=directory,
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # else every actor ends with its trial
         ),
-    ).fit()
+    )
+    return [float((result.metrics or {})["ended"]) for result in tuner.fit()]
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]), sys.argv[2])
+    Path(sys.argv[3]).write_text(json.dumps(run(int(sys.argv[1]), sys.argv[2])))

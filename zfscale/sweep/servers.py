@@ -1,15 +1,25 @@
-"""Ray's servers of a cluster of our own: a signal to the run's process group, as `timeout` sends it, spares them.
+"""Ray's servers of a cluster of our own: signals to the run's process group spare them, and their death ends the run.
 
-They would end before the run has taken leave of them, which then waits for a minute. As it is, the run ends them.
+At a signal to the group, as `timeout` sends it, they would end before the run has taken leave of them, for which it
+then waits for a minute. Where one of them is killed, Ray would end this process some time later, with an exit status
+of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
-from ray._private import services
+from ray._private import services, worker
+
+LOOK_EVERY = 1.0  # seconds between two looks at the servers
+NEEDED = {"raylet", "gcs_server"}  # without which no trial can run
+UNFINISHED = 130  # the exit status of a run that leaves trials to the next
 
 
 @contextmanager
@@ -24,3 +34,24 @@ def own_sessions() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = before  # type: ignore[misc]
+
+
+@contextmanager
+def watched(end: Callable[[int], Any] = os._exit) -> Iterator[None]:
+    """End this process where one of its servers dies inside: nothing can be taken leave of any more."""
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(over, end), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _watch(over: threading.Event, end: Callable[[int], Any]) -> None:
+    while not over.wait(LOOK_EVERY):
+        node: Any = worker._global_node  # of a cluster that this process has started
+        if node is not None and (dead := NEEDED & {kind for kind, _ in node.dead_processes()}):
+            names = " and ".join(sorted(dead))
+            print(f"Ray's {names} has died; the run ends: the same command resumes it", file=sys.stderr, flush=True)
+            end(UNFINISHED)
+            return

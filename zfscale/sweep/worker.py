@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 import traceback
@@ -18,8 +19,9 @@ from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
 from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.records import Outcome, Status
-from zfscale.results.attempts import attempts_of, open_ledger, start_attempt
+from zfscale.results.attempts import HALVED, START, attempts_of, open_ledger, start_attempt, was_halved
 from zfscale.results.check import ended
+from zfscale.results.halving import CAUSE, halved, in_parts, out_of_memory
 from zfscale.results.plan import label
 from zfscale.results.storage import Place, storage
 from zfscale.results.workers import Speaker
@@ -107,8 +109,8 @@ class Worker(tune.Trainable):
         self.walk = walk
         return report
 
-    def _run(self) -> Generator[dict[str, Any], None, dict[str, Any]]:
-        """One whole trial: its reports, and how it ended."""
+    def _run(self, halve: bool = False) -> Generator[dict[str, Any], None, dict[str, Any]]:
+        """One whole trial: its reports, and how it ended; `halve` its micro-batch, as if memory had run out before."""
         from zfscale.sinks.fanout import Fanout, make_sinks
         from zfscale.training.journal import Snapshots
         from zfscale.trial import run as trial
@@ -118,23 +120,35 @@ class Worker(tune.Trainable):
         root = self.results
         if status := ended(root, spec.trial_id):
             return {"done": True, "status": status.value}  # by a worker that died right after; and see below
-        attempt = start_attempt(root, spec.trial_id)
+        micro = halved(spec) if halve or was_halved(root, spec.trial_id) else None
+        attempt = start_attempt(root, spec.trial_id, HALVED if micro else START)
         sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id, self.checkpoint_minutes)
         team = self._team(spec, ledger.past) if self.team else nullcontext()
-        self.stage, self.stopping = 0, False
+        self.stage, self.stopping, again = 0, False, False
         try:
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]):
-                walk = trial.walk(spec, base, data, sink, attempt, ledger, snapshots, self.features, self.every)
+                cache = {} if micro else self.features  # which were computed in whole batches
+                parts = in_parts(spec, micro)
+                walk = trial.walk(parts, base, data, sink, attempt, ledger, snapshots, cache, self.every)
                 outcome = yield from self._reports(walk)
         except (RankLost, StorageError):
             raise
-        except Exception:
-            error, versions = traceback.format_exc(), trial.versions()
+        except Exception as problem:
+            error, versions, full = traceback.format_exc(), trial.versions(), out_of_memory(problem)
+            if full and micro:
+                error += f"\n{CAUSE}: also with half the micro-batch, {micro}"
             outcome = Outcome(Status.FAILED, attempts=attempt, error=error, versions=versions)
+            again = full and micro is None and self.team is None and halved(spec) is not None
+        if again:  # outside, where the error holds no tensors any more
+            sink.give_up(outcome)
+            ledger.remove()
+            snapshots.remove()
+            free_memory()
+            return (yield from self._run(halve=True))
         # Outside: a disk that refuses the rows does not make the trial a failed one.
-        sink.close(replace(outcome, node=self.node))
+        sink.close(replace(outcome, node=self.node, micro_batch=micro))
         ledger.remove()
         if not spec.hybrid or outcome.status is Status.FAILED:  # a hybrid's are needed for replay
             snapshots.remove()
@@ -166,6 +180,15 @@ class Worker(tune.Trainable):
         if key not in self.fetched:
             self.fetched[key] = ray.get(self.shared[key])
         return self.fetched[key]
+
+
+def free_memory() -> None:
+    """Give back what a failed trial has left: cycles of objects, and what torch keeps of a GPU."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:

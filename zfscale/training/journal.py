@@ -90,7 +90,7 @@ class Journal:
 
     def kept(self, task: int) -> Kept | None:
         """Where an earlier attempt was inside a first-order phase, if that is kept."""
-        return self._snapshots and self._snapshots.checkpoint.read(task, list(self._past))
+        return self._snapshots.checkpoint.read(task, list(self._past)) if self._snapshots else None
 
     def load(self, task: int, leaves: ModuleLeaves) -> None:
         """The weights at the end of a first-order phase that an earlier attempt finished, where they are kept."""

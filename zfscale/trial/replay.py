@@ -16,6 +16,7 @@ from zfscale.methods import catalogue as methods
 from zfscale.methods.base import Learner
 from zfscale.records import Status
 from zfscale.results.check import contents, look
+from zfscale.results.halving import in_parts
 from zfscale.results.reading import DamagedFile
 from zfscale.results.resuming import steps
 from zfscale.results.storage import Place, storage
@@ -46,6 +47,7 @@ def replay(results: Place, trial_id: str, out: Path, step: int | None = None) ->
     """
     row = finished(results, trial_id)
     spec = TrialSpec.from_json(row["spec"])
+    computed = in_parts(spec, row["micro_batch"])
     if spec.optimizing.first_order:
         raise ZfscaleError(f"trial {trial_id}: {spec.optimizer.name} is first-order and has no ledger to replay")
     taken = list(steps_taken(results, row))
@@ -54,7 +56,7 @@ def replay(results: Place, trial_id: str, out: Path, step: int | None = None) ->
         raise ZfscaleError(f"--step {step}: trial {trial_id} took {len(taken)} steps; allowed: 0 to {len(taken)}")
     if 0 < step < len(taken) and inside_first_order(taken[step - 1], taken[step]):
         raise ZfscaleError(f"--step {step}: inside a first-order phase, of which trial {trial_id} keeps only the end")
-    method = rebuild(spec, taken[:step], Snapshots(results, trial_id))
+    method = rebuild(computed, taken[:step], Snapshots(results, trial_id))
     save(method, spec, out, step)
     return step
 
@@ -94,7 +96,7 @@ def split(taken: list[Taken], task_index: int) -> tuple[list[Taken], list[Taken]
 
 def finished(results: Place, trial_id: str) -> dict[str, Any]:
     """The row of a finished trial in `trials`; ZfscaleError if there is none, if it is damaged or of other noise."""
-    found = look(results, ["versions"], only=[trial_id])
+    found = look(results, ["versions", "micro_batch"], only=[trial_id])
     if found.faults:
         raise ZfscaleError(f"{storage(results)}/{found.faults[0]}; run the sweep again to make this trial again")
     row = next((row for row in found.rows if row["status"] == Status.FINISHED), None)
