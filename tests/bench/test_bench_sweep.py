@@ -34,6 +34,17 @@ def test_figures_are_of_the_times_at_which_trials_ended() -> None:
     assert found["driver_mib_at_end"] == 1
 
 
+def test_a_trial_ends_when_its_file_is_there_until_files_are_merged(tmp_path: Path) -> None:
+    watched = Watched(began=0, counts=[(1, 0), (2, 1), (3, 1), (4, 4), (5, 2), (6, 1)])
+    assert sweeps.CONTESTANTS["wandb_off"].ends(tmp_path, watched) == [2, 4, 4, 4]
+
+
+def test_the_files_of_a_folder_are_counted(tmp_path: Path) -> None:
+    code = "import os, time; time.sleep(0.5); os.mkdir('a'); time.sleep(1); open('a/b', 'w'); time.sleep(1)"
+    watched = watch([sys.executable, "-c", code], tmp_path, os.environ, tmp_path / "a")
+    assert [count for _, count in watched.counts][:: len(watched.counts) - 1] == [0, 1]
+
+
 def test_a_command_is_watched_to_its_end(tmp_path: Path) -> None:
     code = "import time; held = bytearray(b'x') * (200 << 20); time.sleep(1)"
     watched = watch([sys.executable, "-c", code], tmp_path, os.environ)

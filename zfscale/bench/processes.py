@@ -29,6 +29,7 @@ class Watched:
     began: float
     ended: float = 0.0
     looks: list[tuple[float, int]] = field(default_factory=list)  # when, resident bytes
+    counts: list[tuple[float, int]] = field(default_factory=list)  # when, files in the folder that was counted
 
     @property
     def seconds(self) -> float:
@@ -40,14 +41,18 @@ class Watched:
         return self.looks[max(bisect_right(self.looks, (when, 2**63)) - 1, 0)][1]
 
 
-def watch(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Watched:
-    """Run a command in a folder, to its end. Errors: ZfscaleError with its last line, where it fails."""
+def watch(command: Sequence[str], folder: Path, environment: Mapping[str, str], counted: Path | None = None) -> Watched:
+    """Run a command in a folder, to its end, and count the files of another meanwhile.
+
+    Raises:
+        ZfscaleError: It failed; with its last line.
+    """
     log = folder / "log.txt"
     with log.open("wb") as told:
         watched = Watched(time.time())
         with subprocess.Popen(command, cwd=folder, env=environment, stdout=told, stderr=subprocess.STDOUT) as process:
             try:
-                _look(process, watched)
+                _look(process, watched, counted)
             except BaseException:
                 process.terminate()  # Ray's processes end with it
                 raise
@@ -57,12 +62,14 @@ def watch(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     return watched
 
 
-def _look(process: subprocess.Popen[bytes], watched: Watched) -> None:
-    """Note the memory now and then until the process ends."""
+def _look(process: subprocess.Popen[bytes], watched: Watched, counted: Path | None) -> None:
+    """Note the memory and the files now and then until the process ends."""
     statm = Path(STATM.format(process.pid))
     while process.poll() is None:
         if pages := int(statm.read_text().split()[1]):  # 0 of a process that has just ended
             watched.looks.append((time.time(), pages * PAGE))
+        if counted is not None and counted.is_dir():
+            watched.counts.append((time.time(), len(os.listdir(counted))))
         time.sleep(EVERY)
     process.wait()
     watched.ended = time.time()

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from zfscale.bench.processes import Watched, module_path, watch
-from zfscale.results.packed import known
 
 FEW = 200  # trials at the start and at the end of a run that are compared
 NAME, FILE = "bench", "bench.yaml"
@@ -57,13 +56,15 @@ class Contestant:
     Args:
         prepare: Writes what the command needs into a folder, given N, and says what the command is.
         results: Where its results lie in that folder.
-        ends: When the trials ended, as `time.time` has it, read from `results`.
+        ends: When the trials ended, as `time.time` has it, from `results` and from what was seen of the run.
+        counted: A folder in `results` that has one file more after each trial, while it runs.
         more: What else is timed, once the trials have ended: name -> arguments of zfscale.
     """
 
     prepare: Callable[[Path, int], list[str]]
     results: str
-    ends: Callable[[Path], list[float]]
+    ends: Callable[[Path, Watched], list[float]]
+    counted: str = ""
     more: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
@@ -85,15 +86,18 @@ def _zfscale(wandb: str) -> Contestant:
 
     again = ("second_run", ("run", FILE)), ("report", ("report", f"results/{NAME}"))
     checks = ("validate", ("validate", FILE)), ("dry_run", ("run", "--dry-run", FILE))
-    return Contestant(prepare, f"results/{NAME}", _written, (*checks, *again))
+    return Contestant(prepare, f"results/{NAME}", _counted, "trials", (*checks, *again))
 
 
-def _written(results: Path) -> list[float]:
-    """A worker writes a trial's row when the trial ends."""
-    return list(known(results).values())
+def _counted(results: Path, watched: Watched) -> list[float]:
+    """A worker writes a trial's row when the trial ends; what the run merges at its end was counted before."""
+    ends: list[float] = []
+    for when, count in watched.counts:
+        ends += [when] * (count - len(ends))
+    return ends
 
 
-def _told(results: Path) -> list[float]:
+def _told(results: Path, watched: Watched) -> list[float]:
     """What the trials themselves said, for the times of Tune's files are of the moment when it copied them."""
     found: list[float] = json.loads((results / ENDED).read_text())
     return found
@@ -126,9 +130,9 @@ def _run(one: Contestant, trials: int) -> dict[str, float]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": module_path()}
     with tempfile.TemporaryDirectory(prefix="zfscale-bench-") as name:
         folder = Path(name)
-        watched = watch(one.prepare(folder, trials), folder, environment)
         results = folder / one.results
-        found = figures(sorted(one.ends(results)), watched)
+        watched = watch(one.prepare(folder, trials), folder, environment, results / one.counted)
+        found = figures(sorted(one.ends(results, watched)), watched)
         sizes = [path.lstat().st_size * path.is_file() for path in results.rglob("*")]
         found |= {"bytes_a_trial": sum(sizes) / trials, "entries_a_trial": len(sizes) / trials}
         return found | {key: watch([*ZFSCALE, *more], folder, environment).seconds for key, more in one.more}
