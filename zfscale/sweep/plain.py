@@ -59,7 +59,8 @@ def _fit(trials: int, directory: str) -> list[float]:
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # else every actor ends with its trial
         ),
     )
-    return [float((result.metrics or {})["ended"]) for result in tuner.fit()]
+    grid = tuner.fit()
+    return [float((grid[i].metrics or {})["ended"]) for i in range(len(grid))]
 
 
 if __name__ == "__main__":
