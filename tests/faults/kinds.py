@@ -49,10 +49,16 @@ def _kill(part: str) -> Callable[[Life], bool]:
     return act
 
 
-def _kill_driver(life: Life) -> bool:
-    killed = _signal(life.one(DRIVER), signal.SIGKILL)
-    life.wait()
-    return killed
+def _kill_run(part: str) -> Callable[[Life], bool]:
+    """Without this part the command ends."""
+
+    def act(life: Life) -> bool:
+        killed = _kill(part)(life)
+        if killed:
+            life.wait()
+        return killed
+
+    return act
 
 
 def _kill_all(life: Life) -> bool:
@@ -176,8 +182,8 @@ IDLE = ("resources.max_idle_seconds=25",)
 KINDS: dict[str, Kind] = {
     "kill worker": Kind(_kill(WORKER)),
     "kill rank": Kind(_kill(RANK), ("ranks",)),
-    "kill driver": Kind(_kill_driver),
-    "kill node": Kind(_kill(NODE)),
+    "kill driver": Kind(_kill_run(DRIVER)),
+    "kill node": Kind(_kill_run(NODE)),
     "kill all": Kind(_kill_all),
     "pause worker": Kind(_pause(WORKER)),
     "pause rank": Kind(_pause(RANK), ("ranks",)),
