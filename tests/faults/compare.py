@@ -77,8 +77,9 @@ def assert_explained(file: Path, results: Path) -> None:
     rule, stopped = Asha(search), {}
     for row in rows:
         assert row["value"] == measured[row["trial_id"], row["stage"]], row
-        assert row["why"] == rule.why(row["trial_id"], row["stage"], row["value"]), row
+        why = rule.why(row["trial_id"], row["stage"], row["value"])
         assert row["decision"] in (CONTINUE, STOP, FINISHED)
+        assert row["why"] == ("the last stage" if row["decision"] == FINISHED else why), row
         if row["decision"] == STOP:
             stopped[row["trial_id"]] = row["stage"]
     ended = {row["trial_id"]: row["stopped_at"] for row in found["trials"] if row["status"] == "stopped"}
