@@ -69,8 +69,11 @@ def _results(add: Add) -> None:
     command.add_argument("trial", metavar="TRIAL_ID", help="as `zfscale status` prints it; its first digits will do")
     command.set_defaults(command=commands.logs)
 
-    command = add("stop", help="end a sweep's run in good order", description=commands.stop.__doc__)
+    command = add("stop", help="end a sweep's run in good order, or a trial", description=commands.stop.__doc__)
     _add_results(command)
+    command.add_argument(
+        "trial", metavar="TRIAL_ID", nargs="?", help="end this trial alone, after the stage that it is at"
+    )
     command.set_defaults(command=commands.stop)
 
     command = add("report", help="remake a report from Parquet", description=commands.report.__doc__)

@@ -136,10 +136,11 @@ def logs(args: argparse.Namespace) -> int:
 
 
 def stop(args: argparse.Namespace) -> int:
-    """Ask the run that writes to a results directory to end in good order, and wait until it has."""
+    """Ask the run that writes to a results directory to end in good order, or one of its trials; and wait for it."""
     from zfscale.watch.stop import stop as ask
+    from zfscale.watch.stop import stop_trial
 
-    print(ask(args.directory))
+    print(stop_trial(args.directory, args.trial) if args.trial else ask(args.directory))
     return 0
 
 

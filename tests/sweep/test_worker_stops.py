@@ -12,7 +12,7 @@ from tests.results.small_results import tables
 from zfscale import report, spec
 from zfscale.garbage import Settled
 from zfscale.results.check import look
-from zfscale.results.layout import ledger_of
+from zfscale.results.layout import ledger_of, stop_of
 from zfscale.results.missing import root
 from zfscale.results.workers import Speaker
 from zfscale.spec import Sweep
@@ -66,6 +66,19 @@ def to_the_end(mine: Alone) -> list[dict[str, Any]]:
 def contents(sweep: Sweep) -> dict[str, list[dict[str, Any]]]:
     found = tables(Path(str(root(sweep))))
     return {name: [{k: v for k, v in row.items() if k not in FREE} for row in rows] for name, rows in found.items()}
+
+
+def test_a_trial_ends_after_its_stage_when_a_user_asks(tmp_path: Path, tiny_vit: Path, image_folder: Path) -> None:
+    sweep = one_trial(tmp_path / "a", tiny_vit, image_folder, **CASES["forward-only"])
+    there, (one,) = root(sweep), sweep.trials
+    there.write(stop_of(one.trial_id), b"")
+    *_, end = to_the_end(Alone(sweep, judged=False))
+    assert end["status"] == "stopped"
+    assert [(row["status"], row["stopped_at"]) for row in look(there, ["stopped_at"]).rows] == [("stopped", 1)]
+    begin(sweep, retry_failed=False, continue_stopped=True)
+    forget(there, [one])
+    assert not there.exists(stop_of(one.trial_id))
+    assert to_the_end(Alone(sweep, judged=False))[-1]["status"] == "finished"
 
 
 @pytest.mark.parametrize("case", CASES)

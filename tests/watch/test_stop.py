@@ -10,9 +10,10 @@ import pytest
 
 from tests.results import small_results
 from zfscale.errors import ZfscaleError
-from zfscale.results.layout import LOCK, STOP
+from zfscale.results.layout import LOCK, STOP, starts_of, stop_of
 from zfscale.results.missing import root
-from zfscale.watch.stop import stop
+from zfscale.results.plan import Plan
+from zfscale.watch.stop import stop, stop_trial
 
 RUN = """
 import sys, time
@@ -87,3 +88,23 @@ def test_a_run_that_does_not_end_is_told(there):
     with pytest.raises(ZfscaleError, match="was asked to end, and has not in 0m00s"):
         stop(str(there), patience=0.1)
     assert there.read(STOP) == b"me"
+
+
+def test_a_trial_is_asked_and_waited_for(there, tmp_path):
+    done, asked, waiting = (trial.trial_id for trial in small_results.sweep(tmp_path).trials)
+    run = start(there)
+    Plan.of(small_results.sweep(tmp_path).trials, {}, "a run").write(there)
+    there.write(starts_of(asked), b"+")
+    with pytest.raises(ZfscaleError, match=rf"{done}: does not run \(finished\), so it cannot be stopped"):
+        stop_trial(str(there), done)
+    with pytest.raises(ZfscaleError, match=rf"{waiting}: does not run \(not started\), so it cannot be stopped"):
+        stop_trial(str(there), waiting)
+    assert "will be stopped once the stage that it is at has ended" in stop_trial(str(there), asked[:8], patience=0.0)
+    assert there.exists(stop_of(asked))
+    small_results.run(there, small_results.sweep(tmp_path).trials[1], "stopped")
+    with pytest.raises(ZfscaleError, match=r"does not run \(stopped\)"):
+        stop_trial(str(there), asked)
+    stop(str(there))
+    run.communicate(timeout=30)
+    with pytest.raises(ZfscaleError, match="no run writes here"):
+        stop_trial(str(there), asked)

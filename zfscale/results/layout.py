@@ -11,6 +11,7 @@ wandb/, wandb.txt                W&B's runs, and what went wrong with them; like
 snapshots/ID/                    weights at the end of a hybrid's first-order phases; a checkpoint inside one
 .ledgers/ID  .attempts/ID        trials that run: their steps so far, and how often they were started
 .workers/NODE-PID                which trial a worker runs, and how far it has come; gone when the run ends
+.stops/ID                        a request that a trial ends after its stage
 .decisions                       decisions that are not in their table yet
 .lock  .stop  .tmp/              the run that writes here, a request that it ends, and files that are not whole yet
 .switch/                         files that are about to replace others in the tables
@@ -32,7 +33,7 @@ TUNED = "tuned.json"
 PLAN = "plan.json"
 WANDB = "wandb"
 SNAPSHOTS = "snapshots"
-LEDGERS, ATTEMPTS, WORKERS = RUNNING = (".ledgers", ".attempts", ".workers")
+LEDGERS, ATTEMPTS, WORKERS, STOPS = RUNNING = (".ledgers", ".attempts", ".workers", ".stops")
 LOCK = ".lock"
 STOP = ".stop"
 SCRATCH = ".tmp"
@@ -88,6 +89,11 @@ def ledger_of(trial_id: str) -> str:
 def starts_of(trial_id: str) -> str:
     """The file that counts how often a trial was started."""
     return f"{ATTEMPTS}/{trial_id}"
+
+
+def stop_of(trial_id: str) -> str:
+    """The request that a trial ends after its stage."""
+    return f"{STOPS}/{trial_id}"
 
 
 def worker_file(node: str, pid: int) -> str:

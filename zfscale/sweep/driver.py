@@ -14,7 +14,7 @@ from zfscale.errors import one_line
 from zfscale.records import Status
 from zfscale.results.check import Found, first
 from zfscale.results.compact import compact, drop, pays, restart
-from zfscale.results.layout import LEDGERS, SNAPSHOTS, WORKERS
+from zfscale.results.layout import LEDGERS, SNAPSHOTS, STOPS, WORKERS
 from zfscale.results.listing import begun
 from zfscale.results.lock import held
 from zfscale.results.missing import Retry, check, left_of, missing, unproposed
@@ -147,7 +147,8 @@ def forget(there: Storage, todo: list[TrialSpec]) -> None:
     Rows of trials that were interrupted stay to be read: they are the first that the next attempt will tell.
     """
     there.clear()
-    there.remove(WORKERS)
+    for folder in (WORKERS, STOPS):
+        there.remove(folder)
     drop(there, {trial.trial_id for trial in todo} - (begun(there) - written(there).keys()))
 
 

@@ -22,6 +22,7 @@ from zfscale.records import Outcome, Status
 from zfscale.results.attempts import HALVED, START, attempts_of, open_ledger, start_attempt, was_halved
 from zfscale.results.check import ended
 from zfscale.results.halving import CAUSE, halved, in_parts, out_of_memory
+from zfscale.results.layout import stop_of
 from zfscale.results.plan import label
 from zfscale.results.storage import Place, storage
 from zfscale.results.workers import Speaker
@@ -132,7 +133,7 @@ class Worker(tune.Trainable):
                 cache = {} if micro else self.features  # which were computed in whole batches
                 parts = in_parts(spec, micro)
                 walk = trial.walk(parts, base, data, sink, attempt, ledger, snapshots, cache, self.every)
-                outcome = yield from self._reports(walk)
+                outcome = yield from self._reports(walk, spec.trial_id)
         except (RankLost, StorageError):
             raise
         except Exception as problem:
@@ -157,8 +158,10 @@ class Worker(tune.Trainable):
             raise RankLost(f"trial {spec.trial_id} failed, and with it this worker's process group")
         return {"done": True, "stage": self.stage, **summary(outcome)}
 
-    def _reports(self, walk: Generator[Report, bool | None, Outcome]) -> Generator[dict[str, Any], None, Outcome]:
-        """Hand on what a trial reports while there is something to decide, and the decision back."""
+    def _reports(
+        self, walk: Generator[Report, bool | None, Outcome], trial_id: str
+    ) -> Generator[dict[str, Any], None, Outcome]:
+        """Hand on what a trial reports while there is something to decide, and the decision back, or a user's wish."""
         told, stop = time.monotonic(), None
         while True:
             try:
@@ -166,9 +169,12 @@ class Worker(tune.Trainable):
             except StopIteration as end:
                 return cast(Outcome, end.value)
             self.stage, stop = report.stage, None
-            if not report.last and (self.judged or time.monotonic() - told > REPORT_EVERY):
+            if report.last:
+                continue
+            if self.judged or time.monotonic() - told > REPORT_EVERY:
                 yield {"stage": report.stage, **inside(report), **values(report.measures)}
                 told, stop = time.monotonic(), self.stopping
+            stop = stop or self.results.exists(stop_of(trial_id))
 
     def _team(self, spec: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
         assert self.team is not None

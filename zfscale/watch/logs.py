@@ -8,18 +8,14 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from zfscale.errors import ZfscaleError
 from zfscale.grid import aligned
 from zfscale.metrics.catalogue import MEASURES
-from zfscale.results.check import first
 from zfscale.results.forecast import clock
-from zfscale.results.layout import ATTEMPTS, EVALS, STEPS, TRIALS
-from zfscale.results.packed import known as written
-from zfscale.results.plan import UNKNOWN, read
+from zfscale.results.layout import EVALS, STEPS, TRIALS
 from zfscale.results.storage import Place, Storage
 from zfscale.results.tables import rows
 from zfscale.results.workers import Word
-from zfscale.watch.standing import Standing, ids, named, results_of, standing
+from zfscale.watch.standing import Standing, named, one, results_of, standing
 
 LAST = 10  # steps that are shown
 
@@ -31,7 +27,7 @@ def logs(directory: Place, trial: str) -> str:
         ZfscaleError: No trial, or more than one, has an id that begins so.
     """
     there = results_of(directory)
-    trial_id = _one(there, trial)
+    trial_id = one(there, trial)
     now = standing(directory, only=[trial_id])
     row = next((row for row in now.rows if row["trial_id"] == trial_id), None)
     word = next((word for word in now.running if word.trial_id == trial_id), None)
@@ -42,17 +38,6 @@ def logs(directory: Place, trial: str) -> str:
     if row and row["error"]:
         parts.append(f"error\n{row['error'].rstrip()}")
     return "\n\n".join("".join(c if c.isprintable() or c == "\n" else " " for c in part) for part in parts if part)
-
-
-def _one(there: Storage, trial: str) -> str:
-    plan = read(there)
-    known = {*written(there), *ids(there, ATTEMPTS), *(plan.trials if plan else ())}
-    found = sorted(name for name in known if name.startswith(trial) and not name.startswith(UNKNOWN))
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise ZfscaleError(f"{trial}: no such trial in {there}; expected an id such as `zfscale status` prints")
-    raise ZfscaleError(f"{trial}: {len(found)} trials have ids that begin so: {', '.join(first(found))}")
 
 
 def _state(now: Standing, trial_id: str, row: dict[str, Any] | None, word: Word | None) -> str:

@@ -13,12 +13,12 @@ from typing import Any
 from zfscale.errors import ZfscaleError
 from zfscale.records import Status
 from zfscale.results.causes import Cause, causes
-from zfscale.results.check import look
+from zfscale.results.check import first, look
 from zfscale.results.forecast import Eta, Forecast, Going
 from zfscale.results.layout import ATTEMPTS, TRIALS
 from zfscale.results.lock import Holder, holder
 from zfscale.results.packed import known as written
-from zfscale.results.plan import Plan, label, read
+from zfscale.results.plan import UNKNOWN, Plan, label, read
 from zfscale.results.storage import Place, Storage, storage
 from zfscale.results.workers import Word, words
 from zfscale.spec import TrialSpec
@@ -209,6 +209,18 @@ def results_of(directory: Place) -> Storage:
     if not there.names(TRIALS) and not there.names(ATTEMPTS) and read(there) is None:
         raise NoResults(f"{there}: no results of a sweep; expected a directory such as results/vit_classil")
     return there
+
+
+def one(there: Storage, trial: str) -> str:
+    """The id of the trial whose id is this, or begins so. Errors: ZfscaleError, if there is none, or more than one."""
+    plan = read(there)
+    known = {*written(there), *ids(there, ATTEMPTS), *(plan.trials if plan else ())}
+    found = sorted(name for name in known if name.startswith(trial) and not name.startswith(UNKNOWN))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ZfscaleError(f"{trial}: no such trial in {there}; expected an id such as `zfscale status` prints")
+    raise ZfscaleError(f"{trial}: {len(found)} trials have ids that begin so: {', '.join(first(found))}")
 
 
 def named(row: dict[str, Any]) -> str:
