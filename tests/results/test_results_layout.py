@@ -37,6 +37,8 @@ WORDS: dict[str, set[str]] = {  # that mean something else there
     "pretraining/mae_nano.py": {"steps"},
     "pretraining/vit_mini.py": {"steps"},
     "pretraining/vit_nano.py": {"steps"},
+    "spec/spending.py": {"trials"},  # a budget's unit
+    "sweep/gate.py": {"trials"},
 }
 
 
@@ -62,5 +64,13 @@ def test_nobody_else_spells_them():
 
 def test_every_name_is_another():
     names = [*layout.TABLES, *layout.RUNNING, layout.SNAPSHOTS, layout.LOCK, layout.STOP, layout.SCRATCH]
-    names += [layout.PLAN, layout.TUNED, layout.WANDB, layout.DECISIONS, layout.DECISIONS_JOURNAL]
+    names += [
+        layout.SWITCH,
+        layout.SYNC,
+        layout.PLAN,
+        layout.TUNED,
+        layout.WANDB,
+        layout.DECISIONS,
+        layout.DECISIONS_JOURNAL,
+    ]
     assert len(set(names)) == len(names)

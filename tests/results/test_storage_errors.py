@@ -126,10 +126,10 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
     mine: Any = Spec(spec)
     mine.results, mine.name, mine.output = storage(tmp_path / "r"), "small", small_results.sweep(tmp_path).spec.output
     mine._run, mine._get, mine.features = lambda: worker.Worker._run(mine), lambda key: None, {}
-    mine.settled = Settled()
+    mine.settled, mine.every, mine.checkpoint_minutes = Settled(), 0, None
     mine.node, mine.speaker = "here", Speaker(mine.results, "run", "here")
 
-    def walk(spec, base, data, sink, attempt, ledger, snapshots, features):
+    def walk(spec, base, data, sink, attempt, ledger, snapshots, features, every):
         if not ours:
             raise OSError(errno.ENOSPC, "of a file of the user's")
         refusing(monkeypatch, os, "pwrite", 99)
@@ -137,7 +137,7 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
 
         yield Report(1, {}, last=True)
 
-    mine._reports = lambda walk: worker.Worker._reports(mine, walk)
+    mine._reports = lambda walk, trial_id: worker.Worker._reports(mine, walk, trial_id)
     monkeypatch.setattr(trial, "walk", walk)
     answer = worker.Worker.step(mine)
     rows = list((tmp_path / "r" / "trials").glob("*"))

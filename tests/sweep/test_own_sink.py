@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.conftest import sweep_file
 
@@ -38,6 +39,7 @@ class Broken(Mine):
 """
 
 
+@pytest.mark.long  # tests/plugins has another sink of a user's on Ray
 def test_a_sink_of_the_working_directory_is_told_of_every_trial(tmp_path, tiny_vit, image_folder):
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "told").mkdir()
