@@ -49,14 +49,20 @@ class Snapshots:
             if odd := [n.name for n in leaves if n.name not in kept or kept[n.name].shape != n.parameter.shape]:
                 raise Torn(f"{odd[0]!r} is missing or has another shape")
         except Torn as torn:
-            again = f"to make it again, remove {self.storage}/{file_of(TRIALS, self.trial_id)} and run the sweep again"
-            raise ZfscaleError(f"{self._file(task)}: {torn}; {again}") from torn
+            raise ZfscaleError(f"{self._file(task)}: {torn}; to make it again, {self._again()}") from torn
         for leaf in leaves:
             leaf.parameter.data.copy_(kept[leaf.name])
 
     def remove(self) -> None:
         """They have served."""
         patiently(partial(self.storage.remove, self.folder), f"{self.storage}/{self.folder}")
+
+    def _again(self) -> str:
+        """How a user has the trial made again; where its row is in a file with others, only elsewhere."""
+        row = file_of(TRIALS, self.trial_id)
+        if self.storage.exists(row):
+            return f"remove {self.storage}/{row} and run the sweep again"
+        return "run its sweep with another output.dir"
 
     def _read(self, task: int) -> dict[str, torch.Tensor] | None:
         """The tensors on the CPU; None if there is no such file. Errors: Torn."""
