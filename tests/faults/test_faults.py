@@ -123,7 +123,7 @@ def test_so_many_faults_as_are_asked_for_are_of_all_kinds() -> None:
 @pytest.mark.timeout(900)
 def test_a_few_faults_under_asha(tmp_path: Path, whole: Callable[[str], dict[str, compare.Rows]], tally: Tally) -> None:
     live(
-        Plan(11, "asha", ("kill worker", "SIGTERM", "pause worker", "torn journal")),
+        Plan(11, "asha", ("kill worker", "SIGTERM")),
         tmp_path / "life",
         whole("asha"),
         tally,
