@@ -28,7 +28,7 @@ def loss(logits, labels):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_trial_is_a_failed_one_and_the_others_run(tmp_path, tiny_vit, image_folder):
     (tmp_path / "mine.py").write_text(OBJECTIVE)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from zfscale.results.layout import ledger_of, snapshots_of, starts_of
 from zfscale.results.patience import patiently
@@ -20,6 +22,15 @@ def start_attempt(root: Place, trial_id: str, sign: bytes = START) -> int:
     there, name, starts = storage(root), starts_of(trial_id), _starts(root, trial_id) + sign
     patiently(partial(there.write, name, starts), f"{there}/{name}")
     return len(starts)
+
+
+def starts(row: Mapping[str, Any]) -> bytes:
+    """The starts of a trial that its row in `trials` tells of: `attempts`, and whether `micro_batch` was halved.
+
+    >>> starts({"attempts": 2, "micro_batch": None}), starts({"attempts": 1, "micro_batch": 4})
+    (b'..', b'h')
+    """
+    return (START if row["micro_batch"] is None else HALVED) * int(row["attempts"])
 
 
 def attempts_of(root: Place, trial_id: str) -> int:

@@ -65,7 +65,14 @@ def look(
     Raises:
         StorageError: The storage does not answer; this says nothing about a trial.
     """
-    there = storage(root)
+    while True:
+        try:
+            return _look(storage(root), columns, only, all_tables)
+        except FileNotFoundError:  # files have been replaced since they were listed
+            continue
+
+
+def _look(there: Storage, columns: Sequence[str], only: Collection[str] | None, all_tables: bool) -> Found:
     going = begun(there) if all_tables else set()  # before the rows: a trial may end meanwhile
     listing = Listing.of(there, (EVALS, STEPS, LEDGER, TRIALS))
     surveys = {table: Survey.of(listing, table) for table in RECORDS} if all_tables else {}
@@ -81,7 +88,7 @@ def look(
         ended = {*listing.own[TRIALS], *(row["trial_id"] for row in found.rows), *found.damaged}
         found.faults += _orphans(listing, surveys, ended | going, only)
     if found.faults and listing.moved():
-        return look(root, columns, only, all_tables)
+        raise FileNotFoundError(str(there))
     found.rows.sort(key=lambda row: str(row["trial_id"]))
     return found
 

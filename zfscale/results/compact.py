@@ -89,12 +89,12 @@ def drop(there: Storage, trials: Collection[str]) -> None:
         switch(there, put, gone)
 
 
-def restart(there: Storage, attempts: Mapping[str, int]) -> None:
-    """Keep how often trials were started that are to be started again, where only their rows say so."""
-    for trial_id, count in attempts.items():
+def restart(there: Storage, starts: Mapping[str, bytes]) -> None:
+    """Keep how trials were started that are to be started again (`attempts.starts`), where only their rows say so."""
+    for trial_id, kept in starts.items():
         name = starts_of(trial_id)
         if not there.exists(name):
-            patiently(partial(there.write, name, b"." * count), f"{there}/{name}")
+            patiently(partial(there.write, name, kept), f"{there}/{name}")
 
 
 def _count(there: Storage) -> int:

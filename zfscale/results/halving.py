@@ -13,7 +13,7 @@ CAUSE = "OutOfMemory"  # the name of its group among the causes of failures
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory of this process or its GPU was refused: an error of Python's, of torch's, or one of its causes.
+    """Whether memory of this process or its GPU was refused: an error of Python's or of torch's.
 
     >>> out_of_memory(MemoryError()), out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
     (True, True)

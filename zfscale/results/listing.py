@@ -30,7 +30,13 @@ class Listing:
 
     @classmethod
     def of(cls, there: Storage, tables: Sequence[str]) -> Listing:
-        """What is in the tables, in this order."""
+        """What is in the tables, in this order; where files are replaced meanwhile, listed again."""
+        while (listing := cls._once(there, tables)).switch != pending(there):
+            pass
+        return listing
+
+    @classmethod
+    def _once(cls, there: Storage, tables: Sequence[str]) -> Listing:
         listing = cls(there, switch=pending(there))
         for table in tables:
             mine = listing.own.setdefault(table, {})

@@ -35,7 +35,13 @@ def missing(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool = 
 def check(sweep: Sweep, retry_failed: Retry = False) -> Found:
     """What the results hold of the trials of the file."""
     errors = ["error"] if isinstance(retry_failed, str) else []
-    wanted = [*sweep.spec.search.until, *errors, *(SPENT if sweep.spec.search.limited else ()), "attempts"]
+    wanted = [
+        *sweep.spec.search.until,
+        *errors,
+        *(SPENT if sweep.spec.search.limited else ()),
+        "attempts",
+        "micro_batch",
+    ]
     return look(root(sweep), wanted, only={t.trial_id for t in sweep.trials})
 
 

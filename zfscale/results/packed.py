@@ -47,11 +47,17 @@ class Survey:
 
 
 def packs(listing: Listing, table: str) -> Iterator[tuple[str, Pack | None]]:
-    """The packs of a table, one after the other; None for one of which nothing is to be trusted."""
+    """The packs of a table, one after the other; None for one of which nothing is to be trusted.
+
+    Raises:
+        FileNotFoundError: Files have been replaced since they were listed; list them again.
+    """
     for name in listing.packs[table]:
         try:
             yield name, Pack.of(read(listing, name))
         except Damaged:
+            if listing.read(name) is None and listing.moved():
+                raise FileNotFoundError(name) from None
             yield name, None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray import tune
 
 from zfscale.errors import one_line
 from zfscale.records import Status
+from zfscale.results.attempts import starts
 from zfscale.results.check import Found, first
 from zfscale.results.compact import compact, drop, pays, restart
 from zfscale.results.layout import LEDGERS, SNAPSHOTS, STOPS, WORKERS
@@ -80,7 +82,7 @@ def begin(sweep: Sweep, retry_failed: Retry, continue_stopped: bool = False) -> 
     clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
     todo = left_of(sweep, found, retry_failed, continue_stopped)
     again = {trial.trial_id for trial in todo}
-    restart(there, {row["trial_id"]: row["attempts"] for row in found.rows if row["trial_id"] in again})
+    restart(there, {row["trial_id"]: starts(row) for row in found.rows if row["trial_id"] in again})
     if continue_stopped:
         take_up(there, again)
     return todo
@@ -122,7 +124,8 @@ def drive(
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
-        plan.write(there)
+        with suppress(OSError):  # a full disk: the plan is for who looks on
+            plan.write(there)
         there.remove(WORKERS)
         there.clear()
     left = missing(known(sweep))

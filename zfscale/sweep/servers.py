@@ -51,6 +51,8 @@ def _watch(over: threading.Event, end: Callable[[int], Any]) -> None:
     while not over.wait(LOOK_EVERY):
         node: Any = worker._global_node  # of a cluster that this process has started
         if node is not None and (dead := NEEDED & {kind for kind, _ in node.dead_processes()}):
+            if over.is_set():  # they have been told to end
+                return
             names = " and ".join(sorted(dead))
             print(f"Ray's {names} has died; the run ends: the same command resumes it", file=sys.stderr, flush=True)
             end(UNFINISHED)

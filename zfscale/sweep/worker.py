@@ -20,7 +20,7 @@ from zfscale.garbage import Settled
 from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.records import Outcome, Status
 from zfscale.results.attempts import HALVED, START, attempts_of, open_ledger, start_attempt, was_halved
-from zfscale.results.check import ended
+from zfscale.results.check import ended, look
 from zfscale.results.halving import CAUSE, halved, in_parts, out_of_memory
 from zfscale.results.layout import stop_of
 from zfscale.results.plan import label
@@ -119,8 +119,9 @@ class Worker(tune.Trainable):
         self.settled.again()
         spec = TrialSpec.from_json(self.config["spec"])
         root = self.results
-        if status := ended(root, spec.trial_id):
-            return {"done": True, "status": status.value}  # by a worker that died right after; and see below
+        if ended(root, spec.trial_id):  # by a worker that died right after; and see below
+            (row,) = look(root, list(values({})), [spec.trial_id], all_tables=False).rows
+            return {"done": True, "status": row["status"], **values(row)}
         micro = halved(spec) if halve or was_halved(root, spec.trial_id) else None
         attempt = start_attempt(root, spec.trial_id, HALVED if micro else START)
         sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])
@@ -174,7 +175,14 @@ class Worker(tune.Trainable):
             if self.judged or time.monotonic() - told > REPORT_EVERY:
                 yield {"stage": report.stage, **inside(report), **values(report.measures)}
                 told, stop = time.monotonic(), self.stopping
-            stop = stop or self.results.exists(stop_of(trial_id))
+            stop = stop or (not report.step and self._asked(trial_id))
+
+    def _asked(self, trial_id: str) -> bool:
+        """Whether `zfscale stop` was given this trial."""
+        try:
+            return self.results.exists(stop_of(trial_id))
+        except StorageError:  # it is asked again after the next stage
+            return False
 
     def _team(self, spec: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
         assert self.team is not None

@@ -42,7 +42,7 @@ def stop_trial(directory: Place, trial: str, patience: float = PATIENCE) -> str:
         ZfscaleError: No run writes there, or the trial does not run.
     """
     there = results_of(directory)
-    _run(there)
+    held = _run(there)
     trial_id = one(there, trial)
     now = standing(there, only=[trial_id])
     if trial_id not in {word.trial_id for word in now.running}:
@@ -51,6 +51,8 @@ def stop_trial(directory: Place, trial: str, patience: float = PATIENCE) -> str:
     there.write(stop_of(trial_id), b"")
     deadline = time.monotonic() + patience
     while (status := ended(there, trial_id)) is None:
+        if (now_held := holder(there)) is None or now_held.run != held.run:
+            raise ZfscaleError(f"{trial_id}: the run has ended before the trial's stage; the same command resumes both")
         if time.monotonic() > deadline:
             return f"{trial_id}: will be stopped once the stage that it is at has ended"
         time.sleep(LOOK_EVERY)
