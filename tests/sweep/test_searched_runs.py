@@ -22,7 +22,7 @@ SEARCH_FOR: dict[str, Any] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_searched_sweep_goes_on_where_its_budget_ended_it(tmp_path: Path, tiny_vit: Path, image_folder: Path) -> None:
     stream = {"dataset": {"path": str(image_folder), "format": "imagefolder"}, "tasks": 3, "validation": 0.3}
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **SEARCH_FOR, stream=stream)
