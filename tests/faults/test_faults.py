@@ -77,7 +77,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str,
     return tables
 
 
-def live(plan: Plan, folder: Path, whole: dict[str, compare.Rows], tally: Tally) -> None:
+def assert_a_life_changes_nothing(plan: Plan, folder: Path, whole: dict[str, compare.Rows], tally: Tally) -> None:
     """One life: its faults at random moments, then the same command until the sweep is complete."""
     print(plan)
     kinds, draw = [KINDS[name] for name in plan.kinds], random.Random(plan.seed)
@@ -122,12 +122,9 @@ def test_so_many_faults_as_are_asked_for_are_of_all_kinds() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_few_faults_under_asha(tmp_path: Path, whole: Callable[[str], dict[str, compare.Rows]], tally: Tally) -> None:
-    live(
-        Plan(11, "asha", ("kill worker", "SIGTERM")),
-        tmp_path / "life",
-        whole("asha"),
-        tally,
-    )
+    before = tally.done.total()
+    assert_a_life_changes_nothing(Plan(11, "asha", ("kill worker", "SIGTERM")), tmp_path / "life", whole("asha"), tally)
+    assert tally.done.total() > before, "all faults came too late"
 
 
 @pytest.mark.faults
@@ -138,4 +135,4 @@ def test_a_disturbed_sweep_ends_in_the_same_tables(
 ) -> None:
     if any(KINDS[name].disk for name in plan.kinds) and not mountable():
         pytest.skip("a disk of its own needs root")
-    live(plan, tmp_path / "life", whole(plan.setting), tally)
+    assert_a_life_changes_nothing(plan, tmp_path / "life", whole(plan.setting), tally)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import id_of
 from tests.results import small_results
+from tests.results.kills import kills
 from zfscale import report
 from zfscale.cli import main
 from zfscale.records import Outcome, Status
@@ -26,7 +27,7 @@ from zfscale.results.layout import TABLES, is_pack
 from zfscale.results.lock import held
 from zfscale.results.missing import missing, root
 from zfscale.results.schema import RECORDS
-from zfscale.results.storage import Directory, storage
+from zfscale.results.storage import storage
 from zfscale.results.switch import settle
 from zfscale.results.tables import rows, statuses
 from zfscale.sinks.about import About, Scalar
@@ -36,12 +37,6 @@ from zfscale.sweep.driver import begin, forget
 from zfscale.trial.replay import finished
 from zfscale.watch.logs import logs
 from zfscale.watch.standing import standing
-
-ACTS = ("write", "remove", "move")
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 @pytest.fixture
@@ -79,30 +74,13 @@ def killed(monkeypatch, there, act):
     """Kill at each write, removal and renaming in turn, of the same results, until the act ends before."""
     kept = there.with_name("kept")
     shutil.copytree(there, kept)
-    for moment in range(1000):
+
+    def from_the_start():
         shutil.rmtree(there)
         shutil.copytree(kept, there)
-        with monkeypatch.context() as patched:
-            left = [moment]
-            for name in ACTS:
-                patched.setattr(Directory, name, killing(getattr(Directory, name), left))
-            try:
-                act()
-                return
-            except Killed:
-                pass
-        yield moment
-    pytest.fail("it has no end")
+        act()
 
-
-def killing(real, left):
-    def acting(self, *args):
-        if left[0] == 0:
-            raise Killed
-        left[0] -= 1
-        return real(self, *args)
-
-    return acting
+    return kills(monkeypatch, from_the_start)
 
 
 def test_every_reader_sees_the_same_rows_in_few_files(sweep):

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import id_of
 from tests.results import small_results
+from tests.results.kills import kills
 from zfscale.errors import StorageError
 from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.attempts import open_ledger, start_attempt
@@ -32,10 +33,6 @@ from zfscale.watch.logs import logs
 T1 = id_of("t1")
 STEPS_A_STAGE = 25
 FINISHED, FAILED = Outcome(Status.FINISHED, {"forwards": 99}), Outcome(Status.FAILED, error="boom")
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 @pytest.fixture
@@ -127,31 +124,6 @@ def test_a_file_too_many_is_damage(short, tmp_path):
     ]
 
 
-def moments(monkeypatch, act):
-    """Kill at each write and removal in turn, until the act ends before."""
-    for moment in range(1000):
-        left = [moment]
-
-        def count(real, left=left):
-            def acting(self, *args):
-                if left[0] == 0:
-                    raise Killed
-                left[0] -= 1
-                return real(self, *args)
-
-            return acting
-
-        with monkeypatch.context() as patched:
-            for name in ("write", "remove"):
-                patched.setattr(Directory, name, count(getattr(Directory, name)))
-            try:
-                act()
-                return
-            except Killed:
-                yield moment
-    pytest.fail("it has no end")
-
-
 def test_killed_at_any_write_the_next_attempt_gives_the_same_tables(short, monkeypatch, tmp_path):
     expected = whole(tmp_path / "undisturbed")
 
@@ -159,7 +131,7 @@ def test_killed_at_any_write_the_next_attempt_gives_the_same_tables(short, monke
         tell(sink := made(tmp_path / "r"))
         sink.close(FINISHED)
 
-    for _ in moments(monkeypatch, attempt):
+    for _ in kills(monkeypatch, attempt):
         found = content(tmp_path / "r")
         for table in RECORDS:  # what is there is the beginning of what will be, once
             assert found[table] == expected[table][: len(found[table])]
@@ -176,7 +148,7 @@ def test_a_second_attempt_that_tells_less_leaves_nothing_of_the_first(short, mon
         sink.close(FAILED)
 
     tell(made(tmp_path))
-    for _ in moments(monkeypatch, attempt):
+    for _ in kills(monkeypatch, attempt):
         steps = content(tmp_path)["steps"]
         assert len({(row["task"], row["step"]) for row in steps}) == len(steps)
     assert len(content(tmp_path)["steps"]) == STEPS_A_STAGE

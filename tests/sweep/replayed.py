@@ -1,14 +1,15 @@
-"""Searchers on a response surface that a sweep has recorded: how good the best of n trials is, median of ten searches.
+"""Searchers on a response surface that a sweep has recorded: how good the best of n trials is, median of 40 searches.
 
     python -m tests.sweep.replayed results/search_surface
 
 Each trial is read off the surface, between its points by interpolation; nothing is trained. Proposals are made by the
-code that makes them in a sweep, `random` being the draws of a file. The ten searches stand at ten points of a grid.
+code that makes them in a sweep, `random` being the draws of a file. The searches stand at points of a grid, where
+all algorithms begin with the same draws, so that their differences from `random` are paired.
 """
 
 from __future__ import annotations
 
-import statistics
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from zfscale.results.proposals import Study, Told
 from zfscale.spec import TrialSpec
 from zfscale.sweep.study import Search
 
-COUNTS, SEARCHES = (5, 10, 20, 30), 10
+COUNTS, SEARCHES = (5, 10, 20, 30), 40
 AXES = ("optimizer.lr", "optimizer.momentum")
 Value = Callable[[TrialSpec], float]
 
@@ -79,15 +80,21 @@ def searches(folder: Path, made: spec.Sweep, value: Value) -> Iterator[list[floa
 def main(results: Path) -> None:
     """Print the table."""
     value, space, best = surface(results)
-    print(f"best of the surface {best:.4f}; best of n trials, median of {SEARCHES} (how many reach 99 % of the best)")
+    print(f"best of the surface {best:.4f}; best of n trials, median of {SEARCHES} (how many reach 99 % of the best),")
+    print("and how much more than random, mean ± standard error")
+    bests: dict[str, np.ndarray] = {}  # algorithm -> best of n trials, [searches, counts]
     with tempfile.TemporaryDirectory() as place:
         for algorithm in ("random", "sobol", "optuna", "hyperopt", "bayesopt"):
             folder = Path(place) / algorithm
             folder.mkdir()
-            found = list(searches(folder, sweep(folder, space, algorithm), value))
-            cells = [[max(one[:n]) for one in found] for n in COUNTS]
-            words = [f"{statistics.median(of) * 100:6.2f} ({sum(x >= 0.99 * best for x in of):2})" for of in cells]
-            print(f"{algorithm:10}", *(f"n={n}: {word}" for n, word in zip(COUNTS, words, strict=True)), flush=True)
+            found = searches(folder, sweep(folder, space, algorithm), value)
+            made = bests[algorithm] = 100 * np.array([[max(one[:n]) for n in COUNTS] for one in found])
+            reached = (made >= 99 * best).sum(0)
+            more = made - bests["random"]
+            error = more.std(0, ddof=1) / math.sqrt(len(more))
+            columns = zip(COUNTS, np.median(made, 0), reached, more.mean(0), error, strict=True)
+            words = [f"n={n}: {m:.2f} ({near:2}), {d:+.2f} ± {e:.2f}" for n, m, near, d, e in columns]
+            print(f"{algorithm:10}", *words, sep="  ", flush=True)
 
 
 if __name__ == "__main__":

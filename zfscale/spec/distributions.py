@@ -76,23 +76,32 @@ def _within(u: float, values: Any, value: Any) -> float:
     return min(u, LAST)
 
 
-class Grid(_Values):
-    """Every value, crossed with every other grid."""
+class _Listed(_Values):
+    """Values that are listed, each with an equal part of [0, 1)."""
 
-    grid: list[Any] = Field(min_length=1, description="the values; each is crossed with every other grid")
+    @property
+    def all(self) -> list[Any]:
+        """All of them."""
+        raise NotImplementedError
 
     def draw(self, u: float) -> Any:
-        """The value at u, for a search that tries a part of them."""
-        return self.grid[int(u * len(self.grid))]
+        """The value at u; of a grid, for a search that tries a part of it."""
+        return self.all[int(u * len(self.all))]
 
     def share(self, value: Any) -> float:
         """The middle of the value's part."""
-        return (self.grid.index(value) + 0.5) / len(self.grid)
+        return (self.all.index(value) + 0.5) / len(self.all)
 
     @property
     def options(self) -> int:
-        """All of them."""
-        return len(self.grid)
+        """How many there are."""
+        return len(self.all)
+
+
+class Grid(_Listed):
+    """Every value, crossed with every other grid."""
+
+    grid: list[Any] = Field(min_length=1, description="the values; each is crossed with every other grid")
 
     @property
     def all(self) -> list[Any]:
@@ -100,23 +109,10 @@ class Grid(_Values):
         return self.grid
 
 
-class Choice(_Values):
+class Choice(_Listed):
     """One of the values, all equally likely."""
 
     choice: list[Any] = Field(min_length=1, description="the values; one is drawn per sample")
-
-    def draw(self, u: float) -> Any:
-        """The value at u."""
-        return self.choice[int(u * len(self.choice))]
-
-    def share(self, value: Any) -> float:
-        """The middle of the value's part."""
-        return (self.choice.index(value) + 0.5) / len(self.choice)
-
-    @property
-    def options(self) -> int:
-        """All of them."""
-        return len(self.choice)
 
     @property
     def all(self) -> list[Any]:
