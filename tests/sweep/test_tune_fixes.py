@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+from importlib import import_module
 from types import SimpleNamespace
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import class_cache, tune_controller
+from ray.tune.execution.tune_controller import TuneController
 
 from zfscale.results.redact import NAMES
-from zfscale.sweep.tune_fixes import LOGGERS, NO_MEMORY, ActorManager, tune_fixes
+from zfscale.sweep.tune_fixes import LOGGERS, NO_MEMORY, ActorManager, Controller, tune_fixes
 
 
 def state():
     levels = [logging.getLogger(name).level for name in LOGGERS]
-    return class_cache.ENV_VARS_TO_PROPAGATE, tune_controller.RayActorManager, levels
+    controller = import_module("ray.tune.tune").TuneController
+    return class_cache.ENV_VARS_TO_PROPAGATE, tune_controller.RayActorManager, controller, levels
 
 
 def test_no_credential_is_in_a_workers_runtime_environment(monkeypatch):
@@ -44,6 +47,18 @@ def test_a_worker_killed_for_memory_is_a_dead_one(monkeypatch):
     assert [type(error) for error in heard] == [RayActorError] * 3
     assert {str(error) for error in heard} == {f"{NO_MEMORY}\n0.97 of the memory"}
     assert manager._failed_actor_ids == {1}
+
+
+def test_only_workers_without_a_trial_are_waited_for(monkeypatch):
+    said = []
+    controller = Controller.__new__(Controller)
+    controller._actor_manager = SimpleNamespace(cleanup=lambda: said.append("killed"))
+    monkeypatch.setattr(controller, "_schedule_trial_stop", said.append, raising=False)
+    monkeypatch.setattr(TuneController, "_cleanup_trials", lambda self: said.append("waited"))
+    for busy in ({"actor": "trial"}, {}):
+        controller._actor_to_trial = busy
+        controller._cleanup_trials()
+    assert said == ["trial", "killed", "waited"]
 
 
 def test_afterwards_all_is_as_it_was():

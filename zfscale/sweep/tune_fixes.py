@@ -3,6 +3,8 @@
 - Tune puts AWS credentials into the runtime environment of its workers, which Ray logs. They are not needed there:
   workers of a cluster of our own inherit the environment, and nodes of another have credentials of their own.
 - Tune ends the whole run at the death of a worker by Ray's memory monitor. It is to be a death like any other.
+- Tune waits fifteen seconds, at the end of an interrupted run, for workers that are in the middle of a trial, and kills
+  them then. A killed trial resumes from its ledger, so they may be killed at once.
 - Tune logs a traceback at each failure of a worker. What matters of one is in the trial's row, or said in a line.
 """
 
@@ -11,11 +13,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from typing import Any
 
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import class_cache, tune_controller
+from ray.tune.execution.tune_controller import TuneController
 
 HARMLESS = ("RAY_", "TUNE_", "TRAIN_")  # how the names begin of variables that may be forwarded
 LOGGERS = ("ray.tune", "ray.train", "ray.air")
@@ -32,6 +36,19 @@ class ActorManager(RayActorManager):
         super()._actor_start_failed(tracked_actor, _as_death(exception))
 
 
+class Controller(TuneController):
+    """Tune's, which does not wait for trials that are not to end."""
+
+    def _cleanup_trials(self) -> None:
+        busy = list(self._actor_to_trial.values())
+        if not busy:  # what is left are workers without a trial, which end by themselves
+            super()._cleanup_trials()
+            return
+        for trial in busy:
+            self._schedule_trial_stop(trial)
+        self._actor_manager.cleanup()
+
+
 def _as_death(error: Exception) -> Exception:
     return RayActorError(error_msg=f"{NO_MEMORY}\n{error}") if isinstance(error, OutOfMemoryError) else error
 
@@ -43,6 +60,7 @@ def tune_fixes() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(_replaced(class_cache, "ENV_VARS_TO_PROPAGATE", forwarded))
         stack.enter_context(_replaced(tune_controller, "RayActorManager", ActorManager))
+        stack.enter_context(_replaced(import_module("ray.tune.tune"), "TuneController", Controller))
         for name in LOGGERS:
             stack.enter_context(_silent(logging.getLogger(name)))
         yield
