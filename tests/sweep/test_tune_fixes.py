@@ -6,6 +6,7 @@ import logging
 import os
 from importlib import import_module
 from types import SimpleNamespace
+from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
@@ -51,7 +52,7 @@ def test_a_worker_killed_for_memory_is_a_dead_one(monkeypatch):
 
 def test_only_workers_without_a_trial_are_waited_for(monkeypatch):
     said = []
-    controller = Controller.__new__(Controller)
+    controller: Any = Controller.__new__(Controller)
     controller._actor_manager = SimpleNamespace(cleanup=lambda: said.append("killed"))
     monkeypatch.setattr(controller, "_schedule_trial_stop", said.append, raising=False)
     monkeypatch.setattr(TuneController, "_cleanup_trials", lambda self: said.append("waited"))
