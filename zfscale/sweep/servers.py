@@ -17,6 +17,8 @@ from typing import Any
 
 from ray._private import services, worker
 
+from zfscale.replaced import replaced
+
 LOOK_EVERY = 1.0  # seconds between two looks at the servers
 NEEDED = {"raylet", "gcs_server"}  # without which no trial can run
 UNFINISHED = 130  # the exit status of a run that leaves trials to the next
@@ -28,12 +30,8 @@ def own_sessions() -> Iterator[None]:
 
     NOTE: Ray has no option for this; its function that starts processes is private.
     """
-    before = services.ConsolePopen
-    services.ConsolePopen = partial(before, start_new_session=True)  # type: ignore[misc, assignment]
-    try:
+    with replaced(services, "ConsolePopen", partial(services.ConsolePopen, start_new_session=True)):
         yield
-    finally:
-        services.ConsolePopen = before  # type: ignore[misc]
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import class_cache, tune_controller
 from ray.tune.execution.tune_controller import TuneController
 
+from zfscale.replaced import replaced
+
 HARMLESS = ("RAY_", "TUNE_", "TRAIN_")  # how the names begin of variables that may be forwarded
 LOGGERS = ("ray.tune", "ray.train", "ray.air")
 NO_MEMORY = "Ray killed the worker because its node ran out of memory"
@@ -58,22 +60,12 @@ def tune_fixes() -> Iterator[None]:
     """Tune as described above, until the block ends."""
     forwarded = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith(HARMLESS)}
     with ExitStack() as stack:
-        stack.enter_context(_replaced(class_cache, "ENV_VARS_TO_PROPAGATE", forwarded))
-        stack.enter_context(_replaced(tune_controller, "RayActorManager", ActorManager))
-        stack.enter_context(_replaced(import_module("ray.tune.tune"), "TuneController", Controller))
+        stack.enter_context(replaced(class_cache, "ENV_VARS_TO_PROPAGATE", forwarded))
+        stack.enter_context(replaced(tune_controller, "RayActorManager", ActorManager))
+        stack.enter_context(replaced(import_module("ray.tune.tune"), "TuneController", Controller))
         for name in LOGGERS:
             stack.enter_context(_silent(logging.getLogger(name)))
         yield
-
-
-@contextmanager
-def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, before)
 
 
 @contextmanager
