@@ -32,6 +32,7 @@ from zfscale.sweep.bundles import bundles
 from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
 from zfscale.sweep.environment import LOCAL, as_ctrl_c
+from zfscale.sweep.gauges import Gauges
 from zfscale.sweep.judge import Judge
 from zfscale.sweep.limits import Limits
 from zfscale.sweep.listed import Listed
@@ -118,9 +119,10 @@ def drive(
     try:
         callbacks = [Limits(sweep, me), RecordDeaths(sweep), Unfinished()]
         with Progress(sweep, there, plan) as display, tune_fixes(), deciding(sweep) as decisions:
+            gauges = Gauges(sweep.spec.name, display)
             judge = Judge(sweep.spec.search, decisions) if decisions and sweep.spec.search.judged else None
             source = trials_for(sweep, todo, plan, decisions, judge, own)
-            _tuner(sweep, source, shared, me, [*callbacks, display], place / "tune", judge).fit()
+            _tuner(sweep, source, shared, me, [*callbacks, display, gauges], place / "tune", judge).fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:

@@ -75,6 +75,18 @@ class Progress(tune.Callback):
             parts.append(f"best {self.search.metric} {self.best[0]:.4f} ({self.best[1]})")
         return ", ".join(parts)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """State -> trials in it; each is in one."""
+        ended, running = self.already + self.done, len(self.running)
+        return {
+            "left": max(len(self.plan.trials) - ended - running, 0),
+            "running": running,
+            "finished": ended - self.failed - self.stopped,
+            "failed": self.failed,
+            "stopped": self.stopped,
+        }
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has a worker."""
         now = time.monotonic()
