@@ -31,7 +31,8 @@ def told(monkeypatch):
 
         def set(self, value, tags):
             assert set(tags) == self.keys
-            found[(self.name, *tags.values())] = value
+            place = (self.name, *tags.values())
+            found[place] = value
 
     monkeypatch.setattr(gauges, "Gauge", Gauge)
     return found
@@ -49,7 +50,7 @@ def display(**more):
     }
     made = SimpleNamespace(plan=SimpleNamespace(trials=dict.fromkeys(range(10))), **{**shown, **more})
     made.search = SimpleNamespace(metric="avg_accuracy")
-    made.counts = Progress.counts.fget(made)
+    made.counts = Progress.counts.__get__(made)
     return made
 
 
@@ -77,6 +78,7 @@ def test_rays_exporter_serves_a_run(tmp_path, tiny_vit, image_folder):
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, train={"epochs": 3000, "batch_size": 8})
     run = subprocess.Popen([sys.executable, "-m", "zfscale", "run", str(file)], stderr=subprocess.PIPE, text=True)
     try:
+        assert run.stderr is not None
         said = next(found for line in run.stderr if (found := re.search(r"http://\S+/metrics", line)))
         served = []
         for _ in range(60):

@@ -53,7 +53,7 @@ class Gauges(tune.Callback):
 def _say() -> bool:
     """Print where this node's exporter is, once Ray knows; whether it was said."""
     here = ray.get_runtime_context().get_node_id()
-    node = next((node for node in ray.nodes() if node["NodeID"] == here), {})
+    node: dict[str, Any] = next((node for node in ray.nodes() if node["NodeID"] == here), {})
     port = node.get("MetricsExportPort", 0)  # 0: not yet; -1: no exporter
     if port > 0:
         print(f"metrics for Prometheus: http://{node['NodeManagerAddress']}:{port}/metrics", file=sys.stderr)
