@@ -46,7 +46,7 @@ IMPORTERS = {
     "tuning": "commands.py",
     "watch": "commands.py",
 }
-ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks/wandb.py"}
+ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks"}
 
 
 def imports(path: Path, typing: bool = True) -> list[str]:

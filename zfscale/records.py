@@ -78,6 +78,7 @@ class Outcome:
         versions: JSON object: package -> version.
         stopped_at: The stage after which a scheduler stopped it; its measures are those up to there.
         micro_batch: With which it ran after memory had run out; None if with that of its spec.
+        url: Where W&B shows it; None of a run that is offline.
 
     Raises:
         ValueError: A measure is not in the catalogue, or the status is none.
@@ -92,6 +93,7 @@ class Outcome:
     versions: str = ""
     stopped_at: int | None = None
     micro_batch: int | None = None
+    url: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
@@ -119,6 +121,7 @@ ABOUT: dict[str, type] = {
     "versions": str,
     "stopped_at": int,
     "micro_batch": int,
+    "url": str,
 }
 
 

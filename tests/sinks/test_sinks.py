@@ -156,3 +156,12 @@ def test_a_sink_has_its_options_as_a_block(log, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "Mine", Mine, raising=False)
     made = Chosen("own_sinks:Mine", Facts("own_sinks:Mine"), {"project": "p"}).make(About(tmp_path, T1))
     assert made.options == WandbSpec(project="p")
+
+
+def test_sinks_that_commit_are_told_where_another_shows_the_trial(tmp_path):
+    shown, last = Recorder(example(tmp_path), None), Recorder(example(tmp_path), None)
+    shown.log, last.log = [], []
+    shown.url = "https://example.org/t1"  # type: ignore[attr-defined]
+    Fanout([shown, last]).close(DONE)
+    assert shown.log[0][1].url is None
+    assert last.log[0][1].url == "https://example.org/t1"

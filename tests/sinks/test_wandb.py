@@ -19,7 +19,7 @@ from zfscale.results.storage import storage
 from zfscale.sinks.about import About
 from zfscale.sinks.catalogue import SINKS, Chosen
 from zfscale.sinks.guard import View
-from zfscale.sinks.wandb import run_name
+from zfscale.sinks.wandb import run_name, tags
 from zfscale.spec import WandbSpec
 from zfscale.sweep.progress import Progress
 
@@ -128,6 +128,28 @@ def test_the_run_is_grouped_by_sweep(tmp_path):
     assert {"run_group": "demo", "job_type": "trial"}.items() <= json.loads(header)["run"].items()
 
 
+def test_the_run_is_found_by_its_parts(tmp_path):
+    trial(tmp_path)
+    header = next(line for line in inspect(runs(tmp_path)[0]).splitlines() if '"type":"run"' in line)
+    assert json.loads(header)["run"]["tags"] == ["ease", "zo-sgd"]
+    assert tags({"model": {"name": "m"}, "stream": {"dataset": {"path": "x"}}}) == ["m"]
+
+
+def test_a_tag_is_no_longer_than_wandb_takes(tmp_path):
+    about = About(tmp_path, "t1", json.dumps({"model": {"name": "m" * 300}}), sweep="demo")
+    Chosen("wandb", SINKS["wandb"], WandbSpec()).make(about).close(OUTCOME)
+    header = next(line for line in inspect(runs(tmp_path)[0]).splitlines() if '"type":"run"' in line)
+    assert json.loads(header)["run"]["tags"] == ["m" * 64]
+
+
+def test_an_online_run_says_where_it_is(tmp_path, monkeypatch):
+    sink = Chosen("wandb", SINKS["wandb"], WandbSpec()).make(About(tmp_path, "t1"))
+    assert sink.url is None
+    sink._run.finish()
+    sink._run = SimpleNamespace(offline=False, url="https://wandb.ai/me/proj/runs/t1")
+    assert sink.url == "https://wandb.ai/me/proj/runs/t1"
+
+
 def test_a_failed_trial_is_a_failed_run(tmp_path):
     trial(tmp_path, Outcome(Status.FAILED, error="boom"))
     found = json.loads(inspect(runs(tmp_path)[0], "--summary"))
@@ -168,7 +190,7 @@ def test_online_without_a_connection_goes_offline(tmp_path, monkeypatch, caplog)
     trial(tmp_path, trial_id="t2", mode="online")
     assert len(runs(tmp_path, "t2")) == 1
     assert tried == ["t1"], "the next trial does not wait for the server again"
-    monkeypatch.setattr("zfscale.sinks.wandb.REST", 0.0)
+    monkeypatch.setattr("zfscale.sinks.wandb_start.REST", 0.0)
     trial(tmp_path, trial_id="t3", mode="online")
     assert tried == ["t1", "t3"]
 

@@ -28,7 +28,7 @@ import re
 TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
 DECISIONS, DECISIONS_JOURNAL = "decisions", ".decisions"
 REPORT = "report.md"
-ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE = "accuracy_per_stage.png", "gain.png", "loss_matrix.png"
+ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE = PICTURES = ("accuracy_per_stage.png", "gain.png", "loss_matrix.png")
 TUNED = "tuned.json"
 PLAN = "plan.json"
 WANDB = "wandb"

@@ -43,12 +43,14 @@ class Fanout:
     def close(self, outcome: Outcome) -> None:
         """Close the sinks, but for those after one that raises: none of them shall commit the trial.
 
-        They are told of an error without the secrets in it.
+        They are told of an error without the secrets in it, and of the URL at which one before them shows the trial.
         """
         if outcome.error is not None:
             outcome = replace(outcome, error=redact(outcome.error))
         for sink in self.sinks:
+            url = getattr(sink, "url", None)
             sink.close(outcome)
+            outcome = replace(outcome, url=outcome.url or url)
 
     def give_up(self, outcome: Outcome) -> None:
         """Close the views alone: the trial begins again, and nothing of this attempt is to be committed."""

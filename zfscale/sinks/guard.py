@@ -36,6 +36,11 @@ class View:
         """One metric after a stage."""
         self._send(lambda sink: sink.eval(record))
 
+    @property
+    def url(self) -> str | None:
+        """Where the sink shows the trial, if it does and has not broken."""
+        return getattr(self._sink, "url", None)
+
     def close(self, outcome: Outcome) -> None:
         """The end of the trial."""
         self._send(lambda sink: sink.close(outcome))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from zfscale.results.layout import WANDB
 
+OF_SWEEP = "sweep"  # how the id begins of the run of a whole sweep; trials' ids are hexadecimal
 RUN = re.compile(r"(offline-)?run-\d+_\d+-(?P<trial>[^-]+)(-\d+)?")
 
 
@@ -36,6 +37,11 @@ class Run:
     def log(self) -> Path:
         """All that the run was told, as W&B writes it."""
         return self.directory / f"run-{self.trial_id}.wandb"
+
+    @property
+    def of_sweep(self) -> bool:
+        """Whether it is the run of the whole sweep."""
+        return self.trial_id.startswith(OF_SWEEP)
 
     @property
     def mark(self) -> Path:

@@ -2,7 +2,7 @@
 
 W&B's own program uploads, tries again what the server refused, and marks every run that it is done with. A run's id is
 its trial's and its lines are numbered, so what is sent again replaces what is there. Only runs of trials that have
-ended are taken.
+ended are taken, and the sweep's own while nothing drives it.
 
 NOTE: `wandb sync` marks a run as synced even if its upload failed, which only its log says. So every batch has a log of
 its own, and the mark of a run with an error in it is removed. A sync that is killed leaves its logs to the next one.
@@ -27,6 +27,7 @@ from uuid import uuid4
 
 from zfscale.errors import ZfscaleError
 from zfscale.results.layout import SYNC, WANDB
+from zfscale.results.lock import holder
 from zfscale.results.storage import Directory, Place, storage
 from zfscale.results.tables import statuses
 from zfscale.sinks import leash
@@ -95,7 +96,7 @@ def sync(results: Place, processes: int = 2) -> Synced:
             unmark(Log.of(left))
             forget(left)
         if runs := _ready(there, told):
-            from zfscale.sinks.wandb import sign_in
+            from zfscale.sinks.wandb_start import sign_in
 
             sign_in()
             _upload(there, runs, told, processes, lock)
@@ -107,7 +108,8 @@ def _ready(there: Directory, told: Synced) -> list[Run]:
     ended = statuses(there)  # before a trial is tried again, its row is removed
     runs = offline_runs(there.root)
     unmarked = [run for run in runs if not run.mark.exists()]
-    ready = [run for run in unmarked if run.trial_id in ended]
+    over = (held := holder(there)) is None or not held.alive
+    ready = [run for run in unmarked if (over if run.of_sweep else run.trial_id in ended)]
     told.before, told.running = len(runs) - len(unmarked), len(unmarked) - len(ready)
     return ready
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from zfscale.sweep.judge import Judge
 from zfscale.sweep.limits import Limits
 from zfscale.sweep.listed import Listed
 from zfscale.sweep.node import module_path, where
-from zfscale.sweep.progress import Progress
+from zfscale.sweep.progress import Listener, Progress
 from zfscale.sweep.servers import watched
 from zfscale.sweep.source import deciding, most, planned, trials_for, typical
 from zfscale.sweep.stopping import stoppable
@@ -55,6 +55,7 @@ def run(
     address: str = "local",
     continue_stopped: bool = False,
     max_hours: float | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> list[TrialSpec]:
     """Run the trials of the sweep that are missing; those still without a result (after Ctrl-C) come back.
 
@@ -69,7 +70,7 @@ def run(
         inputs = read(sweep, (*todo, *sweep.ends))
         code, forwards = own_code((*todo, *sweep.ends), sweep.spec.output), expected((*todo, *typical(sweep)), inputs)
         with connected(address, code) as place, as_ctrl_c(), watched():  # again: Ray has taken SIGTERM
-            return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, own=address == LOCAL)
+            return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, listeners, address == LOCAL)
 
 
 def begin(sweep: Sweep, retry_failed: Retry, continue_stopped: bool = False) -> list[TrialSpec]:
@@ -102,6 +103,7 @@ def drive(
     me: str,
     place: Path,
     forwards: Mapping[str, float],
+    listeners: Sequence[Listener] = (),
     own: bool = False,
 ) -> list[TrialSpec]:
     """Run trials on the cluster that this process is connected to; those left without a result come back.
@@ -118,11 +120,11 @@ def drive(
     plan.write(there)
     try:
         callbacks = [Limits(sweep, me), RecordDeaths(sweep), Unfinished()]
-        with Progress(sweep, there, plan) as display, tune_fixes(), deciding(sweep) as decisions:
-            gauges = Gauges(sweep.spec.name, display)
+        listeners = [Gauges(sweep.spec.name), *listeners]
+        with Progress(sweep, there, plan, listeners) as display, tune_fixes(), deciding(sweep) as decisions:
             judge = Judge(sweep.spec.search, decisions) if decisions and sweep.spec.search.judged else None
             source = trials_for(sweep, todo, plan, decisions, judge, own)
-            _tuner(sweep, source, shared, me, [*callbacks, display, gauges], place / "tune", judge).fit()
+            _tuner(sweep, source, shared, me, [*callbacks, display], place / "tune", judge).fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:

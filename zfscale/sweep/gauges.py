@@ -6,48 +6,33 @@ Ray starts the exporter where `ray[default]` is installed, as on the clusters of
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray import tune
 from ray.util.metrics import Gauge
 
 if TYPE_CHECKING:
     from zfscale.sweep.progress import Progress
 
-TELL_EVERY = 5.0  # seconds; Ray's own period is 10
 
-
-class Gauges(tune.Callback):
+class Gauges:
     """Tells Ray what the display shows, and the user where it is served."""
 
-    def __init__(self, sweep: str, display: Progress) -> None:
-        self.display, self.tags, self._told, self._said = display, {"sweep": sweep}, 0.0, False
+    def __init__(self, sweep: str) -> None:
+        self.tags, self._said = {"sweep": sweep}, False
         self.trials = Gauge("zfscale_trials", "trials of the sweep, by how they stand", ("sweep", "state"))
         self.eta = Gauge("zfscale_eta_seconds", "how long the sweep will still take", ("sweep",))
         self.best = Gauge("zfscale_best", "the best value of search.metric yet", ("sweep", "metric"))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks for a restore that we never ask for."""
-        return {}
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Tune's loop has turned once."""
-        if time.monotonic() - self._told > TELL_EVERY:
-            self._told = time.monotonic()
-            self.tell()
-            self._said = self._said or _say()
-
-    def tell(self) -> None:
+    def tell(self, shown: Progress) -> None:
         """Set every gauge that is known."""
-        shown = self.display
         for state, count in shown.counts.items():
             self.trials.set(count, {**self.tags, "state": state})
-        if shown.eta:
+        if shown.eta and shown.running:
             self.eta.set(shown.eta.seconds, self.tags)
         if shown.best:
             self.best.set(shown.best[0], {**self.tags, "metric": shown.search.metric})
+        self._said = self._said or _say()
 
 
 def _say() -> bool:

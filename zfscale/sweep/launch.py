@@ -49,12 +49,18 @@ def run(
                 max_hours=max_hours,
             )
         from zfscale.sweep.driver import run as run_here
+        from zfscale.sweep.wandb_process import wandb_process
 
-        left = run_here(
-            sweep,
-            retry_failed=retry_failed,
-            address=address,
-            continue_stopped=continue_stopped,
-            max_hours=max_hours,
-        )
-    return Ended(count) if (count := len(left) + unproposed(sweep)) else finish(sweep)
+        with wandb_process(sweep) as process:
+            left = run_here(
+                sweep,
+                retry_failed=retry_failed,
+                address=address,
+                continue_stopped=continue_stopped,
+                max_hours=max_hours,
+                listeners=[process],
+            )
+            if count := len(left) + unproposed(sweep):
+                return Ended(count)
+            ended, process.complete = finish(sweep), True
+            return ended

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from ray import tune
 from rich.console import Console
@@ -28,10 +29,17 @@ LOOK_EVERY = 5.0  # seconds between two looks at how far running trials are
 LOOK_SHARE = 0.05  # of the driver's time that these may take
 
 
-class Progress(tune.Callback):
-    """A line that redraws itself on a terminal; a plain line now and then in a log."""
+class Listener(Protocol):
+    """Who else is told how the sweep stands."""
 
-    def __init__(self, sweep: Sweep, root: Place, plan: Plan) -> None:
+    def tell(self, shown: Progress) -> None: ...
+
+
+class Progress(tune.Callback):
+    """A line that redraws itself on a terminal; a plain line now and then in a log; `listeners` are told in between."""
+
+    def __init__(self, sweep: Sweep, root: Place, plan: Plan, listeners: Sequence[Listener] = ()) -> None:
+        self.listeners = listeners
         self.plan, self.search, self.root, self.run = plan, sweep.spec.search, root, plan.run
         self.already = self.done = self.failed = self.stopped = self.slots = 0
         self.running: dict[str, tuple[str, float]] = {}  # Tune's id of a trial -> ours, and when it was started
@@ -60,6 +68,7 @@ class Progress(tune.Callback):
         if self._console.is_terminal:
             self._live.stop()
         self._console.print(self.line(), highlight=False, soft_wrap=True)
+        self._tell()
 
     def line(self) -> str:
         """The state in one line."""
@@ -82,9 +91,9 @@ class Progress(tune.Callback):
         return {
             "left": max(len(self.plan.trials) - ended - running, 0),
             "running": running,
-            "finished": ended - self.failed - self.stopped,
-            "failed": self.failed,
-            "stopped": self.stopped,
+            Status.FINISHED.value: ended - self.failed - self.stopped,
+            Status.FAILED.value: self.failed,
+            Status.STOPPED.value: self.stopped,
         }
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -179,5 +188,10 @@ class Progress(tune.Callback):
                 going.append(Going(trial_id, *steps, elapsed=now - since))
             wall = 0.0 if self.started is None else now - self.started
             self.eta = self.forecast.eta(going, self.slots, wall)
+        self._tell()
         took = time.monotonic() - now
         self._looked = now + took + max(LOOK_EVERY, took / LOOK_SHARE)
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener.tell(self)

@@ -26,6 +26,7 @@ from zfscale.sweep.environment import as_ctrl_c
 from zfscale.sweep.private import private_directory
 from zfscale.sweep.source import typical
 from zfscale.sweep.stopping import stoppable
+from zfscale.sweep.wandb_process import wandb_process
 from zfscale.trial.cost import expected
 from zfscale.trial.inputs import read
 
@@ -107,9 +108,13 @@ def drive_there(
         with redirect_stderr(Sender(board)), held(root(sweep)) as me, stoppable(root(sweep), me, max_hours):
             sweep = known(sweep)
             todo = begin(sweep, retry_failed, continue_stopped)
-            with private_directory() as place:
-                left = len(drive(sweep, todo, shared, me, place, forwards)) if todo or unproposed(sweep) else 0
-        return Ended(count) if (count := left + unproposed(sweep)) else finish(sweep)
+            with private_directory() as place, wandb_process(sweep) as process:
+                if todo or unproposed(sweep):
+                    todo = drive(sweep, todo, shared, me, place, forwards, [process])
+                if count := len(todo) + unproposed(sweep):
+                    return Ended(count)
+                ended, process.complete = finish(sweep), True
+                return ended
     except KeyboardInterrupt:
         return Ended(len(missing(known(sweep))) + unproposed(sweep))
     except ZfscaleError as error:
