@@ -69,9 +69,11 @@ class Learner(ABC, Generic[T]):
 
     def learning(self, task: T, journal: Journal) -> Iterator[None]:
         """Learn a stage, and halt after each step: whoever walks on decides whether there is another."""
+        watch = journal.look(self, task)
         self.begin(task)
         if self.spec.trains and self.trains(self.spec, task.index):
-            loss, augment, look = self.loss(task), self.augment(), self.look(task, journal)
+            loss, augment = self.loss(task), self.augment()
+            look = both(self.look(task, journal), watch)
             settings = self.settings(task)
             fit = Fit(self.network, self.engine, task, self.offset(task), settings, journal, loss, augment, look)
             yield from fit.walk()
@@ -124,6 +126,18 @@ class Learner(ABC, Generic[T]):
     def seed(self, purpose: int, task: T) -> int:
         """A seed for initialising something for a stage."""
         return derive(self.spec.seed, task.index, purpose)
+
+
+def both(first: Look | None, second: Look | None) -> Look | None:
+    """Two looks as one."""
+    if first is None or second is None:
+        return first or second
+
+    def look(taken: int) -> None:
+        first(taken)
+        second(taken)
+
+    return look
 
 
 def embed(engine: Engine, images: np.ndarray, batch_size: int) -> torch.Tensor:

@@ -83,8 +83,8 @@ class Fit:
             yield from self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
 
     def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> Iterator[None]:
-        # A snapshot has no state to carry over and no steps to look at: then these are taken again.
-        whole = self.spec.optimizer.carry_state or self.look is not None
+        # A snapshot has no state to carry over and no steps to look at: these are taken again, unless all is past.
+        whole = (self.spec.optimizer.carry_state or self.look is not None) and not self.journal.complete
         resumes = not whole and self.journal.finished(self.task.index, count)
         if self.engine.ranks.word_of_first(resumes):
             for step, _ in steps:
@@ -92,6 +92,7 @@ class Fit:
             leaves, _ = self.network.prepare(one(self.task, self.engine))
             self.journal.load(self.task.index, leaves)
             self.engine.ranks.spread([leaf.parameter.data for leaf in leaves])
+            self._look(count - 1)
         else:
             trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name, self.loss)
             keeps = trainer.resumable and not whole

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from zfscale.engine.module_leaves import ModuleLeaves
 from zfscale.records import Query, Sink, Step
@@ -19,8 +20,11 @@ class Journal:
     """Running totals; with a `ledger`, the steps of earlier attempts are taken over.
 
     Every rank of a trial has one; the ledger's file, the snapshots and the sinks are rank 0's. `every` is the number of
-    steps between two looks at the `recent` loss; 0 if nobody looks.
+    steps between two looks at the `recent` loss; 0 if nobody looks. `complete` says that the trial has ended, and that
+    its past is all there is.
     """
+
+    complete = False
 
     def __init__(
         self,
@@ -96,6 +100,10 @@ class Journal:
         """The weights at the end of a first-order phase that an earlier attempt finished, where they are kept."""
         if self._snapshots:
             self._snapshots.load(task, leaves)
+
+    def look(self, learner: Any, task: Any) -> Callable[[int], None] | None:
+        """What is to be called after each step of a stage with the number of those taken, for who looks on."""
+        return None
 
     @property
     def due(self) -> bool:
