@@ -32,6 +32,7 @@ FORBIDDEN = {
     "sweep": ["pretraining"],
     "toy": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
     "testing": ["sweep", "report", "pretraining"],
+    "measure": ["sinks", "sweep", "report", "pretraining", "engine"],
     "watch": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
 }
 IMPORTERS = {
@@ -39,6 +40,7 @@ IMPORTERS = {
     "arguments": "cli.py",
     "cli": "__main__.py",
     "commands": "arguments.py",
+    "measure": "commands.py",
     "sweep": "commands.py",
     "pretraining": "commands.py",
     "testing": None,

@@ -98,6 +98,22 @@ def _results(add: Add) -> None:
     command.add_argument("-o", "--out", required=True, metavar="OUT", help="directory to write the model to")
     command.set_defaults(command=commands.replay)
 
+    command = add("measure", help="measure a trial's past", description=commands.measure.__doc__)
+    _add_results(command)
+    command.add_argument("trials", nargs="+", metavar="TRIAL_ID", help="as in the trials table")
+    command.add_argument("--every", type=count, metavar="N", required=True, help="steps from one look to the next")
+    command.add_argument(
+        "--what",
+        type=names,
+        metavar="NAMES",
+        default=["accuracy", "loss"],
+        help="accuracy, loss, drift or module:function of your own, with commas; default: accuracy,loss",
+    )
+    command.add_argument(
+        "--data", metavar="DATA", help="other test data: a stream.dataset, or one more domain, as YAML"
+    )
+    command.set_defaults(command=commands.measure)
+
 
 def _machines(add: Add) -> None:
     """Commands on nothing of a user's."""
@@ -219,6 +235,11 @@ def shard(text: str) -> Shard:
         return Shard.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def names(text: str) -> list[str]:
+    """Distinct names, with commas between them."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def count(text: str) -> int:

@@ -191,6 +191,18 @@ def replay(args: argparse.Namespace) -> int:
     return 0
 
 
+def measure(args: argparse.Namespace) -> int:
+    """Measure a finished forward-only trial at every so many steps of its past, from its ledger; no weights were kept.
+
+    Writes the table measures/TRIAL_ID.parquet of the results, and a picture beside it.
+    """
+    from zfscale.measure.measure import measure as look_back
+
+    for trial in args.trials:
+        print(look_back(args.directory, trial, args.every, args.what, args.data))
+    return 0
+
+
 def base(args: argparse.Namespace) -> int:
     """Pretrain an embedded base model and write it into the package (or --out), or show what is known of one."""
     from zfscale import registry

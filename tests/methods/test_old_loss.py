@@ -115,5 +115,5 @@ def test_a_method_without_logits_says_so(small, monkeypatch):
 
     monkeypatch.setattr(Finetune, "logits", ClassLearner.logits)
     monkeypatch.setattr(Finetune, "predict", lambda self, task: task.test_y)
-    with pytest.raises(ZfscaleError, match=r"stream.old_loss_every: finetune has no logits"):
+    with pytest.raises(ZfscaleError, match="finetune has no `logits`"):
         small.run(watched(small, "finetune", "zo-sgd"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from zfscale.methods.simplecil import SimpleCil
@@ -39,3 +40,6 @@ class Aper(SimpleCil):
     def embed(self, task: Task, split: str) -> torch.Tensor:
         adapted = self.features(task.train_x, 0) if split == "train" else self.frozen_test_features(task, 0)
         return torch.cat([self.pretrained_features(task, split), adapted], 1)
+
+    def adapted(self, images: np.ndarray) -> torch.Tensor:
+        return torch.cat([self.features(images), self.features(images, 0)], 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -106,6 +107,18 @@ class Learner(ABC, Generic[T]):
     def look(self, task: T, journal: Journal) -> Look | None:
         """What is called after every step of the stage with the number of those taken, if anything."""
         return None
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Whoever looks on inside may predict: the network's mode and active adapters are put back at the end."""
+        network, adapters = self.network, getattr(self.network, "adapters", None)
+        mode, active = network.training, None if adapters is None else adapters.active
+        try:
+            yield
+        finally:
+            network.train(mode)
+            if adapters is not None:
+                adapters.active = active
 
     def settle(self, task: T) -> None:
         """After training: freeze what is done, drop what was for training only."""

@@ -49,7 +49,7 @@ class ClassLearner(Learner[Task]):
 
         Errors: ZfscaleError where a method does not say.
         """
-        raise ZfscaleError(f"stream.old_loss_every: {self.spec.method.name} has no logits to look at")
+        raise ZfscaleError(f"{self.spec.method.name} has no `logits`, which stream.old_loss_every and measuring need")
 
     @abstractmethod
     def predict(self, task: Task) -> np.ndarray:

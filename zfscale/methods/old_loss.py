@@ -58,13 +58,8 @@ class OldLoss:
         """Write the loss after so many steps of `task`, if it is time; the network is left as it was."""
         if taken % self.every:
             return
-        network, adapters = method.network, method.network.adapters
-        mode, active = network.training, None if adapters is None else adapters.active
-        with journal.paused():
+        with journal.paused(), method.undisturbed():
             logits = method.logits(self.x, task).float()
             labels = torch.from_numpy(self.y).to(logits.device)
             loss = float(F.cross_entropy(logits, labels))
-        network.train(mode)
-        if adapters is not None:
-            adapters.active = active
         journal.sink.eval(Eval(task.index, 0, METRIC.format(taken), loss))

@@ -32,6 +32,10 @@ class SimpleCil(ClassLearner):
         f = self.embed(task, "train")
         self._prototypes.append(class_means(f, task.train_y, task.labels))
 
+    def logits(self, images: np.ndarray, task: Task) -> torch.Tensor:
+        new = class_means(self.adapted(task.train_x), task.train_y, task.labels)
+        return cosine(self.adapted(images), torch.cat([*self._prototypes, new]))
+
     def predict(self, task: Task) -> np.ndarray:
         return self.test_logits(task).argmax(1).cpu().numpy()
 
@@ -42,3 +46,7 @@ class SimpleCil(ClassLearner):
     def embed(self, task: Task, split: str) -> torch.Tensor:
         """Features [N, D] of the task's "train" or "test" images, in which classes are compared."""
         return self.pretrained_features(task, split)
+
+    def adapted(self, images: np.ndarray) -> torch.Tensor:
+        """The same of any images, with what the model is now."""
+        return self.features(images)

@@ -7,6 +7,7 @@ decisions/                       what a scheduler decided on each report, one fi
 tuned.json                       which trials have values that a search has chosen, and what it spent
 plan.json                        what the last run was to run: its trials, and what each was expected to take
 report.md, *.png                 the report
+measures/                        what `zfscale measure` has found of a trial's past: a table and a picture a trial
 wandb/, wandb.txt                W&B's runs, and what went wrong with them; likewise of other sinks
 snapshots/ID/                    weights at the end of a hybrid's first-order phases; a checkpoint inside one
 .ledgers/ID  .attempts/ID        trials that run: their steps so far, and how often they were started
@@ -29,6 +30,7 @@ TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
 DECISIONS, DECISIONS_JOURNAL = "decisions", ".decisions"
 REPORT = "report.md"
 ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE = PICTURES = ("accuracy_per_stage.png", "gain.png", "loss_matrix.png")
+MEASURES = "measures"
 TUNED = "tuned.json"
 PLAN = "plan.json"
 WANDB = "wandb"
