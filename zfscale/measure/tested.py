@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from zfscale.errors import SpecError
+from zfscale.measure.point import Seen
 from zfscale.methods.base import Learner
 from zfscale.models.catalogue import family
 from zfscale.spec import TrialSpec, yaml
@@ -26,12 +28,17 @@ class Tested:
     """Test data, for each stage.
 
     Args:
-        of: The stage that is learned -> the tasks, or domains, that are looked at.
+        of: The number of the stage that is learned -> the tasks, or domains, that are looked at.
         ended: Learner and number of a stage that has ended -> accuracies that only its classifier gives now.
     """
 
-    of: Callable[[Any], Sequence[Any]]
+    of: Callable[[int], Sequence[Any]]
     ended: Callable[[Learner[Any], int], Ended] = lambda learner, stage: iter(())
+
+    @cached_property
+    def seen(self) -> Callable[[int], Seen]:
+        """The number of a stage -> what is looked at, the same object for as long as it is the same stage."""
+        return lru_cache(maxsize=1)(lambda stage: Seen(self.of(stage)))
 
 
 def tested(spec: TrialSpec, inputs: Inputs, data: str | None) -> Tested:
@@ -43,7 +50,7 @@ def tested(spec: TrialSpec, inputs: Inputs, data: str | None) -> Tested:
 
 
 def _own_images(stream: Any) -> Tested:
-    return Tested(lambda stage: [task for task in stream if task.index <= stage.index])
+    return Tested(lambda stage: [task for task in stream if task.index <= stage])
 
 
 def _own_domains(stream: Any) -> Tested:
@@ -66,7 +73,7 @@ def _images(spec: TrialSpec, inputs: Inputs, given: Any) -> Tested:
         for task in tasks[:stage]:
             yield task.index, "accuracy", task_accuracy(learner, replace(task, index=-task.index))
 
-    return Tested(lambda stage: [task for task in tasks if task.index <= stage.index], ended)
+    return Tested(lambda stage: [task for task in tasks if task.index <= stage], ended)
 
 
 def _domain(spec: TrialSpec, inputs: Inputs, given: Any) -> Tested:

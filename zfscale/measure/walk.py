@@ -72,7 +72,7 @@ class Watch:
         if steps % self.every and steps not in self.ends:
             return
         with learner.undisturbed(), torch.no_grad():
-            point = Point(learner, task, steps, self.tested.of(task), self.began)
+            point = Point(learner, task, steps, self.tested.seen(task.index), self.began)
             for kind, function in self.measures.items():
                 self._add(kind, task.index, function(point))
 

@@ -42,4 +42,4 @@ class Aper(SimpleCil):
         return torch.cat([self.pretrained_features(task, split), adapted], 1)
 
     def adapted(self, images: np.ndarray) -> torch.Tensor:
-        return torch.cat([self.features(images), self.features(images, 0)], 1)
+        return torch.cat([self.frozen_features(images), self.features(images, 0)], 1)

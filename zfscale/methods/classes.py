@@ -32,6 +32,7 @@ class ClassLearner(Learner[Task]):
         self.width: int = self.network.encoder.width
         self.old: OldLoss | None = None  # what is measured of earlier tasks during training, if anything
         self._test_features: dict[tuple[int, int], torch.Tensor] = {}
+        self._looked_at: tuple[np.ndarray | None, dict[int | None, torch.Tensor]] = (None, {})
 
     def augment(self) -> Augment | None:
         """Random crops and flips, if the stream has any."""
@@ -79,6 +80,18 @@ class ClassLearner(Learner[Task]):
         if key not in self._test_features:
             self._test_features[key] = self.features(task.test_x, adapter_set)
         return self._test_features[key]
+
+    def frozen_features(self, images: np.ndarray, adapter_set: int | None = None) -> torch.Tensor:
+        """Features in a subspace that no longer changes, once for as long as it is the same array that is asked for.
+
+        Who looks at a learner does so again and again, at the same images.
+        """
+        if self._looked_at[0] is not images:
+            self._looked_at = (images, {})
+        kept = self._looked_at[1]
+        if adapter_set not in kept:
+            kept[adapter_set] = self.features(images, adapter_set)
+        return kept[adapter_set]
 
     def start_adapter(self, task: Task) -> None:
         """A fresh adapter and a cosine head for the task's classes, to be trained.

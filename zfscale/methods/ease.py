@@ -67,14 +67,16 @@ class Ease(ClassLearner):
         self._prototypes = complete(self._measured)
 
     def logits(self, images: np.ndarray, task: Task) -> torch.Tensor:
-        sets, beta = range(len(self.network.adapters.sets)), self.spec.method.beta
-        prototypes = complete([*self._measured, [self._means(task, j) for j in sets]])
-        scores = torch.stack([cosine(self.features(images, j), p) for j, p in zip(sets, prototypes, strict=True)])
+        *old, newest = range(len(self.network.adapters.sets))
+        beta = self.spec.method.beta
+        prototypes = complete([*self._measured, [self._means(task, j) for j in (*old, newest)]])
+        features = [*(self.frozen_features(images, j) for j in old), self.features(images, newest)]
+        scores = torch.stack([cosine(f, p) for f, p in zip(features, prototypes, strict=True)])
         found = ensemble(scores, [len(labels) for labels in (*self._labels, task.labels)], self.spec.method.alpha)
         if not beta:
             return found
         plain = class_means(self.pretrained_features(task, "train"), task.train_y, task.labels)
-        return found + beta * cosine(self.features(images), torch.cat([*self._plain, plain]))
+        return found + beta * cosine(self.frozen_features(images), torch.cat([*self._plain, plain]))
 
     def predict(self, task: Task) -> np.ndarray:
         return self.test_logits(task).argmax(1).cpu().numpy()

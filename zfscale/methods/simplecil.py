@@ -33,7 +33,7 @@ class SimpleCil(ClassLearner):
         self._prototypes.append(class_means(f, task.train_y, task.labels))
 
     def logits(self, images: np.ndarray, task: Task) -> torch.Tensor:
-        new = class_means(self.adapted(task.train_x), task.train_y, task.labels)
+        new = class_means(self.embed(task, "train"), task.train_y, task.labels)
         return cosine(self.adapted(images), torch.cat([*self._prototypes, new]))
 
     def predict(self, task: Task) -> np.ndarray:
@@ -49,4 +49,4 @@ class SimpleCil(ClassLearner):
 
     def adapted(self, images: np.ndarray) -> torch.Tensor:
         """The same of any images, with what the model is now."""
-        return self.features(images)
+        return self.frozen_features(images)
