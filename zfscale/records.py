@@ -79,6 +79,8 @@ class Outcome:
         stopped_at: The stage after which a scheduler stopped it; its measures are those up to there.
         micro_batch: With which it ran after memory had run out; None if with that of its spec.
         url: Where W&B shows it; None of a run that is offline.
+        inputs: JSON object: what the trial has read -> SHA-256 of its content.
+        weights: JSON array: SHA-256 of what is trained, as the training of each stage left it.
 
     Raises:
         ValueError: A measure is not in the catalogue, or the status is none.
@@ -94,6 +96,8 @@ class Outcome:
     stopped_at: int | None = None
     micro_batch: int | None = None
     url: str | None = None
+    inputs: str | None = None
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))
@@ -122,6 +126,8 @@ ABOUT: dict[str, type] = {
     "stopped_at": int,
     "micro_batch": int,
     "url": str,
+    "inputs": str,
+    "weights": str,
 }
 
 

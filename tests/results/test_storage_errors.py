@@ -126,7 +126,7 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
     mine: Any = Spec(spec)
     mine.results, mine.name, mine.output = storage(tmp_path / "r"), "small", small_results.sweep(tmp_path).spec.output
     mine._run, mine._get, mine.features = lambda: worker.Worker._run(mine), lambda key: None, {}
-    mine.settled, mine.every, mine.checkpoint_minutes = Settled(), 0, None
+    mine.settled, mine.every, mine.checkpoint_minutes, mine.inputs = Settled(), 0, None, {}
     mine.node, mine.speaker = "here", Speaker(mine.results, "run", "here")
 
     def walk(spec, base, data, sink, attempt, ledger, snapshots, features, every):

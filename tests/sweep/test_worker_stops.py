@@ -19,6 +19,7 @@ from zfscale.spec import Sweep
 from zfscale.sweep import worker
 from zfscale.sweep.driver import begin, forget
 from zfscale.sweep.worker import Worker
+from zfscale.trial.fingerprints import prints_of
 from zfscale.trial.inputs import Inputs, data_key, model_key
 
 FREE = {"seconds", "peak_memory_bytes", "attempts", "files"}
@@ -40,6 +41,7 @@ class Alone(Worker):
         base, data = inputs.of(one)
         self.config = {"spec": one.to_json()}
         self.results, self.name, self.output = root(sweep), sweep.spec.name, sweep.spec.output
+        self.inputs = prints_of([one], inputs)
         self.fetched, self.features = {model_key(one): base, data_key(one): data}, {}
         self.settled, self.team, self.walk, self.judged = Settled(), None, None, judged
         self.every, self.checkpoint_minutes = every, None

@@ -115,6 +115,13 @@ def shard_of(parameter: nn.Parameter) -> Shard | None:
     return Shard(kept, min(rank * size, count), min((rank + 1) * size, count), shape)
 
 
+def whole(parameter: nn.Parameter, ranks: Ranks) -> torch.Tensor:
+    """All of a parameter: of one that ZeRO-3 divides, what the ranks hold, which each of them has to ask for."""
+    if (shard := shard_of(parameter)) is None:
+        return parameter.data
+    return ranks.gathered(shard.home.data.view(-1))[: shard.shape.numel()].view(shard.shape)
+
+
 def start_process_group(store: dist.Store | None = None, rank: int = 0, world: int = 1) -> None:
     """A process group of `world` processes that meet at `store`, by default of this one alone; once per process.
 

@@ -40,6 +40,15 @@ class Ranks:
         """What rank 0 says."""
         return self.sum([float(yes and self.rank == 0)]) != [0.0]
 
+    def gathered(self, share: torch.Tensor) -> torch.Tensor:
+        """The shares of all ranks, equally long and flat, one after the other."""
+        if self.world == 1:
+            return share
+        mine = share.to(self._device).contiguous()
+        parts = [torch.empty_like(mine) for _ in range(self.world)]
+        dist.all_gather(parts, mine)
+        return torch.cat(parts)
+
     def spread(self, tensors: Sequence[torch.Tensor]) -> None:
         """Write rank 0's tensors over those of the others."""
         if self.world > 1:

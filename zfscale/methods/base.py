@@ -78,6 +78,7 @@ class Learner(ABC, Generic[T]):
             settings = self.settings(task)
             fit = Fit(self.network, self.engine, task, self.offset(task), settings, journal, loss, augment, look)
             yield from fit.walk()
+        journal.trained(self.network.fingerprint(self.engine.ranks))
         self.settle(task)
         self.remember(task)
 

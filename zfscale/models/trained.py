@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from zfscale.engine.deepspeed import shard_of
+from zfscale.engine.deepspeed import shard_of, whole
 from zfscale.engine.module_leaves import ModuleLeaves, trainable
 from zfscale.engine.overlay import Overlay, Watch
+from zfscale.engine.ranks import Ranks
 from zfscale.errors import ModelError
 from zfscale.models.front import Begun
 from zfscale.models.precision import Precision
@@ -27,6 +29,7 @@ class Trained(nn.Module):
         self.watch: Watch | None = None  # told what the forwards read, from the next `prepare` or `ready` on
         self.carried: dict[str, Any] = {}  # phase of training -> what its optimizer keeps for the next task, if it does
         self._overlay: Overlay | None = None
+        self._trained: set[str] = set()  # names of parameters that were prepared for training at some time
 
     def prepare(self, example: torch.Tensor) -> tuple[ModuleLeaves, Overlay]:
         """What is trained from here on: the leaves that a loss reaches, and the hooks through which forwards see them.
@@ -46,7 +49,18 @@ class Trained(nn.Module):
                 leaf.parameter.requires_grad_(False)
                 leaf.home.data = leaf.home.data.clone()  # no longer a view that keeps all the others alive
             leaves, overlay = self._hook()
+        self._trained |= {leaf.name for leaf in leaves}
         return leaves, overlay
+
+    def fingerprint(self, ranks: Ranks) -> str:
+        """SHA-256, in hex, of all parameters that are there and have been trained; every rank has to ask for it."""
+        sha = hashlib.sha256()
+        for name, parameter in self.named_parameters():
+            if name in self._trained:
+                values = whole(parameter, ranks).detach().cpu().contiguous()
+                sha.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+                sha.update(memoryview(values.view(-1).view(torch.uint8).numpy()))
+        return sha.hexdigest()
 
     def ready(self) -> None:
         """Forwards before `prepare` compute in the same number formats as those after it."""

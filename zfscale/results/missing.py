@@ -41,6 +41,7 @@ def check(sweep: Sweep, retry_failed: Retry = False) -> Found:
         *(SPENT if sweep.spec.search.limited else ()),
         "attempts",
         "micro_batch",
+        "inputs",
     ]
     return look(root(sweep), wanted, only={t.trial_id for t in sweep.trials})
 

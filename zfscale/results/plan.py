@@ -37,6 +37,7 @@ class Plan:
         host: The machine that drives it.
         started: When its first trial could start, in seconds since 1970.
         unknown: Key of a cell -> the names of its trials that a searcher has not proposed yet.
+        inputs: Key of a model, dataset or module -> the content hashes of its parts, as a run has read it last.
     """
 
     trials: dict[str, Expected] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Plan:
     host: str = ""
     started: float = 0.0
     unknown: dict[str, list[str]] = field(default_factory=dict)
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -87,7 +89,7 @@ class Plan:
         kinds = list(dict.fromkeys(one.kind for one in self.trials.values()))
         numbers = {kind: i for i, kind in enumerate(kinds)}
         trials = {trial_id: [numbers[one.kind], one.forwards] for trial_id, one in self.trials.items()}
-        about = {"run": self.run, "host": self.host, "started": self.started}
+        about = {"run": self.run, "host": self.host, "started": self.started, "inputs": self.inputs}
         storage(root).write(PLAN, json.dumps(about | {"kinds": kinds, "expected": trials}).encode())
 
 
@@ -99,7 +101,8 @@ def read(root: Place) -> Plan | None:
             return None
         kinds = [tuple(map(str, kind)) for kind in found["kinds"]]
         trials = {str(name): Expected(kinds[kind], float(n)) for name, (kind, n) in found["expected"].items()}
-        return Plan(trials, str(found["run"]), str(found["host"]), float(found["started"]))
+        inputs = {str(key): dict(parts) for key, parts in found.get("inputs", {}).items()}
+        return Plan(trials, str(found["run"]), str(found["host"]), float(found["started"]), inputs=inputs)
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
 

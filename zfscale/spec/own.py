@@ -24,6 +24,11 @@ def own_code(trials: Iterable[TrialSpec], output: OutputSpec) -> dict[str, str]:
     return found
 
 
+def own_paths(trial: TrialSpec) -> list[str]:
+    """The paths of objects of the user's own that decide what a trial computes."""
+    return sorted({name for _, name in (*_names(trial), *_parts(trial)) if is_path(name)})
+
+
 def _names(trial: TrialSpec) -> Iterator[tuple[str, str]]:
     for key, get in PLACES.items():
         yield key, get(trial)

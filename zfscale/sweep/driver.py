@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from zfscale.records import Status
 from zfscale.results.attempts import starts
 from zfscale.results.check import Found, first
 from zfscale.results.compact import compact, drop, pays, restart
+from zfscale.results.inputs import Known, agree
 from zfscale.results.layout import LEDGERS, SNAPSHOTS, STOPS, WORKERS
 from zfscale.results.listing import begun
 from zfscale.results.lock import held
@@ -45,7 +46,8 @@ from zfscale.sweep.tune_fixes import tune_fixes
 from zfscale.sweep.unfinished import Unfinished
 from zfscale.sweep.worker import Worker
 from zfscale.trial.cost import expected
-from zfscale.trial.inputs import read
+from zfscale.trial.fingerprints import prints_of
+from zfscale.trial.inputs import Inputs, keys_of, read
 
 
 def run(
@@ -64,26 +66,54 @@ def run(
     """
     with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours):
         sweep = known(sweep)
-        todo = begin(sweep, retry_failed, continue_stopped)
-        if not todo and not unproposed(sweep):  # another run has just finished them
+        reading = Reading(sweep)
+        todo = begin(sweep, retry_failed, continue_stopped, reading)
+        if reading.inputs is None:  # another run has just finished them
             return []
-        inputs = read(sweep, (*todo, *sweep.ends))
-        code, forwards = own_code((*todo, *sweep.ends), sweep.spec.output), expected((*todo, *typical(sweep)), inputs)
+        inputs, specs = reading.inputs, (*todo, *sweep.ends)
+        code, forwards = own_code(specs, sweep.spec.output), expected((*todo, *typical(sweep)), inputs)
         with connected(address, code) as place, as_ctrl_c(), watched():  # again: Ray has taken SIGTERM
-            return drive(sweep, todo, inputs.put(ray.put), me, place, forwards, listeners, address == LOCAL)
+            shared = inputs.put(ray.put)
+            return drive(sweep, todo, shared, reading.hashes, me, place, forwards, listeners, address == LOCAL)
 
 
-def begin(sweep: Sweep, retry_failed: Retry, continue_stopped: bool = False) -> list[TrialSpec]:
-    """The trials that are to be run, after what earlier runs had to leave behind is removed."""
+class Reading:
+    """Reads what trials need, once it is known which are to be run: the inputs, if there are any, and their hashes."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep, self.hashes = sweep, Known()
+        self.inputs: Inputs | None = None
+
+    def __call__(self, todo: list[TrialSpec]) -> Known:
+        """Read, for these trials and those that a searcher may propose."""
+        if todo or unproposed(self.sweep):
+            specs = (*todo, *self.sweep.ends)
+            self.inputs = read(self.sweep, specs)
+            self.hashes = prints_of(specs, self.inputs)
+        return self.hashes
+
+
+def begin(
+    sweep: Sweep,
+    retry_failed: Retry,
+    continue_stopped: bool = False,
+    reading: Callable[[list[TrialSpec]], Known] = lambda todo: {},
+) -> list[TrialSpec]:
+    """The trials that are to be run, after what earlier runs had to leave behind is removed.
+
+    `reading` gives the content hashes of what these trials read. Errors: OtherInputs, before anything is removed, if
+    results were made of something else.
+    """
     there = results(sweep)
     there.check()
     settle(there)
     found = check(sweep, retry_failed)
     for line in notes(found):
         print(line, file=sys.stderr)
-    clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
     todo = left_of(sweep, found, retry_failed, continue_stopped)
     again = {trial.trial_id for trial in todo}
+    agree(there, found, sweep.trials, again, reading(todo), keys_of)
+    clean(there, sweep, {row["trial_id"] for row in found.rows if row["status"] != Status.FAILED})
     restart(there, {row["trial_id"]: starts(row) for row in found.rows if row["trial_id"] in again})
     if continue_stopped:
         take_up(there, again)
@@ -100,6 +130,7 @@ def drive(
     sweep: Sweep,
     todo: list[TrialSpec],
     shared: dict[str, Any],
+    inputs: Known,
     me: str,
     place: Path,
     forwards: Mapping[str, float],
@@ -108,15 +139,15 @@ def drive(
 ) -> list[TrialSpec]:
     """Run trials on the cluster that this process is connected to; those left without a result come back.
 
-    `shared` maps keys of inputs to references, `me` is this run's id, `place` is for what Tune writes, `forwards` are
-    those expected of each trial of `todo`; `own` says that this process started the cluster. Whatever ends Tune, a full
-    disk say, is told in a line.
+    `shared` maps keys of inputs to references, `inputs` to hashes, `me` is this run's id, `place` is for what Tune
+    writes, `forwards` are those expected of each trial of `todo`; `own` says that this process started the cluster.
+    Whatever ends Tune, a full disk say, is told in a line.
     """
     there = results(sweep)
     check_resources(sweep, own)
     check_nodes(me, sweep, own_code((*todo, *sweep.ends), sweep.spec.output))
     forget(there, todo)
-    plan = planned(sweep, forwards, me)
+    plan = planned(sweep, forwards, me, inputs)
     plan.write(there)
     try:
         callbacks = [Limits(sweep, me), RecordDeaths(sweep), Unfinished()]
@@ -124,7 +155,7 @@ def drive(
         with Progress(sweep, there, plan, listeners) as display, tune_fixes(), deciding(sweep) as decisions:
             judge = Judge(sweep.spec.search, decisions) if decisions and sweep.spec.search.judged else None
             source = trials_for(sweep, todo, plan, decisions, judge, own)
-            _tuner(sweep, source, shared, me, [*callbacks, display], place / "tune", judge).fit()
+            _tuner(sweep, source, shared, inputs, me, [*callbacks, display], place / "tune", judge).fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
@@ -163,6 +194,7 @@ def _tuner(
     sweep: Sweep,
     source: Listed,
     shared: dict[str, Any],
+    inputs: Known,
     me: str,
     callbacks: list[Any],
     scratch: Path,
@@ -179,7 +211,7 @@ def _tuner(
         "path": module_path(own_code(sweep.outline, output)),
     }
     judged = {"judged": judge is not None, "every": sweep.spec.search.scheduler.every}
-    worker = tune.with_parameters(Worker, shared=shared, **judged, **fixed)
+    worker = tune.with_parameters(Worker, shared=shared, inputs=inputs, **judged, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, bundles(r)),
         tune_config=tune.TuneConfig(

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from zfscale.errors import ZfscaleError
+from zfscale.results.inputs import Known
 from zfscale.results.lock import held
 from zfscale.results.missing import Retry, missing, root, unproposed
 from zfscale.results.proposals import known
@@ -28,6 +29,7 @@ from zfscale.sweep.source import typical
 from zfscale.sweep.stopping import stoppable
 from zfscale.sweep.wandb_process import wandb_process
 from zfscale.trial.cost import expected
+from zfscale.trial.fingerprints import prints_of
 from zfscale.trial.inputs import read
 
 HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}  # Ray's mark of the head
@@ -57,7 +59,8 @@ def run(
         board = ray.remote(**HEAD)(Board).remote()
         there = ray.remote(max_retries=0, **HEAD)(drive_there)
         given = (sweep, retry_failed, continue_stopped, max_hours)
-        answer = there.remote(*given, inputs.put(ray.put), forwards, board)
+        known_inputs = prints_of(sweep.outline, inputs)
+        answer = there.remote(*given, inputs.put(ray.put), known_inputs, forwards, board)
         try:
             return _watch(answer, board)
         except KeyboardInterrupt:
@@ -100,6 +103,7 @@ def drive_there(
     continue_stopped: bool,
     max_hours: float | None,
     shared: dict[str, Any],
+    inputs: Known,
     forwards: dict[str, float],
     board: Any,
 ) -> Ended | str:
@@ -107,10 +111,10 @@ def drive_there(
     try:
         with redirect_stderr(Sender(board)), held(root(sweep)) as me, stoppable(root(sweep), me, max_hours):
             sweep = known(sweep)
-            todo = begin(sweep, retry_failed, continue_stopped)
+            todo = begin(sweep, retry_failed, continue_stopped, lambda todo: inputs)
             with private_directory() as place, wandb_process(sweep) as process:
                 if todo or unproposed(sweep):
-                    todo = drive(sweep, todo, shared, me, place, forwards, [process])
+                    todo = drive(sweep, todo, shared, inputs, me, place, forwards, [process])
                 if count := len(todo) + unproposed(sweep):
                     return Ended(count)
                 ended, process.complete = finish(sweep), True

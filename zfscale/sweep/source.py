@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import ray
 
 from zfscale.results.decisions import Decisions
+from zfscale.results.inputs import Known
 from zfscale.results.layout import TRIALS
 from zfscale.results.missing import root
-from zfscale.results.plan import Plan
+from zfscale.results.plan import Plan, read
 from zfscale.results.proposals import unknown
 from zfscale.results.tables import rows
 from zfscale.spec import Sweep, TrialSpec
@@ -32,9 +34,15 @@ def typical(sweep: Sweep) -> list[TrialSpec]:
     return [cell.typical[0] for cell in sweep.cells]
 
 
-def planned(sweep: Sweep, forwards: Mapping[str, float], run: str) -> Plan:
-    """What this run is to run; the forwards are those expected of each trial that is known, and of typical ones."""
-    return Plan.of(sweep.trials, forwards, run, unknown(sweep))
+def planned(sweep: Sweep, forwards: Mapping[str, float], run: str, inputs: Known | None = None) -> Plan:
+    """What this run is to run, of which inputs; the forwards are those expected of each trial that is known, and of
+    typical ones.
+
+    Of inputs that this run has not read, trials of another may be interrupted.
+    """
+    before = read(root(sweep))
+    plan = Plan.of(sweep.trials, forwards, run, unknown(sweep))
+    return replace(plan, inputs=(before.inputs if before else {}) | (inputs or {}))
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from zfscale.records import Outcome, Status
 from zfscale.results.attempts import HALVED, START, attempts_of, open_ledger, start_attempt, was_halved
 from zfscale.results.check import ended, look
 from zfscale.results.halving import CAUSE, halved, in_parts, out_of_memory
+from zfscale.results.inputs import Known, as_json
 from zfscale.results.layout import stop_of
 from zfscale.results.plan import label
 from zfscale.results.storage import Place, storage
@@ -31,7 +32,7 @@ from zfscale.spec import METRICS, TrialSpec
 from zfscale.sweep.node import ModulePath, extend_path, node_name, unseen
 from zfscale.sweep.team import RankLost, Team
 from zfscale.sweep.unfinished import UNFINISHED
-from zfscale.trial.inputs import data_key, model_key
+from zfscale.trial.inputs import data_key, keys_of, model_key
 
 if TYPE_CHECKING:
     from zfscale.spec import OutputSpec, ResourcesSpec
@@ -48,6 +49,7 @@ class Worker(tune.Trainable):
         self,
         config: dict[str, Any],
         shared: dict[str, Any],
+        inputs: Known,
         output: OutputSpec,
         name: str,
         run: str,
@@ -56,7 +58,7 @@ class Worker(tune.Trainable):
         judged: bool = False,
         every: int = 0,
     ) -> None:
-        """Import what is slow; `shared` maps keys of inputs to references in the object store.
+        """Import what is slow; `shared` maps keys of inputs to references in the object store, `inputs` to hashes.
 
         `path` is where the driver finds modules. `run` is the id of the run, by which a node that has joined since
         knows the results. `judged` says that the driver decides on every report, so that none may be left out, and
@@ -75,6 +77,7 @@ class Worker(tune.Trainable):
         extend_path(path.own)
         self.settled = Settled()
         self.shared, self.output, self.name, self.node = shared, output, name, node_name()
+        self.inputs = inputs
         self.results = storage(output.dir, name)
         self.speaker = Speaker(self.results, run, self.node)
         self.judged, self.every = judged, every
@@ -150,7 +153,8 @@ class Worker(tune.Trainable):
             free_memory()
             return (yield from self._run(halve=True))
         # Outside: a disk that refuses the rows does not make the trial a failed one.
-        sink.close(replace(outcome, node=self.node, micro_batch=micro))
+        read = as_json(keys_of(spec), self.inputs)
+        sink.close(replace(outcome, node=self.node, micro_batch=micro, inputs=read))
         ledger.remove()
         if not spec.hybrid or outcome.status is Status.FAILED:  # a hybrid's are needed for replay
             snapshots.remove()

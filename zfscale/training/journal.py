@@ -37,6 +37,7 @@ class Journal:
         self._losses: deque[float] = deque(maxlen=every)
         self.forwards = 0
         self.bytes_sent = 0  # by this rank, in this attempt
+        self.weights: list[str] = []  # of each stage, the SHA-256 of what is trained
         self._ledger, self._snapshots = ledger, snapshots
         self._past = deque(ledger.past if ledger else ())
         self._last: Entry | None = None
@@ -100,6 +101,10 @@ class Journal:
         """The weights at the end of a first-order phase that an earlier attempt finished, where they are kept."""
         if self._snapshots:
             self._snapshots.load(task, leaves)
+
+    def trained(self, fingerprint: str) -> None:
+        """The training of a stage is over, or there was none, and weights of this content are left."""
+        self.weights.append(fingerprint)
 
     def look(self, learner: Any, task: Any) -> Callable[[int], None] | None:
         """What is to be called after each step of a stage with the number of those taken, for who looks on."""

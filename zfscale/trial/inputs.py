@@ -12,6 +12,7 @@ from zfscale.models.catalogue import family, family_name
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.pretrained import Pretrained
 from zfscale.spec import Problem, StreamSpec, Sweep, TrialSpec
+from zfscale.spec.own import own_paths
 from zfscale.spec.yaml import dotted
 from zfscale.streams.base import Stream, Unread
 from zfscale.streams.catalogue import stream
@@ -26,6 +27,11 @@ def model_key(spec: TrialSpec) -> str:
 def data_key(spec: TrialSpec) -> str:
     """Trials with equal keys read the same arrays: the dataset, at the size of the model, or in its tokens."""
     return f"{spec.model.name} {spec.stream.model_dump_json(exclude=set(stream(spec.stream.kind).order))}"
+
+
+def keys_of(spec: TrialSpec) -> list[str]:
+    """All that a trial reads: its model, its data, and the paths of what the user has written."""
+    return [model_key(spec), data_key(spec), *own_paths(spec)]
 
 
 class Unfit(SpecError):

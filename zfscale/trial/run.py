@@ -88,6 +88,7 @@ def walk(
         attempts=attempt,
         versions=versions(),
         stopped_at=stopped_at,
+        weights=json.dumps(journal.weights),
     )
 
 

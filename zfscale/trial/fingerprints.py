@@ -1,0 +1,126 @@
+"""What trials read, as content hashes: base weights, image processor or tokenizer, data, and code of the user's own.
+
+A hash is the SHA-256 of numbers, names and settings as they are in memory, so it is the same wherever they were read
+from, on any machine. Where a thing lies and who wrote it down is no part of it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import pickle
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from zfscale import registry
+from zfscale.results.inputs import Known, Prints
+from zfscale.spec import TrialSpec
+from zfscale.spec.own import own_paths
+from zfscale.trial.inputs import Inputs, data_key, model_key
+
+BASE, PROCESSOR, TOKENIZER = "base weights", "image processor", "tokenizer"
+TRAIN, TEST = "training data", "test data"
+PARTS = {"pixels": PROCESSOR, "tokenizer": TOKENIZER}  # attributes of a base that are parts of their own
+PLACE = {"name", "_name_or_path", "transformers_version"}  # of a base or its configuration: where it came from
+
+
+def prints_of(specs: Iterable[TrialSpec], inputs: Inputs) -> Known:
+    """Hash everything that the trials read, each thing once. Errors: what the import of the user's code raises."""
+    found: Known = {}
+    for spec in specs:
+        base, data = inputs.of(spec)
+        for key, hashed, thing in ((model_key(spec), of_base, base), (data_key(spec), of_data, data)):
+            if key not in found:
+                found[key] = hashed(thing)
+        for path in own_paths(spec):
+            if path not in found:
+                found[path] = {f"code of {path}": of_code(path)}
+    return found
+
+
+def of_base(base: Any) -> Prints:
+    """The hashes of a pretrained model as a family loads it."""
+    whole = vars(base) if hasattr(base, "__dict__") else {"base": base}
+    whole = {key: part for key, part in whole.items() if key not in PLACE}
+    parts = {PARTS[key]: whole.pop(key) for key in PARTS if key in whole}
+    return {what: digest(part) for what, part in {BASE: whole, **parts}.items()}
+
+
+def of_data(data: Any) -> Prints:
+    """The hashes of the data of a stream; images that are held out for validation are among its training data."""
+    if (tasks := getattr(data, "tasks", None)) is None:
+        return _splits(data, "")
+    upstream = getattr(data, "upstream", None)
+    found: Prints = {}
+    for task in [*tasks, *([upstream] if upstream else ())]:
+        found |= _splits(task, f" of {task.name}")
+    return found
+
+
+def of_code(path: str) -> str:
+    """The hash of the module of "package.module:Name", its comments and layout left out; not of what it imports."""
+    registry.load_user(path)
+    file = Path(str(sys.modules[path.partition(":")[0]].__file__))
+    content = file.read_bytes()
+    return digest(ast.dump(ast.parse(content)) if file.suffix == ".py" else content)
+
+
+def digest(value: Any) -> str:
+    """SHA-256, in hex, of plain data: numbers, texts, arrays, what holds them, and objects by their attributes.
+
+    >>> digest({"a": 1, "b": [2.0]}) == digest({"b": [2.0], "a": 1}), digest(1) == digest(1.0)
+    (True, False)
+    """
+    sha = hashlib.sha256()
+    _add(sha, value)
+    return sha.hexdigest()
+
+
+def _splits(part: Any, of: str) -> Prints:
+    if not hasattr(part, "__dict__"):
+        return {f"data{of}": digest(part)}
+    test = {k: v for k, v in vars(part).items() if k.startswith(("test", "held_out"))}
+    train = {k: v for k, v in vars(part).items() if k not in test}
+    return {TRAIN + of: digest(train), TEST + of: digest(test)}
+
+
+def _add(sha: Any, value: Any) -> None:
+    """Feed a value to a hash, led by its kind and length, so that no two values are the same bytes."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().contiguous().view(torch.uint8).numpy() if value.ndim else value.item()
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        sha.update(f"array {value.dtype.str} {value.shape}\n".encode())
+        sha.update(memoryview(np.ascontiguousarray(value).reshape(-1)).cast("B") if value.size else b"")
+    elif value is None or isinstance(value, (bool, int, float, complex, range)):
+        sha.update(f"{type(value).__name__} {value!r}\n".encode())
+    elif isinstance(value, (str, bytes)):
+        data = value.encode(errors="surrogatepass") if isinstance(value, str) else value
+        sha.update(f"{type(value).__name__} {len(data)}\n".encode() + data)
+    elif isinstance(value, Mapping):
+        sha.update(f"mapping {len(value)}\n".encode())
+        for key in sorted(value, key=repr):
+            _add(sha, key)
+            _add(sha, value[key])
+    elif isinstance(value, (list, tuple)):
+        sha.update(f"list {len(value)}\n".encode())
+        for item in value:
+            _add(sha, item)
+    else:
+        _add_object(sha, value)
+
+
+def _add_object(sha: Any, value: Any) -> None:
+    """A configuration of transformers' as it says of itself, another object by its attributes or as it is pickled."""
+    if hasattr(value, "to_json_string"):
+        settings = json.loads(value.to_json_string(use_diff=False))
+        _add(sha, {k: v for k, v in settings.items() if k not in PLACE})
+    elif hasattr(value, "__dict__") and not callable(value):
+        _add(sha, [type(value).__qualname__, {k: v for k, v in vars(value).items() if k not in PLACE}])
+    else:
+        _add(sha, pickle.dumps(value, protocol=4))
