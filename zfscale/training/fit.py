@@ -120,6 +120,9 @@ class Fit:
         """Take the steps that an earlier attempt took, then hand on the rest."""
         for step, rows in steps:
             lr = self.spec.optimizer.lr * self._factor(step)
+            if self.journal.sampled:
+                seed = self._load(trainer, step, rows)
+                self.journal.measured(self.task.index, step, trainer.look(seed, lr, step))
             taken = self.journal.take(self.task.index, step, lr)
             if taken is None:
                 yield step, rows
@@ -136,10 +139,7 @@ class Fit:
         """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
         self._skipped, last, patience = 0, 0, min(PATIENCE, count)
         for step, rows in steps:
-            rate, seed = lr * self._factor(step), derive(self.spec.seed, self.task.index, STEP, step)
-            x = self.task.train_x[rows]
-            x = x if self.augment is None else self.augment(x, derive(seed, AUGMENT))
-            trainer.batch.load(x, self.task.train_y[rows] - self.offset, rows)
+            rate, seed = lr * self._factor(step), self._load(trainer, step, rows)
             result = trainer.step(seed, rate, step)
             self.journal.record(self.task.index, step, rate, result)
             self._skipped = 0 if result.finite else self._skipped + 1
@@ -153,6 +153,14 @@ class Fit:
         self._check(trainer, last)
         trainer.close()
         self.journal.bytes_sent = self.engine.ranks.bytes_sent
+
+    def _load(self, trainer: Trainer, step: int, rows: np.ndarray) -> int:
+        """Put the batch of a step in its place; the step's seed."""
+        seed = derive(self.spec.seed, self.task.index, STEP, step)
+        x = self.task.train_x[rows]
+        x = x if self.augment is None else self.augment(x, derive(seed, AUGMENT))
+        trainer.batch.load(x, self.task.train_y[rows] - self.offset, rows)
+        return seed
 
     def _check(self, trainer: Trainer, step: int) -> None:
         finite = trainer.leaves.finite

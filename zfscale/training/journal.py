@@ -106,6 +106,14 @@ class Journal:
         """The training of a stage is over, or there was none, and weights of this content are left."""
         self.weights.append(fingerprint)
 
+    @property
+    def sampled(self) -> bool:
+        """Whether the step that comes next is to be `measured`, too, though it is one of the past."""
+        return False
+
+    def measured(self, task: int, step: int, result: StepResult) -> None:
+        """What a step of the past gives now, measured where it was taken, on the same batch."""
+
     def look(self, learner: Any, task: Any) -> Callable[[int], None] | None:
         """What is to be called after each step of a stage with the number of those taken, for who looks on."""
         return None

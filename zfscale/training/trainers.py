@@ -114,7 +114,11 @@ class ForwardOnly:
 
     def step(self, seed: int, lr: float, number: int) -> StepResult:
         """Algorithm 1, with seeds derived from the step's."""
-        return self._stepper.step([derive(seed, QUERY, i) for i in range(self._queries)], lr, number)
+        return self._stepper.step(self._seeds(seed), lr, number)
+
+    def look(self, seed: int, lr: float, number: int) -> StepResult:
+        """What `step` would do; nothing is written."""
+        return self._stepper.look(self._seeds(seed), lr, number)
 
     def replay(self, taken: Entry, lr: float, number: int) -> None:
         """Take a step again as it was taken: no forward, the same weights and state, bit for bit."""
@@ -125,6 +129,9 @@ class ForwardOnly:
         """Leave to the next task what the optimizer carries over."""
         if self._carries:
             self._network.carried[FORWARD_ONLY] = self._stepper.carried()
+
+    def _seeds(self, seed: int) -> list[int]:
+        return [derive(seed, QUERY, i) for i in range(self._queries)]
 
 
 class FirstOrder:

@@ -10,9 +10,9 @@ references (`trial/alone.py`) are not the trial's steps: they are in no ledger, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from zfscale.errors import ZfscaleError
 from zfscale.methods.base import FeatureCache, Learner
@@ -30,9 +30,19 @@ from zfscale.trial.inputs import Inputs
 from zfscale.trial.report import Report
 from zfscale.trial.run import stages
 from zfscale.zo.ledger import Entry, Past
+from zfscale.zo.step import StepResult
 
 Watch = Callable[[Learner[Any], Any, int], None]  # learner, the stage that it learns, steps that the trial has taken
 Taken = tuple[tuple[int, int], Entry]  # (task, step within it), and what the ledger had of it
+
+
+class Measured(NamedTuple):
+    """A step of the ledger, and what the same step gives when it is measured again."""
+
+    task: int
+    step: int
+    then: Entry
+    now: StepResult
 
 
 class Lacking(ZfscaleError):
@@ -44,9 +54,18 @@ class Again(Journal):
 
     complete = True
 
-    def __init__(self, sink: Sink, past: list[Taken], snapshots: Snapshots, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        past: list[Taken],
+        snapshots: Snapshots,
+        watch: Watch | None = None,
+        samples: Collection[int] = (),
+    ) -> None:
         super().__init__(sink, Past([entry for _, entry in past]), snapshots)
         self._places, self._watch = deque(place for place, _ in past), watch
+        self._samples = samples  # numbers of steps of the trial, from 0, that are measured again before they are taken
+        self.measures: list[Measured] = []
         self.learner: Learner[Any] | None = None  # the one that learns, or did last
 
     @property
@@ -67,6 +86,15 @@ class Again(Journal):
         if self.left < count:
             raise Lacking(f"task {task}, step {self.left}: no table has this step")
         return True
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it is one of the `samples`."""
+        return self.steps in self._samples and bool(self._past)
+
+    def measured(self, task: int, step: int, result: StepResult) -> None:
+        """See `Journal.measured`."""
+        self.measures.append(Measured(task, step, self._past[0], result))
 
     def look(self, learner: Any, task: Any) -> Look | None:
         """See `Journal.look`."""
@@ -101,16 +129,23 @@ def again(
     Raises:
         ZfscaleError: The trial is first-order, a table is not what it wrote, or has not the steps that it takes.
     """
-    spec, past = one_process(row), taken(results, row)
+    journal = Again(sink, taken(results, row), Snapshots(results, row["trial_id"]), look)
+    for report in walk(row, journal, inputs, cache):
+        assert journal.learner is not None
+        yield report, journal.learner
+
+
+def walk(
+    row: dict[str, Any], journal: Again, inputs: Inputs | None = None, cache: FeatureCache | None = None
+) -> Iterator[Report]:
+    """The reports of a trial as it takes the steps of a journal again. Arguments and errors as of `again`."""
+    spec = one_process(row)
     if spec.trains and spec.optimizing.first_order:
         raise ZfscaleError(f"trial {row['trial_id']}: {spec.optimizer.name} is first-order and has no ledger to replay")
-    inputs = inputs or Inputs([spec])
-    journal = Again(sink, past, Snapshots(results, row["trial_id"]), look)
-    stopped = row["status"] == Status.STOPPED
+    inputs, stopped = inputs or Inputs([spec]), row["status"] == Status.STOPPED
     try:
         for report in stages(spec, *inputs.of(spec), journal, {} if cache is None else cache):
-            assert journal.learner is not None
-            yield report, journal.learner
+            yield report
             if report.last or (stopped and not journal.left and report.stage == row["stopped_at"]):
                 break
     except Lacking:

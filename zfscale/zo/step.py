@@ -87,6 +87,16 @@ class Stepper:
     @torch.no_grad()
     def step(self, seeds: Sequence[int], lr: float, number: int) -> StepResult:
         """One pass of Algorithm 1 on the problem's current batch."""
+        found, estimate = self._looked(seeds, lr, number)
+        self.commit(estimate, lr, found.accepted, number)
+        return found
+
+    @torch.no_grad()
+    def look(self, seeds: Sequence[int], lr: float, number: int) -> StepResult:
+        """What `step` would do on the current batch: its losses are computed, and nothing is written."""
+        return self._looked(seeds, lr, number)[0]
+
+    def _looked(self, seeds: Sequence[int], lr: float, number: int) -> tuple[StepResult, Estimate]:
         self.problem.directions.at(number)
         estimate = self.algorithm.estimate(self.problem, seeds)
         if len(estimate.seeds) != len(seeds):
@@ -98,8 +108,8 @@ class Stepper:
             accepted, estimate = 1, self._shaped(estimate)
             if self.algorithm.conserve:
                 accepted, loss, extra = self._conserve(estimate, lr)
-        self.commit(estimate, lr, accepted, number)
-        return StepResult(loss, estimate.seeds, estimate.coefficients, accepted, estimate.forwards + extra)
+        found = StepResult(loss, estimate.seeds, estimate.coefficients, accepted, estimate.forwards + extra)
+        return found, estimate
 
     def carried(self) -> Carried:
         """What is kept so far, for `start_from`; the weights must be whole, not divided over ranks."""
