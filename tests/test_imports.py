@@ -33,6 +33,7 @@ FORBIDDEN = {
     "toy": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
     "testing": ["sweep", "report", "pretraining"],
     "measure": ["sinks", "sweep", "report", "pretraining", "engine"],
+    "verify": ["sinks", "sweep", "report", "watch"],
     "watch": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
 }
 IMPORTERS = {
@@ -46,6 +47,7 @@ IMPORTERS = {
     "testing": None,
     "toy": "commands.py",
     "tuning": "commands.py",
+    "verify": "commands.py",
     "watch": "commands.py",
 }
 ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks"}

@@ -114,6 +114,14 @@ def _results(add: Add) -> None:
     )
     command.set_defaults(command=commands.measure)
 
+    command = add("verify", help="see whether results hold", description=commands.verify.__doc__)
+    _add_results(command)
+    command.add_argument("trials", metavar="TRIAL_ID", nargs="*", help="its first digits will do; default: all")
+    command.add_argument(
+        "--losses", type=count, metavar="N", default=0, help="measure N steps of each trial again; default: none"
+    )
+    command.set_defaults(command=commands.verify)
+
 
 def _machines(add: Add) -> None:
     """Commands on nothing of a user's."""

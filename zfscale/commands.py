@@ -203,6 +203,23 @@ def measure(args: argparse.Namespace) -> int:
     return 0
 
 
+def verify(args: argparse.Namespace) -> int:
+    """Replay trials from their ledgers, compare weights and evaluations with their results, and write certificates.
+
+    Exit status: 0 if all that can be verified holds, 1 if something does not, 2 if there is nothing to verify, or if a
+    trial that was named cannot be.
+    """
+    from zfscale.report import make
+    from zfscale.verify.results import verify as look
+    from zfscale.watch.standing import one, results_of
+
+    there = results_of(args.directory)
+    verified = look(there, [one(there, trial) for trial in args.trials], args.losses)
+    _, file = make(args.directory)
+    print(f"{verified}; certificates: {args.directory}/certificates; report: {file}")
+    return verified.status
+
+
 def base(args: argparse.Namespace) -> int:
     """Pretrain an embedded base model and write it into the package (or --out), or show what is known of one."""
     from zfscale import registry

@@ -76,7 +76,7 @@ def test_the_trials_row_holds_spec_leaves_and_outcome(tmp_path):
     kinds = {name: table.schema.field(name).type for name in LEAVES}
     assert list(kinds.values()) == [pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.string()]
     assert table.column_names[:3] == ["trial_id", "status", "spec"]
-    assert table.column_names[-4:] == ["micro_batch", "inputs", "weights", "files"]
+    assert table.column_names[-4:] == ["url", "inputs", "weights", "files"]
 
 
 def test_one_line_opens_each_table_in_every_reader(tmp_path):

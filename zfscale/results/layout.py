@@ -9,6 +9,7 @@ plan.json                        what the last run was to run: its trials, and w
 report.md, *.png                 the report
 measures/                        what `zfscale measure` has found of a trial's past: a table and a picture a trial
 wandb/, wandb.txt                W&B's runs, and what went wrong with them; likewise of other sinks
+certificates/ID.json             what `zfscale verify` found of a trial
 snapshots/ID/                    weights at the end of a hybrid's first-order phases; a checkpoint inside one
 .ledgers/ID  .attempts/ID        trials that run: their steps so far, and how often they were started
 .workers/NODE-PID                which trial a worker runs, and how far it has come; gone when the run ends
@@ -35,6 +36,7 @@ TUNED = "tuned.json"
 PLAN = "plan.json"
 WANDB = "wandb"
 SNAPSHOTS = "snapshots"
+CERTIFICATES = "certificates"
 LEDGERS, ATTEMPTS, WORKERS, STOPS = RUNNING = (".ledgers", ".attempts", ".workers", ".stops")
 LOCK = ".lock"
 STOP = ".stop"
@@ -106,6 +108,11 @@ def worker_file(node: str, pid: int) -> str:
 def snapshots_of(trial_id: str) -> str:
     """The folder of a trial's snapshots."""
     return f"{SNAPSHOTS}/{trial_id}"
+
+
+def certificate_of(trial_id: str) -> str:
+    """What `zfscale verify` found of a trial."""
+    return f"{CERTIFICATES}/{trial_id}.json"
 
 
 def checkpoint_of(trial_id: str) -> str:

@@ -121,6 +121,7 @@ def versions() -> str:
     """JSON object of what decides the last bits of the numbers: packages, device, threads; and what memory is of."""
     found = {"python": platform.python_version(), "threads": str(torch.get_num_threads()), "device": device()}
     found["arithmetic"] = str(ARITHMETIC)
+    found["cpu"] = torch.backends.cpu.get_cpu_capability()
     found["memory"] = memory.counted()
     return json.dumps(found | _packages())
 
