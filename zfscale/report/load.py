@@ -16,6 +16,8 @@ from zfscale.metrics.catalogue import EVALUATED
 from zfscale.records import Status
 from zfscale.report.kinds import CLASSES, KINDS, MEASURES, SEARCHED
 from zfscale.results import tables as read
+from zfscale.results.certificates import SIGNED, Certificate
+from zfscale.results.certificates import read as read_certificates
 from zfscale.results.check import Found, look
 from zfscale.results.layout import EVALS, TRIALS
 from zfscale.results.reading import Fault
@@ -43,6 +45,7 @@ class Trial:
     error: str | None
     allocator: bool = False  # whether its memory is that of an accelerator's allocator, not a resident set
     stopped_at: int | None = None  # the stage after which a scheduler stopped it
+    certificate: Certificate | None = None  # what `zfscale verify` found of this very row
 
     @property
     def method(self) -> str:
@@ -108,11 +111,12 @@ def contents(root: Place, found: Found | None = None) -> Contents:
     """
     if not storage(root).exists(TRIALS):
         raise DataError(f"{root} is not a results directory: it has no folder `{TRIALS}`")
-    found = found or look(root, [*READ, "error", "versions", "stopped_at"])
+    found = found or look(root, [*READ, "error", "versions", "stopped_at", *SIGNED])
     if not found.rows and not found.faults:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
-    searched = spent(root)
-    return Contents([_trial(row, searched) for row in found.rows], found.faults, found.ignored)
+    searched, certified = spent(root), read_certificates(root, found.rows)
+    trials = [_trial(row, searched, certified.get(row["trial_id"])) for row in found.rows]
+    return Contents(trials, found.faults, found.ignored)
 
 
 def stage_accuracies(root: Place, trials: Collection[str]) -> dict[str, dict[int, float]]:
@@ -154,8 +158,8 @@ def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _trial(row: dict[str, Any], searched: Mapping[str, int]) -> Trial:
+def _trial(row: dict[str, Any], searched: Mapping[str, int], certificate: Certificate | None) -> Trial:
     measures = {**{name: row[name] for name in READ}, SEARCHED: searched.get(row["trial_id"])}
     spec, status = flatten(json.loads(row["spec"])), Status(row["status"])
     allocator = read.versions(row["versions"]).get("memory") == "allocator"
-    return Trial(row["trial_id"], status, spec, measures, row["error"], allocator, row["stopped_at"])
+    return Trial(row["trial_id"], status, spec, measures, row["error"], allocator, row["stopped_at"], certificate)

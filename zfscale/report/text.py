@@ -64,7 +64,20 @@ def counts(found: Contents) -> str:
     done, damaged = ended[Status.FINISHED], len({fault.trial_id for fault in found.faults})
     parts = [f"{done} trial{'s' * (done != 1)} finished", f"{ended[Status.FAILED]} failed"]
     parts += [f"{n} {what}" for n, what in ((ended[Status.STOPPED], Status.STOPPED), (damaged, "damaged")) if n]
-    return f"{', '.join(parts)}."
+    return f"{', '.join(parts)}.{verified(found.trials)}"
+
+
+def verified(trials: Sequence[Trial]) -> str:
+    """Of how many trials `zfscale verify` found that they hold, and how exactly; "" where it has looked at none."""
+    found = [trial.certificate for trial in trials if trial.certificate]
+    if not found:
+        return ""
+    hold = [each for each in found if each.get("holds") is True]
+    exact = {name: sum(each.get(name) is True for each in hold) for name in ("replay_exact", "rerun_exact")}
+    parts = [f"{count} {name.replace('_', '-')}" for name, count in exact.items() if count]
+    wrong = f"; {len(found) - len(hold)} do not hold" if len(hold) < len(found) else ""
+    how = f" ({', '.join(parts)})" if parts else ""
+    return f" Verified: {len(hold)} hold{how}{wrong}."
 
 
 def notes(found: Contents) -> list[tuple[str, list[str]]]:

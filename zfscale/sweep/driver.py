@@ -17,7 +17,7 @@ from zfscale.results.attempts import starts
 from zfscale.results.check import Found, first
 from zfscale.results.compact import compact, drop, pays, restart
 from zfscale.results.inputs import Known, agree
-from zfscale.results.layout import LEDGERS, SNAPSHOTS, STOPS, WORKERS
+from zfscale.results.layout import CERTIFICATES, LEDGERS, SNAPSHOTS, STOPS, WORKERS, certificate_of
 from zfscale.results.listing import begun
 from zfscale.results.lock import held
 from zfscale.results.missing import Retry, check, left_of, missing, unproposed
@@ -188,6 +188,8 @@ def forget(there: Storage, todo: list[TrialSpec]) -> None:
     for folder in (WORKERS, STOPS):
         there.remove(folder)
     drop(there, {trial.trial_id for trial in todo} - (begun(there) - written(there).keys()))
+    for name in {certificate_of(trial.trial_id) for trial in todo} & set(there.names(CERTIFICATES)):
+        there.remove(name)
 
 
 def _tuner(
