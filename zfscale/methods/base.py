@@ -18,6 +18,7 @@ from zfscale.training.augment import Augment
 from zfscale.training.fit import Fit, Look
 from zfscale.training.journal import Journal
 from zfscale.training.objective import Loss, plain
+from zfscale.training.relay import Leg
 from zfscale.training.seeds import ADAPTER
 from zfscale.zo.philox import derive
 
@@ -74,9 +75,8 @@ class Learner(ABC, Generic[T]):
         self.begin(task)
         if self.spec.trains and self.trains(self.spec, task.index):
             loss, augment = self.loss(task), self.augment()
-            look = both(self.look(task, journal), watch)
-            settings = self.settings(task)
-            fit = Fit(self.network, self.engine, task, self.offset(task), settings, journal, loss, augment, look)
+            look, legs = both(self.look(task, journal), watch), self.legs(task, journal.steps)
+            fit = Fit(self.network, self.engine, task, self.offset(task), legs, journal, loss, augment, look)
             yield from fit.walk()
         journal.trained(self.network.fingerprint(self.engine.ranks))
         self.settle(task)
@@ -93,9 +93,14 @@ class Learner(ABC, Generic[T]):
         """The label that is logit 0 while the stage is trained."""
         return 0
 
-    def settings(self, task: T) -> TrialSpec:
-        """The trial as it is to be trained on the stage, if the method has other settings for some stages."""
-        return self.spec
+    def settings(self, task: T, spec: TrialSpec) -> TrialSpec:
+        """A trial of the method as it is to be trained on the stage, if it has other settings for some stages."""
+        return spec
+
+    def legs(self, task: T, taken: int) -> list[Leg]:
+        """Whose steps those of the stage are, when `taken` steps of the trial come before: of a fork, earlier trials'."""
+        rest = [(stop, spec) for stop, spec in self.spec.lineage if stop is None or stop > taken]
+        return [Leg(None if stop is None else stop - taken, self.settings(task, spec)) for stop, spec in rest]
 
     def loss(self, task: T) -> Loss:
         """What is minimised on the stage, made of the objective; asked for once, before its first step."""

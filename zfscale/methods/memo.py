@@ -49,12 +49,12 @@ class Memo(Rehearsing):
         self._head.grow(len(task.labels), self.seed(HEAD, task))
         self._head.to(self.engine.device)
 
-    def settings(self, task: Task) -> TrialSpec:
-        options: Any = self.spec.method.filled()
+    def settings(self, task: Task, spec: TrialSpec) -> TrialSpec:
+        options: Any = spec.method.filled()
         if task.index == 1 or options.later_weight_decay is None:
-            return self.spec
-        optimizer = self.spec.optimizer.model_copy(update={"weight_decay": options.later_weight_decay})
-        return self.spec.model_copy(update={"optimizer": optimizer})
+            return spec
+        optimizer = spec.optimizer.model_copy(update={"weight_decay": options.later_weight_decay})
+        return spec.model_copy(update={"optimizer": optimizer})
 
     def loss(self, task: Task) -> Loss:
         options: Any = self.spec.method.filled()

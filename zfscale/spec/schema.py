@@ -183,6 +183,7 @@ class SweepSpec(Block):
     train: dict[str, Any] = Field(default={}, description="template of the train block")
     engine: dict[str, Any] = Field(default={}, description="template of the engine block")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="template of the seed")
+    fork: dict[str, Any] = Field(default={}, description="template of the fork block")
     space: dict[str, Distribution] = Field(
         default={}, description="dotted path of a leaf or block of the template -> the values it takes"
     )
@@ -197,6 +198,8 @@ class SweepSpec(Block):
 def paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every dotted path of a model, blocks before their leaves."""
     for name, field in model.model_fields.items():
+        if name in getattr(model, "FILLED", ()):
+            continue
         yield prefix + name
         for block in blocks_of(field.annotation):
             yield from paths(block, f"{prefix}{name}.")

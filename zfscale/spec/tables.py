@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from zfscale.block import Block
 from zfscale.spec.algorithms import AlgorithmSpec
+from zfscale.spec.fork import ForkSpec
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.owners import owners
 from zfscale.spec.scheduling import SchedulerSpec
@@ -31,6 +32,7 @@ TABLES: dict[str, type[Block]] = {
     "optimizer.first_order": FirstOrderSpec,
     "train": TrainSpec,
     "engine": EngineSpec,
+    "fork": ForkSpec,
     "search": SearchSpec,
     "search.algorithm": AlgorithmSpec,
     "search.scheduler": SchedulerSpec,
@@ -58,8 +60,10 @@ def _table(block: str, model: type[Block]) -> str:
 
 
 def _options(block: str, model: type[Block]) -> Iterator[str]:
+    filled = getattr(model, "FILLED", ())
     for name, field in model.model_fields.items():
-        yield _option(name, field, owners(f"{block}.{name}") or "all")
+        if name not in filled:
+            yield _option(name, field, owners(f"{block}.{name}") or "all")
 
 
 def _own(model: type[OpenBlock]) -> Iterator[str]:

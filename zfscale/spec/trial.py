@@ -9,7 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from zfscale.block import MAX_SEED, Block
+from zfscale.errors import ZfscaleError
 from zfscale.methods.catalogue import METHODS, method
+from zfscale.spec.fork import ForkSpec
 from zfscale.spec.names import OneOf
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.sources import DatasetPath, HubDataset
@@ -169,6 +171,7 @@ class TrialSpec(Block):
     train: TrainSpec = Field(description="how long a task is trained")
     engine: EngineSpec = Field(default=EngineSpec(), description="DeepSpeed's settings")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="seed of everything random but the class order")
+    fork: ForkSpec | None = Field(default=None, description="the trial whose first steps it shares; null: none")
 
     @model_validator(mode="before")
     @classmethod
@@ -204,8 +207,38 @@ class TrialSpec(Block):
     @property
     def trial_id(self) -> str:
         """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
-        canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True, separators=(",", ":"))
+        own = self.model_dump(exclude_defaults=True, exclude={"fork": set(ForkSpec.ELSEWHERE)})
+        canonical = json.dumps(own, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def parent(self) -> TrialSpec | None:
+        """The trial of which it is a fork. Errors: ZfscaleError where that was not filled in."""
+        if self.fork is None:
+            return None
+        if self.fork.spec is None:
+            raise ZfscaleError(f"fork.trial: the spec of {self.fork.trial} is missing; it was not read from its results")
+        return TrialSpec.from_json(json.dumps(self.fork.spec))
+
+    @property
+    def lineage(self) -> tuple[tuple[int | None, TrialSpec], ...]:
+        """The trials whose steps these are, the eldest first: each up to which step of the trial, the last to its end."""
+        parent = self.parent
+        if self.fork is None or parent is None:
+            return ((None, self),)
+        found: list[tuple[int | None, TrialSpec]] = []
+        for stop, spec in parent.lineage:
+            if not found or (found[-1][0] or 0) < self.fork.step:
+                found.append((self.fork.step if stop is None else min(stop, self.fork.step), spec))
+        return (*found, (None, self))
+
+    @property
+    def step_seed(self) -> int:
+        """The seed of what its own steps draw."""
+        if self.fork is not None and self.fork.seed is not None:
+            return self.fork.seed
+        parent = self.parent
+        return self.seed if parent is None else parent.step_seed
 
     # Leaves that may be null -> what they are otherwise.
     NULLABLE: ClassVar[dict[str, type]] = {
@@ -227,6 +260,9 @@ class TrialSpec(Block):
         "optimizer.first_order.epochs": int,
         "optimizer.first_order.schedule_over": str,
         "train.micro_batch_size": int,
+        "fork.trial": str,
+        "fork.step": int,
+        "fork.seed": int,
     }
 
     def to_json(self) -> str:
@@ -244,7 +280,7 @@ class TrialSpec(Block):
         Of the options that one thing alone has, those that are not the default; one that is no scalar is JSON.
         """
         flat: dict[str, Any] = {"seed": self.seed}
-        for block, values in self.model_dump(exclude={"seed"}).items():
+        for block, values in self.model_dump(exclude={"seed", "fork"}).items():
             flat |= {f"{block}.{key}": value for key, value in values.items()}
         for block in OPEN:
             own = getattr(self, block).model_extra or {}
@@ -260,5 +296,6 @@ class TrialSpec(Block):
             flat["stream.domains"] = ", ".join(domain.name for domain in self.stream.domains)
         if self.stream.upstream is not None:
             flat["stream.upstream"] = self.stream.upstream.name
+        flat |= {f"fork.{key}": getattr(self.fork, key, None) for key in ("trial", "step", "seed")}
         phase = flat.pop("optimizer.first_order") or dict.fromkeys(FirstOrderSpec.model_fields)
         return flat | {f"optimizer.first_order.{key}": value for key, value in phase.items()}

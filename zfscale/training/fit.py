@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,11 @@ from zfscale.streams.base import Stage
 from zfscale.training.augment import Augment
 from zfscale.training.journal import Journal
 from zfscale.training.objective import Loss, plain
+from zfscale.training.relay import Leg, Relay
 from zfscale.training.seeds import AUGMENT, ORDER, STEP
-from zfscale.training.trainers import FirstOrder, ForwardOnly, Trainer, first_order, one
+from zfscale.training.trainers import FirstOrder, Trainer, first_order, one
+from zfscale.zo.ledger import Entry
 from zfscale.zo.philox import derive
-
-if TYPE_CHECKING:
-    from zfscale.spec import TrialSpec
 
 PATIENCE = 20  # steps skipped in a row before the trial is given up
 
@@ -31,6 +30,13 @@ Steps = Iterator[tuple[int, np.ndarray]]  # (step within the task, row numbers o
 Look = Callable[[int], None]  # is told how many steps of the task were taken; leaves the network as it was
 
 
+class Rest(NamedTuple):
+    """The steps of a stage that are still to be taken, and the number of the first; or of the last, if none is."""
+
+    begin: int
+    steps: Steps
+
+
 class Diverged(ZfscaleError):
     """Training left the numbers."""
 
@@ -38,7 +44,8 @@ class Diverged(ZfscaleError):
 class Fit:
     """Trains the network's trainable parameters on `task`; class c of the stream is logit c - offset.
 
-    `loss` is what the method minimises, made of the objective; `augment` changes the inputs of a batch once a step, so
+    `legs` say whose the steps are: those of a fork begin with steps of earlier trials, which are replayed. `loss` is
+    what the method minimises, made of the objective; `augment` changes the inputs of a batch once a step, so
     that all forwards of the step see the same. First come the first-order epochs, if any, then the
     forward-only ones (a hybrid has both, ZeroFlow's enhancement 1). Of the first phase, a restart needs a snapshot, of
     the second the ledger. Errors: see `run`.
@@ -50,18 +57,19 @@ class Fit:
         engine: Engine,
         task: Stage,
         offset: int,
-        spec: TrialSpec,
+        legs: Sequence[Leg],
         journal: Journal,
         loss: Loss = plain,
         augment: Augment | None = None,
         look: Look | None = None,
     ) -> None:
         self.network, self.engine, self.task, self.offset, self.loss = network, engine, task, offset, loss
-        self.spec, self.journal, self.augment, self.look = spec, journal, augment, look
-        self._skipped = 0  # in a row, up to now
-        per_epoch = steps_per_epoch(len(task.train_y), spec.train.batch_size)
-        self.total = spec.train.epochs * per_epoch
-        self.first = first_order(spec).epochs * per_epoch  # of these, how many are by backpropagation
+        self.journal, self.augment, self.look = journal, augment, look
+        self.relay, self.spec = Relay(network, engine, task, legs, loss), legs[-1].spec
+        self._skipped, self._seed = 0, self.spec.step_seed  # in a row, up to now
+        per_epoch = steps_per_epoch(len(task.train_y), self.spec.train.batch_size)
+        self.total = self.spec.train.epochs * per_epoch
+        self.first = first_order(self.spec).epochs * per_epoch  # of these, how many are by backpropagation
 
     def run(self) -> None:
         """All steps of the task. Errors: as of `walk`."""
@@ -71,75 +79,85 @@ class Fit:
     def walk(self) -> Iterator[None]:
         """Take the steps of the task, and halt after each. One whose loss is not finite is skipped and recorded.
 
-        Errors: Diverged after `PATIENCE` of these in a row, or if a weight is not finite.
+        Errors: Diverged after `PATIENCE` of these in a row, or if a weight is not finite; ZfscaleError if steps that a
+        fork shares are not in its ledger.
         """
         images, t = len(self.task.train_y), self.spec.train
         steps = enumerate(batches(images, t.batch_size, t.epochs, derive(self.spec.seed, self.task.index, ORDER)))
-        phase, count = first_order(self.spec), self.first
-        if count:
-            yield from self._first_order(islice(steps, count), count, phase.name, phase.lr)
-        if count < self.total:
-            trainer = ForwardOnly(self.network, self.engine, self.spec, self.task, loss=self.loss)
-            yield from self._train(trainer, self._replayed(trainer, steps), self.spec.optimizer.lr, self.total - count)
+        if self.first:
+            yield from self._first_order(islice(steps, self.first), self.first)
+        if self.first < self.total:
+            self._skipped = 0
+            rest = self._replayed(steps)
+            yield from self._train(self.relay.at(rest.begin), rest.steps, self.total - self.first)
 
-    def _first_order(self, steps: Steps, count: int, name: str, lr: float) -> Iterator[None]:
+    def _first_order(self, steps: Steps, count: int) -> Iterator[None]:
         # A snapshot has no state to carry over and no steps to look at: these are taken again, unless all is past.
         whole = (self.spec.optimizer.carry_state or self.look is not None) and not self.journal.complete
-        resumes = not whole and self.journal.finished(self.task.index, count)
+        resumes = self.relay.shared(count - 1) or (not whole and self.journal.finished(self.task.index, count))
         if self.engine.ranks.word_of_first(resumes):
             for step, _ in steps:
-                self.journal.take(self.task.index, step, lr * self._factor(step))
+                self._take(step)
             leaves, _ = self.network.prepare(one(self.task, self.engine))
             self.journal.load(self.task.index, leaves)
             self.engine.ranks.spread([leaf.parameter.data for leaf in leaves])
             self._look(count - 1)
         else:
+            name, self._skipped = first_order(self.spec).name, 0
             trainer = FirstOrder(self.network, self.engine, self.spec, self.task, name, self.loss)
             keeps = trainer.resumable and not whole
-            rest = self._resumed(trainer, steps, lr) if keeps else self._anew(steps)
-            yield from self._train(trainer, rest, lr, count)
+            rest = self._resumed(trainer, steps) if keeps else self._anew(steps)
+            yield from self._train(trainer, rest, count)
             self.journal.save(self.task.index, trainer.leaves)
 
     def _anew(self, steps: Steps) -> Steps:
         self.journal.forget()
         yield from steps
 
-    def _resumed(self, trainer: FirstOrder, steps: Steps, lr: float) -> Steps:
+    def _resumed(self, trainer: FirstOrder, steps: Steps) -> Steps:
         """Go to the checkpoint of an earlier attempt, if there is one, then hand on the rest, and keep new ones."""
         task = self.task.index
         if kept := self.journal.kept(task):
             for step, _ in islice(steps, kept.steps):
-                taken = self.journal.take(task, step, lr * self._factor(step))
-                self._skipped = 0 if taken is None or taken.finite else self._skipped + 1
+                self._take(step)
             trainer.start_from(kept.tensors)
         for step, rows in self._anew(steps):
             yield step, rows
             self.journal.checkpoint(task, step + 1, trainer.state)
 
-    def _replayed(self, trainer: ForwardOnly, steps: Steps) -> Steps:
-        """Take the steps that an earlier attempt took, then hand on the rest."""
+    def _replayed(self, steps: Steps) -> Rest:
+        """Take the steps that an earlier attempt took, or trials that this one is a fork of; the rest, as they come."""
+        last = self.first
         for step, rows in steps:
-            lr = self.spec.optimizer.lr * self._factor(step)
             if self.journal.sampled:
-                seed = self._load(trainer, step, rows)
-                self.journal.measured(self.task.index, step, trainer.look(seed, lr, step))
-            taken = self.journal.take(self.task.index, step, lr)
+                trainer, rate = self.relay.at(step), self._rate(step)
+                self.journal.measured(self.task.index, step, trainer.look(self._load(trainer, step, rows), rate, step))
+            taken, last = self._take(step), step
             if taken is None:
-                yield step, rows
-            else:
-                trainer.replay(taken, lr, step)
-                self._skipped = 0 if taken.finite else self._skipped + 1
-                self._look(step)
+                return Rest(step, chain([(step, rows)], steps))
+            self.relay.at(step).replay(taken, self._rate(step), step)
+            self._look(step)
+        return Rest(last, steps)
+
+    def _take(self, step: int) -> Entry | None:
+        """The step as it was taken before, told to the sinks again; None of one that is still to be taken."""
+        taken = self.journal.take(self.task.index, step, self._rate(step))
+        if taken is not None:
+            self._skipped = 0 if taken.finite else self._skipped + 1
+        elif self.relay.shared(step):
+            parent = self.relay.spec(step).trial_id
+            raise ZfscaleError(f"{self._place(step)}: not in the ledger, though it is a step of trial {parent}")
+        return taken
 
     def _look(self, step: int) -> None:
         if self.look is not None:
             self.look(step + 1)
 
-    def _train(self, trainer: Trainer, steps: Steps, lr: float, count: int) -> Iterator[None]:
-        """Take the `count` steps of a phase, but for those that are replayed while `steps` is walked."""
-        self._skipped, last, patience = 0, 0, min(PATIENCE, count)
+    def _train(self, trainer: Trainer, steps: Steps, count: int) -> Iterator[None]:
+        """Take the steps that are left of a phase's `count`."""
+        last, patience = 0, min(PATIENCE, count)
         for step, rows in steps:
-            rate, seed = lr * self._factor(step), self._load(trainer, step, rows)
+            rate, seed = self._rate(step), self._load(trainer, step, rows)
             result = trainer.step(seed, rate, step)
             self.journal.record(self.task.index, step, rate, result)
             self._skipped = 0 if result.finite else self._skipped + 1
@@ -156,7 +174,7 @@ class Fit:
 
     def _load(self, trainer: Trainer, step: int, rows: np.ndarray) -> int:
         """Put the batch of a step in its place; the step's seed."""
-        seed = derive(self.spec.seed, self.task.index, STEP, step)
+        seed = derive(self._seed, self.task.index, STEP, step)
         x = self.task.train_x[rows]
         x = x if self.augment is None else self.augment(x, derive(seed, AUGMENT))
         trainer.batch.load(x, self.task.train_y[rows] - self.offset, rows)
@@ -172,12 +190,13 @@ class Fit:
     def _place(self, step: int) -> str:
         return f"task {self.task.index}, step {step}"
 
-    def _factor(self, step: int) -> float:
-        """The schedule's at a step of the task; where each phase has its own, at the step of the phase."""
-        start, stop = 0, self.total
-        if first_order(self.spec).own_schedule:
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step; where each phase has its own schedule, that is at the step of the phase."""
+        spec, start, stop = self.relay.spec(step), 0, self.total
+        phase, o = first_order(spec), spec.optimizer
+        if phase.own_schedule:
             start, stop = (0, self.first) if step < self.first else (self.first, self.total)
-        return schedule(self.spec.optimizer.schedule, step - start, stop - start, self.spec.optimizer.warmup)
+        return (phase.lr if step < self.first else o.lr) * schedule(o.schedule, step - start, stop - start, o.warmup)
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

@@ -98,9 +98,9 @@ class Journal:
         return self._snapshots.checkpoint.read(task, list(self._past)) if self._snapshots else None
 
     def load(self, task: int, leaves: ModuleLeaves) -> None:
-        """The weights at the end of a first-order phase that an earlier attempt finished, where they are kept."""
-        if self._snapshots:
-            self._snapshots.load(task, leaves)
+        """The weights at the end of a first-order phase that an earlier attempt, or a fork's parent, finished."""
+        assert self._snapshots is not None, "such a phase is resumed from snapshots alone"
+        self._snapshots.load(task, leaves)
 
     def trained(self, fingerprint: str) -> None:
         """The training of a stage is over, or there was none, and weights of this content are left."""

@@ -80,8 +80,9 @@ class Trainer(Protocol):
 class ForwardOnly:
     """A zeroth-order or forward-gradient optimizer; the network runs in eval mode, so that L is a function.
 
-    `loss` is the method's own; one for `replaying` alone computes none. Errors: ZfscaleError if `eps` is lost in the
-    weights' number format.
+    `loss` is the method's own; one for `replaying` alone computes none. One that follows another in the middle of a
+    task goes on with its state, where their optimizers agree. Errors: ZfscaleError if `eps` is lost in the weights'
+    number format.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class ForwardOnly:
         task: Stage,
         replaying: bool = False,
         loss: Loss = plain,
+        before: ForwardOnly | None = None,
     ) -> None:
         o, self._queries = spec.optimizer.filled(), spec.optimizer.queries
         engine.train(False)
@@ -108,9 +110,14 @@ class ForwardOnly:
         over = (engine.ranks, self.batch.share, spec.train.parallel == "query")
         oracle = ModuleOracle(self.batch.loss, self.leaves, overlay, *over)
         self._stepper = Stepper(make_algorithm(o), Problem(oracle, directions))
-        self._network, self._carries = network, o.carry_state
-        if FORWARD_ONLY in network.carried:
-            self._stepper.start_from(network.carried[FORWARD_ONLY])
+        self._network, self._optimizer = network, o
+        if before is not None:
+            if catalogue.keeps_state(before._optimizer, o):
+                self._stepper.take_over(before._stepper)
+        elif o.carry_state and FORWARD_ONLY in network.carried:
+            optimizer, kept = network.carried[FORWARD_ONLY]
+            if catalogue.keeps_state(optimizer, o):
+                self._stepper.start_from(kept)
 
     def step(self, seed: int, lr: float, number: int) -> StepResult:
         """Algorithm 1, with seeds derived from the step's."""
@@ -127,8 +134,8 @@ class ForwardOnly:
 
     def close(self) -> None:
         """Leave to the next task what the optimizer carries over."""
-        if self._carries:
-            self._network.carried[FORWARD_ONLY] = self._stepper.carried()
+        if self._optimizer.carry_state:
+            self._network.carried[FORWARD_ONLY] = (self._optimizer, self._stepper.carried())
 
     def _seeds(self, seed: int) -> list[int]:
         return [derive(seed, QUERY, i) for i in range(self._queries)]

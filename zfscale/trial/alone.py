@@ -44,6 +44,7 @@ def accuracy_alone(spec: TrialSpec, base: Any, task: Task, stream: ClassIncremen
     only = copy.copy(stream)
     only.arrange([first(task)])
     # A cache of its own: in the trial's, another task is the first.
+    spec = spec.model_copy(update={"fork": None})  # it shares no step
     method: ClassLearner = methods.method(spec.method.name).load()(spec, base, {})
     for stage in method.stages(only):
         method.learn(stage, Journal(Unheard()))

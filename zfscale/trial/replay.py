@@ -23,7 +23,7 @@ from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses, versions
 from zfscale.spec import EngineSpec, TrialSpec
 from zfscale.training.journal import Snapshots
-from zfscale.training.trainers import ForwardOnly
+from zfscale.training.relay import Relay
 from zfscale.trial.inputs import Inputs
 from zfscale.zo.exact import ARITHMETIC
 from zfscale.zo.ledger import Entry
@@ -68,20 +68,23 @@ def inside_first_order(before: Taken, after: Taken) -> bool:
 
 def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learner[Any]:
     """The method as it was after these steps, the first of the trial, in one process whatever the trial ran on."""
-    spec = spec.model_copy(update={"engine": EngineSpec()})
+    spec, before = spec.model_copy(update={"engine": EngineSpec()}), 0
     inputs = Inputs([spec], objectives=False)
     method: Learner[Any] = methods.method(spec.method.name).load()(spec, inputs.of(spec)[0])
     for task in method.stages(inputs.stream(spec)):
         method.begin(task)
         if method.trains(spec, task.index):
             mine, taken = split(taken, task.index)
-            trainer = ForwardOnly(method.network, method.engine, method.settings(task), task, replaying=True)
-            if any(not step.entry.seeds for step in mine):
+            relay = Relay(method.network, method.engine, task, method.legs(task, before))
+            first = sum(not step.entry.seeds for step in mine)
+            trainer = relay.at(first)
+            if first:
                 snapshots.load(task.index, trainer.leaves)
-            for number, step in enumerate(mine):
-                if step.entry.seeds:
-                    trainer.replay(step.entry, step.lr, number)
+            for number, step in enumerate(mine[first:], start=first):
+                trainer = relay.at(number)
+                trainer.replay(step.entry, step.lr, number)
             trainer.close()
+            before += len(mine)
         if spec.trains and not taken:
             break
         method.settle(task)

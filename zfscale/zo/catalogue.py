@@ -246,3 +246,14 @@ def optimizer(name: str) -> Optimizer:
     if not isinstance(found, Optimizer):
         raise SpecError(f"optimizer.name: {name!r} is no zfscale.zo.catalogue.Optimizer")
     return found
+
+
+def keeps_state(old: Any, new: Any) -> bool:
+    """Whether an optimizer goes on with the moments, past estimates and step count of another, given both blocks.
+
+    It does where it has the same name and its update the same options, but for weight decay, which no state holds.
+    """
+    if old.name != new.name or bool(old.history) != bool(new.history):
+        return False
+    arguments = [name for name in optimizer(new.name).rule.arguments if name != "weight_decay"]
+    return all(getattr(old, name) == getattr(new, name) for name in arguments)

@@ -137,6 +137,11 @@ class Stepper:
             if self.past is not None and past is not None:
                 grown(past, self.past[leaves.here(leaf.start, leaf.stop)].view(tuple(leaf.shape)))
 
+    def take_over(self, other: Stepper) -> None:
+        """Go on in the middle of a task where a stepper of the same update on the same leaves is, sharded or not."""
+        self.taken, self.past = other.taken, other.past
+        self.states.take_over(other.states)
+
     @torch.no_grad()
     def commit(
         self, estimate: Estimate, lr: float, accepted: int, number: int, held: Sequence[Piece] | None = None

@@ -38,6 +38,10 @@ class States(Protocol):
         """Take over what `of` said of the same leaf, when it may have been smaller."""
         ...
 
+    def take_over(self, other: Any) -> None:
+        """Go on with the states of another of the same kind, on the same leaves; it is not to be used any more."""
+        ...
+
 
 class Elements:
     """The states of unit "element": vectors laid out as theta is, so that any cut of it takes the same steps."""
@@ -69,6 +73,10 @@ class Elements:
         here = self._leaves.here(leaf.start, leaf.stop)
         for name, value in state.items():
             grown(value, self.vectors[name][here].view(tuple(leaf.shape)))
+
+    def take_over(self, other: Elements) -> None:
+        """See `States`."""
+        self.vectors = other.vectors
 
 
 class WholeLeaves:
@@ -114,6 +122,10 @@ class WholeLeaves:
         kept, shape = state
         if shape == tuple(leaf.shape):
             self.by_leaf[leaf.start, leaf.stop] = kept
+
+    def take_over(self, other: WholeLeaves) -> None:
+        """See `States`."""
+        self.by_leaf = other.by_leaf
 
 
 def grown(old: torch.Tensor, new: torch.Tensor) -> None:

@@ -1,0 +1,39 @@
+"""The `fork` block: a trial that shares the first steps of another one, whose ledger gives them again."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from zfscale.block import MAX_SEED, Block
+from zfscale.spec.text import ResultsPlace
+
+
+class ForkSpec(Block):
+    """Where a trial branches off: what the file says of it, and what its parent was, which is read from the results.
+
+    `results` says where the parent is looked for, so it decides nothing of the trial and is no part of its id; nor are
+    the fields that are filled in, since the parent's id stands for all of its spec.
+    """
+
+    FILLED: ClassVar[tuple[str, ...]] = ("spec", "tasks")  # no file has them
+    ELSEWHERE: ClassVar[frozenset[str]] = frozenset({"results", *FILLED})  # what is no part of a trial's id
+
+    trial: str = Field(
+        pattern="^[0-9a-f]{12}$",
+        description="id of the trial whose first steps are shared, the fork's parent; a fork may be one",
+    )
+    step: int = Field(ge=1, description="how many steps are shared, counted over all tasks as in `zfscale replay`")
+    results: ResultsPlace | None = Field(
+        default=None, description="results directory or URL of the parent; null: that of the sweep"
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_SEED,
+        description="seed of what steps after the fork draw (directions, augmentation); null: as in the parent",
+    )
+    spec: SkipJsonSchema[dict[str, Any] | None] = Field(default=None, description="the parent's spec")
+    tasks: SkipJsonSchema[int] = Field(default=0, description="how many tasks have begun before the fork")
