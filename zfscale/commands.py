@@ -11,14 +11,26 @@ from zfscale.errors import ZfscaleError, nearest
 from zfscale.results.redact import redact
 
 if TYPE_CHECKING:
+    from zfscale.spec import Sweep
+    from zfscale.spec.fork import Lookup
     from zfscale.sweep.ending import Ended
+
+
+def _load(args: argparse.Namespace) -> Sweep:
+    """The sweep file of a command, with what its forks have from their parents."""
+    from zfscale import spec
+
+    def parents(directory: str, name: str) -> Lookup:
+        from zfscale.results.parents import lookup
+
+        return lookup(directory, name)
+
+    return spec.load(args.file, args.overrides, parents)
 
 
 def validate(args: argparse.Namespace) -> int:
     """Check a sweep file and count its trials; nothing is started. --data reads its models and datasets as well."""
-    from zfscale import spec
-
-    sweep = spec.load(args.file, args.overrides)
+    sweep = _load(args)
     if args.data:
         from zfscale.trial.inputs import read
 
@@ -49,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
     Exit status: 0 if every trial finished, 1 if all ended and some failed, 2 if the input was wrong, 130 if trials are
     left, after an interrupt or where results could not be written: the same command goes on.
     """
-    from zfscale import spec
-
-    sweep = spec.load(args.file, args.overrides)
+    sweep = _load(args)
     if args.shard:
         from zfscale.spec.sharding import shard_of
 
@@ -95,9 +105,9 @@ def tune(args: argparse.Namespace) -> int:
     Writes the file with the chosen values. The search is a sweep of its own, results/NAME-tune, which the same command
     resumes. Exit status as of `run`; a candidate with a trial that failed is not chosen.
     """
-    from zfscale import spec, tuning
+    from zfscale import tuning
 
-    sweep = spec.load(args.file, args.overrides)
+    sweep = _load(args)
     out, plan = tuning.target(sweep, args.out), tuning.plan(sweep)
     if args.dry_run:
         print(plan)

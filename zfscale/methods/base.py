@@ -98,7 +98,7 @@ class Learner(ABC, Generic[T]):
         return spec
 
     def legs(self, task: T, taken: int) -> list[Leg]:
-        """Whose steps those of the stage are, when `taken` steps of the trial come before: of a fork, earlier trials'."""
+        """Whose the steps of the stage are, `taken` steps of the trial being before it: of a fork, earlier trials'."""
         rest = [(stop, spec) for stop, spec in self.spec.lineage if stop is None or stop > taken]
         return [Leg(None if stop is None else stop - taken, self.settings(task, spec)) for stop, spec in rest]
 

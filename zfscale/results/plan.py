@@ -109,7 +109,8 @@ def read(root: Place) -> Plan | None:
 
 def label(spec: TrialSpec) -> str:
     """A trial in a few words."""
-    return f"{spec.method.name} {spec.optimizer.name} lr {spec.optimizer.lr:g} seed {spec.seed}"
+    branch = "" if spec.fork is None else f" from {spec.fork.trial}:{spec.fork.step}"
+    return f"{spec.method.name} {spec.optimizer.name} lr {spec.optimizer.lr:g} seed {spec.seed}{branch}"
 
 
 def kind_of(spec: TrialSpec) -> Kind:

@@ -50,13 +50,19 @@ def ledger_problem(ledger: pa.Table, steps: pa.Table, spec: TrialSpec) -> str | 
 
 
 def queries(tasks: np.ndarray, numbers: np.ndarray, spec: TrialSpec) -> np.ndarray:
-    """[steps]: how many queries each has; those of first-order trials, and of a hybrid's first epochs, have none."""
+    """[steps]: how many queries each has; those of first-order trials, and of a hybrid's first epochs, have none.
+
+    The first steps of a fork are those of other trials.
+    """
     o = spec.optimizer
     if spec.optimizing.first_order:
         return np.zeros(len(tasks), int)
     epochs = o.first_order.epochs if o.first_order else 0
     _, place, sizes = np.unique(tasks, return_inverse=True, return_counts=True)
-    return np.where(numbers * spec.train.epochs < sizes[place] * epochs, 0, spec.optimizing.queries(o.filled()))
+    each, start = np.zeros(len(tasks), int), 0
+    for stop, taker in spec.lineage:
+        each[start:stop], start = taker.optimizing.queries(taker.optimizer.filled()), stop or 0
+    return np.where(numbers * spec.train.epochs < sizes[place] * epochs, 0, each)
 
 
 def _gap(steps: pa.Table) -> str | None:

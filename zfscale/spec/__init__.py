@@ -7,7 +7,7 @@ Every mistake is a line of a `SpecError`: file, line, dotted path, what was give
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from zfscale.block import Block
 from zfscale.errors import SpecError
 from zfscale.spec.cells import Cell, cells
 from zfscale.spec.document import Document
+from zfscale.spec.fork import ForkSpec, Lookup
+from zfscale.spec.inheriting import Parents
 from zfscale.spec.outside import opened
 from zfscale.spec.overrides import in_order, override
 from zfscale.spec.problems import explain
@@ -36,6 +38,7 @@ __all__ = [
     "DomainPath",
     "DomainSpec",
     "EngineSpec",
+    "ForkSpec",
     "HubDataset",
     "MethodSpec",
     "ModelSpec",
@@ -92,14 +95,21 @@ class Sweep:
         return self.document.error(located(self.document, self.spec, problems))
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
-    """Read a sweep file, apply `path=value` overrides, and expand it; raises SpecError on any mistake."""
+def load(path: str | Path, overrides: Sequence[str] = (), parents: Callable[[str, str], Lookup] | None = None) -> Sweep:
+    """Read a sweep file, apply `path=value` overrides, and expand it; raises SpecError on any mistake.
+
+    `parents` makes, of a sweep's directory and name, what reads the parents of its forks: `results.parents.lookup`.
+    """
     file = Path(path).expanduser()
     document = Document.load(file)
     document.opened = opened(document.data, OPEN)
     for text in in_order(overrides):
         override(document, text)
+    if document.forks:  # what a block names may be the parent's
+        document.opened = frozenset(OPEN)
     spec, problems = _validate(document)
+    if document.forks and parents is not None:
+        document.parents = Parents(parents(spec.output.dir, spec.name))
     trials, searched = tuple(expand(document, spec, problems)), tuple(cells(document, spec))
     if not searched:
         return Sweep(spec, trials, file, document)

@@ -11,9 +11,10 @@ from typing import Any
 
 from zfscale.spec.distributions import Distribution
 from zfscale.spec.document import Document
+from zfscale.spec.inheriting import Parents
 from zfscale.spec.outside import Outside
 from zfscale.spec.schema import SweepSpec
-from zfscale.spec.space import SEED, applied, grid_points, in_depth, settled, split, template_of
+from zfscale.spec.space import SEED, grid_points, in_depth, settled, split, template_of, whole_trial
 from zfscale.spec.strays import Assignment
 from zfscale.spec.trial import OPEN, TrialSpec
 from zfscale.spec.tuned import Tuned
@@ -30,6 +31,7 @@ class Cell:
         fixed: The values of the grids.
         seeds: The grid of seeds; one None where the template has the seed.
         searched: The paths that proposals have values for.
+        parents: Of the trials that are forks.
     """
 
     spec: SweepSpec
@@ -38,6 +40,7 @@ class Cell:
     fixed: tuple[Assignment, ...]
     seeds: tuple[int | None, ...]
     searched: Mapping[str, Distribution]
+    parents: Parents
 
     @property
     def point(self) -> dict[str, Any]:
@@ -67,8 +70,8 @@ class Cell:
             for seed in self.seeds
         )
         return [
-            TrialSpec.model_validate(outside.fit(applied(self.template, one)).whole)
-            for one in settled(points, self.template, outside, tuned)
+            whole_trial(self.template, one, outside, self.parents)
+            for one in settled(points, self.template, outside, tuned, self.parents)
         ]
 
     def drawn(self, shares: Mapping[str, float]) -> dict[str, Any]:
@@ -89,4 +92,5 @@ def cells(document: Document, spec: SweepSpec) -> Iterator[Cell]:
     seeds = grids.pop("seed", None)
     for fixed in grid_points(grids):
         each = (None,) if seeds is None else tuple(seeds.grid)
-        yield Cell(spec, template_of(document), document.opened, tuple(fixed), each, searched)
+        template, parents = template_of(document), document.parents
+        yield Cell(spec, template, document.opened, tuple(fixed), each, searched, parents)

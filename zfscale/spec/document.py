@@ -9,6 +9,7 @@ from typing import Any
 
 from zfscale.errors import SpecError
 from zfscale.spec import yaml
+from zfscale.spec.inheriting import Parents
 from zfscale.spec.yaml import Place, dotted
 
 LISTED = 20  # problems of one file that are listed, a line each
@@ -23,6 +24,7 @@ class Document:
     data: dict[str, Any]
     origins: dict[Place, int | str] = field(default_factory=dict)
     opened: frozenset[str] = frozenset()  # blocks in which the file or a `--set` names something with its own options
+    parents: Parents = field(default_factory=Parents)  # of those of its trials that are forks
 
     @classmethod
     def load(cls, file: Path) -> Document:
@@ -51,6 +53,13 @@ class Document:
             except (KeyError, IndexError, TypeError):
                 return False
         return True
+
+    @property
+    def forks(self) -> bool:
+        """Whether any of its trials is a fork."""
+        space = self.data.get("space")
+        paths = [str(path).split(".")[0] for path in space] if isinstance(space, dict) else []
+        return "fork" in self.data or "fork" in paths
 
     @property
     def overridden(self) -> bool:

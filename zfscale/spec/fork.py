@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from zfscale.block import MAX_SEED, Block
+from zfscale.errors import ZfscaleError
 from zfscale.spec.text import ResultsPlace
 
 
@@ -37,3 +39,23 @@ class ForkSpec(Block):
     )
     spec: SkipJsonSchema[dict[str, Any] | None] = Field(default=None, description="the parent's spec")
     tasks: SkipJsonSchema[int] = Field(default=0, description="how many tasks have begun before the fork")
+
+
+class Origin(NamedTuple):
+    """What results tell of a parent: its spec as JSON, how many tasks it had begun before the fork, where it is."""
+
+    spec: str
+    tasks: int
+    results: str
+
+
+# Results (None: the sweep's own), trial, step -> what is there. Errors: Unforkable.
+Lookup = Callable[[str | None, str, int], Origin]
+
+
+class Unforkable(ZfscaleError):
+    """A trial that cannot be a parent, or not at this step: `key` is the option of the block that asks for too much."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key

@@ -21,6 +21,7 @@ from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
 from zfscale.spec.drawing import count_ends
 from zfscale.spec.fairness import unfair
+from zfscale.spec.inheriting import Parents, differing
 from zfscale.spec.layout import layout
 from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.owners import setting
@@ -60,8 +61,13 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
     strays, tuned = Strays(document, spec.space), Tuned(spec.tuned)
     parts = Blocks()
     trials: dict[str, TrialSpec] = {}
-    for assignments in settled(combinations(spec), template, outside, tuned):
-        whole, unknown, wrong = outside.fit(applied(template, assignments))
+    for assignments in settled(combinations(spec), template, outside, tuned, document.parents):
+        inherited, unforkable = document.parents.inherit(applied(template, assignments))
+        whole, unknown, wrong = outside.fit(inherited)
+        if unforkable:  # then there is more that is not known
+            complete = False
+            problems |= {source(document, assignments, place): why for place, why in unforkable.items()}
+            continue
         found = dict(wrong)
         whole = parts.made(whole)
         try:
@@ -79,6 +85,7 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
             complete = False
         if len(blocks) == len(TrialSpec.model_fields):
             found |= dict(layout(trial, spec.resources))
+            found |= {} if (parent := trial.parent) is None else dict(differing(trial, parent))
             trials.setdefault(trial.sameness, trial)
         for place, message in found.items():
             problems.setdefault(source(document, assignments, place), message)
@@ -103,10 +110,10 @@ def located(document: Document, spec: SweepSpec, found: Collection[Problem]) -> 
     for problem in found:
         of_trial.setdefault(problem.trial.trial_id, []).append(problem)
     problems: dict[Place, str] = {}
-    for assignments in settled(combinations(spec), template, outside, Tuned(spec.tuned)):
+    for assignments in settled(combinations(spec), template, outside, Tuned(spec.tuned), document.parents):
         if not of_trial:
             break
-        trial = TrialSpec.model_validate(outside.fit(applied(template, assignments)).whole)
+        trial = whole_trial(template, assignments, outside, document.parents)
         for problem in of_trial.pop(trial.trial_id, ()):
             problems.setdefault(source(document, assignments, problem.place), problem.message)
     for problem in itertools.chain(*of_trial.values()):  # of trials that a search has made of those of the file
@@ -194,12 +201,20 @@ def in_depth(assignments: Iterable[Assignment]) -> list[Assignment]:
 
 
 def settled(
-    points: Iterable[list[Assignment]], template: dict[str, Any], outside: Outside, tuned: Tuned
+    points: Iterable[list[Assignment]], template: dict[str, Any], outside: Outside, tuned: Tuned, parents: Parents
 ) -> Iterator[list[Assignment]]:
     """The combinations, with what a search has chosen for each trial."""
     for assignments in points:
-        chosen = tuned.assignments(outside.fit(applied(template, assignments)).whole) if tuned.entries else []
-        yield [*assignments, *chosen]
+        whole = parents.inherit(applied(template, assignments)).whole if tuned.entries else {}
+        yield [*assignments, *(tuned.assignments(outside.fit(whole).whole) if tuned.entries else [])]
+
+
+def whole_trial(
+    template: dict[str, Any], assignments: Iterable[Assignment], outside: Outside, parents: Parents
+) -> TrialSpec:
+    """The trial of a combination. Errors: pydantic's, where its values do not go together."""
+    inherited = parents.inherit(applied(template, assignments)).whole
+    return TrialSpec.model_validate(outside.fit(inherited).whole)
 
 
 def split(spec: SweepSpec) -> tuple[dict[str, Grid], dict[str, Distribution]]:

@@ -217,12 +217,14 @@ class TrialSpec(Block):
         if self.fork is None:
             return None
         if self.fork.spec is None:
-            raise ZfscaleError(f"fork.trial: the spec of {self.fork.trial} is missing; it was not read from its results")
+            raise ZfscaleError(
+                f"fork.trial: the spec of {self.fork.trial} is missing; it was not read from its results"
+            )
         return TrialSpec.from_json(json.dumps(self.fork.spec))
 
     @property
     def lineage(self) -> tuple[tuple[int | None, TrialSpec], ...]:
-        """The trials whose steps these are, the eldest first: each up to which step of the trial, the last to its end."""
+        """The trials whose steps these are, the eldest first: each up to a step of the trial, the last to its end."""
         parent = self.parent
         if self.fork is None or parent is None:
             return ((None, self),)

@@ -32,6 +32,7 @@ from zfscale.spec import METRICS, TrialSpec
 from zfscale.sweep.node import ModulePath, extend_path, node_name, unseen
 from zfscale.sweep.team import RankLost, Team
 from zfscale.sweep.unfinished import UNFINISHED
+from zfscale.trial.forking import start_key
 from zfscale.trial.inputs import data_key, keys_of, model_key
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ class Worker(tune.Trainable):
         attempt = start_attempt(root, spec.trial_id, HALVED if micro else START)
         sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id, self.checkpoint_minutes)
+        if start := start_key(spec):
+            self._get(start).give(ledger, snapshots)
         team = self._team(spec, ledger.past) if self.team else nullcontext()
         self.stage, self.stopping, again = 0, False, False
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 
 import torch
 
-from zfscale.engine.module_leaves import ModuleLeaves
+from zfscale.engine.module_leaves import ModuleLeaf, ModuleLeaves
 from zfscale.errors import ZfscaleError
 from zfscale.results.layout import TRIALS, file_of, snapshots_of
 from zfscale.results.patience import patiently
@@ -42,6 +43,25 @@ class Snapshots:
 
     def load(self, task: int, leaves: ModuleLeaves) -> None:
         """Write the snapshot of a task into the leaves; ZfscaleError if it is missing or damaged."""
+        kept = self._kept(task, leaves)
+        for leaf in leaves:
+            leaf.parameter.data.copy_(kept[leaf.name])
+
+    def file(self, task: int) -> bytes:
+        """The snapshot of a task as a file, for another trial. Errors: ZfscaleError if it is missing or damaged."""
+        self._kept(task)
+        return patiently(partial(self.storage.read, self._name(task)), self._file(task)) or b""
+
+    def put(self, task: int, data: bytes) -> None:
+        """Keep the `file` of another trial's snapshot, unless there is one."""
+        if not self.storage.exists(self._name(task)):
+            patiently(partial(self.storage.write, self._name(task), data), self._file(task))
+
+    def remove(self) -> None:
+        """They have served."""
+        patiently(partial(self.storage.remove, self.folder), f"{self.storage}/{self.folder}")
+
+    def _kept(self, task: int, leaves: Iterable[ModuleLeaf] = ()) -> dict[str, torch.Tensor]:
         try:
             kept = patiently(partial(self._read, task), self._file(task))
             if kept is None:
@@ -50,12 +70,7 @@ class Snapshots:
                 raise Torn(f"{odd[0]!r} is missing or has another shape")
         except Torn as torn:
             raise ZfscaleError(f"{self._file(task)}: {torn}; to make it again, {self._again()}") from torn
-        for leaf in leaves:
-            leaf.parameter.data.copy_(kept[leaf.name])
-
-    def remove(self) -> None:
-        """They have served."""
-        patiently(partial(self.storage.remove, self.folder), f"{self.storage}/{self.folder}")
+        return kept
 
     def _again(self) -> str:
         """How a user has the trial made again; where its row is in a file with others, only elsewhere."""

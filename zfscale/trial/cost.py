@@ -31,13 +31,16 @@ class Cost:
 
 
 def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
-    """Forwards follow from the file exactly; memory is an estimate (weights + optimizer state + activations + data)."""
+    """Forwards follow from the file exactly; memory is an estimate (weights + optimizer state + activations + data).
+
+    The steps that a fork shares cost it no forward.
+    """
     return Cost(*_forwards(spec, _per_epoch(spec, inputs)), _memory(spec, *inputs.of(spec)))
 
 
 def expected(specs: Iterable[TrialSpec], inputs: Inputs) -> dict[str, float]:
     """Trial id -> expected training forwards, the middle of their range; quick for many trials that are alike."""
-    steps: dict[Any, int] = {}
+    steps: dict[Any, list[int]] = {}
     found = {}
     for spec in specs:
         # What decides the steps of an epoch: seeds, rates and the rest of the optimizer do not.
@@ -48,16 +51,20 @@ def expected(specs: Iterable[TrialSpec], inputs: Inputs) -> dict[str, float]:
     return found
 
 
-def _forwards(spec: TrialSpec, per_epoch: int) -> tuple[int, int]:
-    first = first_order(spec).epochs
+def _forwards(spec: TrialSpec, per_epoch: list[int]) -> tuple[int, int]:
+    first, epochs = first_order(spec).epochs, spec.train.epochs
     least, most = spec.optimizing.forwards(spec.optimizer.filled())
-    rest = spec.train.epochs - first
-    return per_epoch * (first + rest * least), per_epoch * (first + rest * most)
+    once, rest, shared = 0, 0, 0 if spec.fork is None else spec.fork.step
+    for steps in per_epoch:  # of a stage: those of a first-order phase come first
+        left = max(steps * epochs - shared, 0)
+        late = min(left, steps * (epochs - first))
+        shared, once, rest = max(shared - steps * epochs, 0), once + left - late, rest + late
+    return once + rest * least, once + rest * most
 
 
-def _per_epoch(spec: TrialSpec, inputs: Inputs) -> int:
-    """Steps that an epoch of every stage takes together."""
-    return sum(steps_per_epoch(n, spec.train.batch_size) for n in _examples(spec, inputs))
+def _per_epoch(spec: TrialSpec, inputs: Inputs) -> list[int]:
+    """Steps that an epoch of each stage takes that trains."""
+    return [steps_per_epoch(n, spec.train.batch_size) for n in _examples(spec, inputs)]
 
 
 def _examples(spec: TrialSpec, inputs: Inputs) -> list[int]:

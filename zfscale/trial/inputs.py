@@ -17,6 +17,7 @@ from zfscale.spec.yaml import dotted
 from zfscale.streams.base import Stream, Unread
 from zfscale.streams.catalogue import stream
 from zfscale.training import objective
+from zfscale.trial.forking import Start, misfit, start_key, start_of
 
 
 def model_key(spec: TrialSpec) -> str:
@@ -50,6 +51,7 @@ class Inputs:
     """
 
     def __init__(self, specs: Iterable[TrialSpec], objectives: bool = True) -> None:
+        self._starts: dict[str, Start] = {}
         self._models: dict[str, Any] = {}
         self._data: dict[str, Any] = {}
         self._streams: dict[tuple[str, StreamSpec], Stream[Any]] = {}
@@ -102,6 +104,23 @@ class Inputs:
             elif key not in self._streams:
                 self._streams[key] = kind.of(spec.stream, self._data[data])
 
+    def read_starts(self, specs: Iterable[TrialSpec]) -> None:
+        """How forks begin, for trials that are to be run. Errors: `Unfit`, with every problem of theirs."""
+        problems: list[Problem] = []
+        for spec in specs:
+            key = start_key(spec)
+            if key and key not in self._starts:
+                with noted(problems, spec, "fork", "trial"):
+                    self._starts[key] = start_of(spec)
+            if finding := misfit(spec, self.of(spec)[1], self.stream(spec)):
+                problems.append(Problem(spec, *finding))
+        if problems:
+            raise Unfit(problems)
+
+    def start(self, spec: TrialSpec) -> Start:
+        """That of a fork."""
+        return self._starts[start_key(spec)]
+
     def of(self, spec: TrialSpec) -> tuple[Any, Any]:
         """The trial's model, as its family loads it, and the data of its stream."""
         return self._models[model_key(spec)], self._data[data_key(spec)]
@@ -112,7 +131,7 @@ class Inputs:
 
     def put(self, put: Callable[[Any], Any]) -> dict[str, Any]:
         """Key -> reference of everything, after `put` has stored it."""
-        return {key: put(value) for key, value in (self._models | self._data).items()}
+        return {key: put(value) for key, value in (self._models | self._data | self._starts).items()}
 
 
 @contextmanager
@@ -128,8 +147,11 @@ def noted(problems: list[Problem], spec: TrialSpec, *place: str | int) -> Iterat
 
 def read(sweep: Sweep, trials: Iterable[TrialSpec]) -> Inputs:
     """The inputs of some trials of a sweep. Errors: SpecError with the lines of the file."""
+    trials = list(trials)
     try:
-        return Inputs(trials)
+        inputs = Inputs(trials)
+        inputs.read_starts(trials)
+        return inputs
     except Unfit as error:
         raise sweep.error(error.problems) from error
 

@@ -68,6 +68,12 @@ class Ledger:
         patiently(partial(self._write, data, self._end), str(self._path))
         self._end += len(data)
 
+    def begin_with(self, past: list[Entry]) -> None:
+        """Let these be the past, whatever was there: the steps that a trial shares with another."""
+        data = b"".join(entry.pack() for entry in past)
+        patiently(partial(self._write, MAGIC + data, 0, len(MAGIC) + len(data)), str(self._path))
+        self.past, self._end = past, len(MAGIC) + len(data)
+
     def drop(self, count: int) -> None:
         """Take the last `count` entries of the past back: the steps will be taken again."""
         self.past = self.past[: len(self.past) - count]

@@ -1,0 +1,92 @@
+"""Trials whose first steps another one shares: what is known of them, and those steps as a running trial's ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from zfscale.errors import nearest
+from zfscale.records import Status
+from zfscale.results.check import contents, look
+from zfscale.results.layout import starts_of
+from zfscale.results.reading import DamagedFile
+from zfscale.results.resuming import steps
+from zfscale.results.storage import Storage, storage
+from zfscale.results.tables import versions
+from zfscale.spec import TrialSpec
+from zfscale.spec.fork import Lookup, Origin, Unforkable
+from zfscale.zo.exact import ARITHMETIC
+from zfscale.zo.ledger import Entry
+
+
+def lookup(directory: str, name: str) -> Lookup:
+    """How the parents of a sweep's forks are found, which has its own results at `directory`/`name`."""
+    return partial(_origin, directory, name)
+
+
+def _origin(directory: str, name: str, results: str | None, trial: str, step: int) -> Origin:
+    """What is known of a parent. Errors: Unforkable."""
+    own = storage(directory, name)
+    there = own if results is None else storage(results)
+    row = _row(there, trial)
+    if row is None and (known := _told(own, trial, step)):
+        return known
+    taken = _steps(there, trial, row)
+    if not taken:
+        raise Unforkable("trial", f"{trial} took no step that could be shared")
+    if len(taken) < step:
+        raise Unforkable("step", f"trial {trial} took {len(taken)} steps; allowed: 1 to {len(taken)}")
+    places = [(place["task"], bool(entry.seeds)) for place, entry in taken[step - 1 : step + 1]]
+    if len(places) > 1 and places[0] == places[1] and not places[0][1]:
+        raise Unforkable("step", f"{step} is inside a first-order phase, of which trial {trial} keeps only the end")
+    return Origin(row["spec"], places[0][0], str(there))  # type: ignore[index]
+
+
+def shared(there: Storage, trial: str, step: int) -> list[tuple[int, Entry]]:
+    """The first steps of a trial, each with its task, as the ledger of a fork has them: they cost it nothing.
+
+    Errors: Unforkable.
+    """
+    taken = _steps(there, trial, _row(there, trial))[:step]
+    return [(place["task"], replace(entry, forwards=0, seconds=0.0)) for place, entry in taken]
+
+
+def _row(there: Storage, trial: str) -> dict[str, Any] | None:
+    """The row of a trial in `trials`; None if there is none. Errors: Unforkable if a file of it is damaged."""
+    found = look(there, ["versions"], only=[trial])
+    if found.faults:
+        raise Unforkable("trial", f"{there}/{found.faults[0]}; run its sweep again to make the trial again")
+    return found.rows[0] if found.rows else None
+
+
+def _steps(there: Storage, trial: str, row: dict[str, Any] | None) -> list[tuple[dict[str, Any], Entry]]:
+    """All steps of a trial that has ended, however. Errors: Unforkable."""
+    if row is None:
+        if there.exists(starts_of(trial)):
+            raise Unforkable("trial", f"{trial} has not ended in {there}; run its sweep to its end")
+        known = [row["trial_id"] for row in look(there, all_tables=False).rows]
+        hint = nearest(trial, known) if 0 < len(known) <= 20 else f"{len(known)} others are there"
+        raise Unforkable("trial", f"no trial {trial} in {there}; {hint}")
+    spec = TrialSpec.from_json(row["spec"])
+    if spec.optimizing.first_order:
+        raise Unforkable("trial", f"{trial} is of {spec.optimizer.name}, which is first-order: it has no ledger")
+    if versions(row["versions"]).get("arithmetic") != str(ARITHMETIC):
+        raise Unforkable("trial", f"{trial} is of a version with other noise; run its sweep again")
+    if row["status"] == Status.FAILED and not json.loads(row["files"] or "{}"):
+        return []
+    try:  # one that failed may have no evaluations, as one may that was stopped
+        tables = contents(there, row | {"status": Status.STOPPED} if row["status"] == Status.FAILED else row)
+    except DamagedFile as error:
+        raise Unforkable("trial", f"{there}/{error}; run its sweep again to make the trial again") from error
+    return list(steps(tables))
+
+
+def _told(own: Storage, trial: str, step: int) -> Origin | None:
+    """What forks of a parent that is gone tell of it: it does not have to be kept once they have ended."""
+    for row in look(own, all_tables=False).rows:
+        fork = TrialSpec.from_json(row["spec"]).fork
+        if fork is not None and fork.spec is not None and (fork.trial, fork.step) == (trial, step):
+            return Origin(json.dumps(fork.spec, sort_keys=True), fork.tasks, fork.results or str(own))
+    return None

@@ -1,0 +1,104 @@
+"""How a fork starts: with its parent's first steps in its ledger, and beside it the weights that no ledger has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zfscale.errors import ZfscaleError
+from zfscale.methods import catalogue as methods
+from zfscale.results.parents import shared
+from zfscale.results.storage import storage
+from zfscale.spec.domains import domain_order
+from zfscale.spec.inheriting import free
+from zfscale.streams.catalogue import stream
+from zfscale.training.snapshots import Snapshots
+from zfscale.zo.ledger import MAGIC, Ledger, entries
+
+if TYPE_CHECKING:
+    from zfscale.spec import TrialSpec
+    from zfscale.spec.names import Finding
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a worker needs to begin a fork.
+
+    Args:
+        ledger: The steps that are shared, as the file of a running trial.
+        snapshots: Task -> the snapshot at the end of its first-order phase, a file, of a hybrid.
+    """
+
+    ledger: bytes
+    snapshots: dict[int, bytes]
+
+    def give(self, ledger: Ledger, snapshots: Snapshots) -> None:
+        """Let a trial begin after the shared steps; one that has begun before, and is further, goes on there."""
+        past = list(entries(self.ledger))
+        if len(ledger.past) < len(past):
+            ledger.begin_with(past)
+        for task, data in self.snapshots.items():
+            snapshots.put(task, data)
+
+
+def start_key(spec: TrialSpec) -> str:
+    """Forks with equal keys begin alike; empty of a trial that is no fork."""
+    fork = spec.fork
+    return "" if fork is None else f"fork {fork.results} {fork.trial} {fork.step}"
+
+
+def start_of(spec: TrialSpec) -> Start:
+    """How a fork begins, from the results of its parent.
+
+    Errors: ZfscaleError with the name of a file of the parent that is damaged or missing.
+    """
+    fork = spec.fork
+    assert fork is not None
+    assert fork.results is not None, "it was filled in"
+    there = storage(fork.results)
+    steps, kept = shared(there, fork.trial, fork.step), Snapshots(there, fork.trial)
+    if len(steps) < fork.step:
+        raise ZfscaleError(f"{there}: trial {fork.trial} took {len(steps)} steps")
+    tasks = sorted({task for task, entry in steps if not entry.seeds})
+    return Start(MAGIC + b"".join(entry.pack() for _, entry in steps), {task: kept.file(task) for task in tasks})
+
+
+def misfit(spec: TrialSpec, data: Any, own: Any) -> Finding | None:
+    """What of a fork's stream is not as the parent had it in the tasks that were begun before the fork.
+
+    Args:
+        spec: The fork.
+        data: That of its stream.
+        own: Its stream.
+    """
+    fork, parent = spec.fork, spec.parent
+    if fork is None or parent is None or spec.stream == parent.stream:
+        return None
+    mine, other = spec.stream.model_dump(), parent.stream.model_dump()
+    others = [key for key in mine if mine[key] != other.get(key)]
+    kind, begun = stream(spec.stream.kind).load(), fork.tasks
+    if methods.method(spec.method.name).load().stage_count(own) != len(own):
+        same = False  # its stages are made of all tasks
+    elif "domains" in others:
+        same = _domains(spec)[:begun] == _domains(parent)[:begun]
+    else:
+        same = kind.misfit(parent.stream, data) is None and _alike(own, kind.of(parent.stream, data), begun)
+    arranged = [key for key in others if key in free(spec, "stream")]
+    message = f"the first {begun} tasks, which had begun at step {fork.step} of {fork.trial}, would be others"
+    return None if same else (("stream", arranged[0]), f"{message}; allowed: another order of those that come later")
+
+
+def _domains(spec: TrialSpec) -> list[Any]:
+    """The domains of a stream in the order of their arrival."""
+    listed = spec.stream.domains or ()
+    return [listed[i] for i in domain_order(len(listed), spec.stream.order_seed)]
+
+
+def _alike(own: Any, other: Any, count: int) -> bool:
+    """Whether the first stages of two streams are trained on the same."""
+    pairs = list(zip(list(own)[:count], list(other)[:count], strict=False))
+    return len(pairs) == count and all(
+        np.array_equal(a.train_x, b.train_x) and np.array_equal(a.train_y, b.train_y) for a, b in pairs
+    )
