@@ -20,7 +20,8 @@ from zfscale.sweep import worker
 from zfscale.sweep.driver import begin, forget
 from zfscale.sweep.worker import Worker
 from zfscale.trial.fingerprints import prints_of
-from zfscale.trial.inputs import Inputs, data_key, model_key
+from zfscale.trial.forking import start_key
+from zfscale.trial.inputs import data_key, model_key, read
 
 FREE = {"seconds", "peak_memory_bytes", "attempts", "files"}
 HYBRID = {"name": "zo-sgd", "lr": 1e-3, "first_order": {"name": "fo-sgd", "lr": 0.03, "epochs": 1}}
@@ -37,12 +38,13 @@ class Alone(Worker):
 
     def __init__(self, sweep: Sweep, judged: bool = True, every: int = 0) -> None:
         (one,) = sweep.trials
-        inputs = Inputs([one])
+        inputs = read(sweep, [one])
         base, data = inputs.of(one)
         self.config = {"spec": one.to_json()}
         self.results, self.name, self.output = root(sweep), sweep.spec.name, sweep.spec.output
         self.inputs = prints_of([one], inputs)
         self.fetched, self.features = {model_key(one): base, data_key(one): data}, {}
+        self.fetched |= {} if one.fork is None else {start_key(one): inputs.start(one)}
         self.settled, self.team, self.walk, self.judged = Settled(), None, None, judged
         self.every, self.checkpoint_minutes = every, None
         self.node, self.speaker = "here", Speaker(self.results, "a run", "here")
