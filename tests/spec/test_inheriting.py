@@ -16,6 +16,7 @@ from zfscale.spec import TrialSpec
 from zfscale.spec.fork import Origin, Unforkable
 from zfscale.spec.inheriting import Parents
 
+SWEEPS = Path(__file__).parents[2] / "sweeps"
 ID = "0123456789ab"
 PARENT: dict[str, Any] = {
     "model": {"name": "embedded/vit-nano"},
@@ -174,3 +175,17 @@ def test_where_no_results_are_read_a_fork_is_an_error(tmp_path):
     load(tmp_path)
     with pytest.raises(SpecError, match="no results are read here"):
         spec.load(tmp_path / "f.yaml")
+
+
+def test_the_example_forks_trials_of_another_sweep():
+    parents = {trial.trial_id: trial for trial in spec.load(SWEEPS / "vit_classil.yaml").trials}
+
+    def found(results: str | None, trial: str, step: int) -> Origin:
+        assert results == "results/vit_classil"
+        return Origin(parents[trial].to_json(), 2, results)
+
+    sweep = spec.load(SWEEPS / "vit_classil_fork.yaml", parents=lambda *_: found)
+    assert {(t.seed, t.optimizer.name, t.optimizer.lr) for t in sweep.trials} == {
+        (seed, *rest) for seed in range(5) for rest in (("zo-sgd", 0.001), ("zo-sgd", 0.003), ("zo-adam", 0.003))
+    }
+    assert {(t.parent.method.name, t.parent.optimizer.name) for t in sweep.trials} == {("ease", "zo-sgd")}

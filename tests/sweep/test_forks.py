@@ -26,6 +26,7 @@ from zfscale.sweep.driver import begin, forget
 from zfscale.sweep.dry_run import describe
 from zfscale.trial.inputs import read
 from zfscale.trial.replay import replay
+from zfscale.tuning.planning import plan
 
 LEDGER = ["task", "step", "query", "seed", "coefficient"]
 Make = Callable[..., Sweep]
@@ -142,7 +143,7 @@ def test_a_parent_that_was_stopped_or_failed_shares_the_steps_it_took(tmp_path: 
 
 def test_a_parent_that_cannot_be_one_is_refused(tmp_path: Path, parent: Make) -> None:
     made = parent()
-    assert "no trial" in refused(tmp_path, made)
+    assert f"no trial {made.trials[0].trial_id} in {root(made)}; no trial has ended there" in refused(tmp_path, made)
     root(made).write(starts_of(made.trials[0].trial_id), b".")
     assert "has not ended in" in refused(tmp_path, made)
     backward = parent("backward", optimizer={"name": "fo-sgd", "lr": 0.1})
@@ -183,7 +184,9 @@ def test_tasks_that_have_begun_stay_as_they_are(tmp_path: Path, parent: Make) ->
     made = parent(stream={**_stream(parent), "class_order": list(range(6))})
     to_the_end(Alone(made))
     other = {"class_order": [0, 1, 2, 3, 5, 4]}
-    sweep = forks(tmp_path, made, 3, stream=other)
+    sweep = forks(tmp_path, made, 3, stream=other, search={"budget": 100, "seeds": [7]})
+    with pytest.raises(SpecError, match=r"fork: a search has seeds.* allowed: no fork"):
+        plan(sweep)
     to_the_end(Alone(sweep))
     assert steps(sweep)[:3] == steps(made)[:3]
     text = refused(tmp_path, made, 3, stream={"class_order": [0, 1, 3, 2, 4, 5]})

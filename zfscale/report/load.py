@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -160,6 +161,19 @@ def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _trial(row: dict[str, Any], searched: Mapping[str, int], certificate: Certificate | None) -> Trial:
     measures = {**{name: row[name] for name in READ}, SEARCHED: searched.get(row["trial_id"])}
-    spec, status = flatten(json.loads(row["spec"])), Status(row["status"])
+    spec, status = flatten(_branched(json.loads(row["spec"]))), Status(row["status"])
     allocator = read.versions(row["versions"]).get("memory") == "allocator"
     return Trial(row["trial_id"], status, spec, measures, row["error"], allocator, row["stopped_at"], certificate)
+
+
+def _branched(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec in which a fork has, in place of its parent's, in a few words what repetitions of the parent share."""
+    fork = spec.get("fork")
+    if not fork:
+        return {key: value for key, value in spec.items() if key != "fork"}
+    told = {key: fork[key] for key in ("trial", "step", "seed")}
+    if parent := fork["spec"]:
+        shared = {path: value for path, value in flatten(_branched(parent)).items() if path not in RUN}
+        key = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:4]
+        told["of"] = f"{shared['optimizer.name']} lr {shared['optimizer.lr']:g} #{key}"
+    return {**spec, "fork": told}

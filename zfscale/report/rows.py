@@ -14,6 +14,7 @@ from zfscale.report.kinds import CLASSES, EPOCHS, MEASURES, SEARCHED, Kind
 from zfscale.report.load import NO_OPTIMIZER, UNTRAINED, Run, Trial
 from zfscale.report.load import RUN as RUN_LEAVES
 from zfscale.report.paired import Stat, stat
+from zfscale.spec.fork import DRAWN
 from zfscale.zo.catalogue import OPTIMIZERS
 
 NAMES = ("method.name", "optimizer.name", "seed")
@@ -70,7 +71,7 @@ def varying(trials: Sequence[Trial]) -> list[str]:
     A leaf that method and optimizer decide between them says nothing new and is left out; `optimizer.lr` is
     shown all the same. Controls have no optimizer.
     """
-    drawn = {*NAMES, *(RUN_LEAVES if any(trial.kind == CLASSES.name for trial in trials) else ())}
+    drawn = {*NAMES, *DRAWN, *(RUN_LEAVES if any(trial.kind == CLASSES.name for trial in trials) else ())}
     leaves = sorted({leaf for trial in trials for leaf in trial.spec} - drawn)
     values: dict[str, dict[tuple[str, str], set[Any]]] = {leaf: {} for leaf in leaves}
     names: dict[tuple[str, str], list[Trial]] = {}

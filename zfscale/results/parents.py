@@ -20,6 +20,8 @@ from zfscale.spec.fork import Lookup, Origin, Unforkable
 from zfscale.zo.exact import ARITHMETIC
 from zfscale.zo.ledger import Entry
 
+NAMED = 20  # trials that are named to the user, if there are no more
+
 
 def lookup(directory: str, name: str) -> Lookup:
     """How the parents of a sweep's forks are found, which has its own results at `directory`/`name`."""
@@ -67,8 +69,8 @@ def _steps(there: Storage, trial: str, row: dict[str, Any] | None) -> list[tuple
         if there.exists(starts_of(trial)):
             raise Unforkable("trial", f"{trial} has not ended in {there}; run its sweep to its end")
         known = [row["trial_id"] for row in look(there, all_tables=False).rows]
-        hint = nearest(trial, known) if 0 < len(known) <= 20 else f"{len(known)} others are there"
-        raise Unforkable("trial", f"no trial {trial} in {there}; {hint}")
+        hint = nearest(trial, known) if len(known) <= NAMED else f"{len(known)} others have ended there"
+        raise Unforkable("trial", f"no trial {trial} in {there}; {hint if known else 'no trial has ended there'}")
     spec = TrialSpec.from_json(row["spec"])
     if spec.optimizing.first_order:
         raise Unforkable("trial", f"{trial} is of {spec.optimizer.name}, which is first-order: it has no ledger")

@@ -12,6 +12,8 @@ from zfscale.block import MAX_SEED, Block
 from zfscale.errors import ZfscaleError
 from zfscale.spec.text import ResultsPlace
 
+DRAWN = ("fork.trial", "fork.seed")  # leaves by which forks are repetitions of each other
+
 
 class ForkSpec(Block):
     """Where a trial branches off: what the file says of it, and what its parent was, which is read from the results.

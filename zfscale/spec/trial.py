@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from zfscale.block import MAX_SEED, Block
 from zfscale.errors import ZfscaleError
 from zfscale.methods.catalogue import METHODS, method
-from zfscale.spec.fork import ForkSpec
+from zfscale.spec.fork import DRAWN, ForkSpec
 from zfscale.spec.names import OneOf
 from zfscale.spec.outside import OpenBlock
 from zfscale.spec.sources import DatasetPath, HubDataset
@@ -109,7 +109,7 @@ class OptimizerSpec(OpenBlock):
 
 
 # The leaves by which trials are repetitions of each other: what is drawn.
-RUN = ("seed", "stream.class_order_seed", "stream.class_order")
+RUN = ("seed", "stream.class_order_seed", "stream.class_order", *DRAWN)
 OPEN: dict[str, type[OpenBlock]] = {"stream": StreamSpec, "method": MethodSpec, "optimizer": OptimizerSpec}
 
 

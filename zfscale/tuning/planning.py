@@ -73,6 +73,9 @@ def plan(sweep: Sweep) -> Plan:
     if sweep.cells:
         message = f"{search.algorithm.name} proposes trials one by one; `zfscale tune` needs the trials of its table"
         raise sweep.document.error({("search", "algorithm"): f"{message}: expected random, sobol or grid"})
+    if sweep.document.forks:
+        message = "a search has seeds and held-out images of its own, so it shares no steps; allowed: no fork"
+        raise sweep.document.error({("fork",): message})
     found = cells(sweep)
     if not found:
         raise ZfscaleError(f"{sweep.path}: no trial trains anything; nothing can be tuned")
