@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.sweep.test_halving import needs
+from tests.sweep.test_several_workers import sweep as several
 from tests.sweep.test_worker_stops import HYBRID, Alone, one_trial, to_the_end
 from zfscale import spec
 from zfscale.errors import SpecError
@@ -184,9 +185,7 @@ def test_tasks_that_have_begun_stay_as_they_are(tmp_path: Path, parent: Make) ->
     made = parent(stream={**_stream(parent), "class_order": list(range(6))})
     to_the_end(Alone(made))
     other = {"class_order": [0, 1, 2, 3, 5, 4]}
-    sweep = forks(tmp_path, made, 3, stream=other, search={"budget": 100, "seeds": [7]})
-    with pytest.raises(SpecError, match=r"fork: a search has seeds.* allowed: no fork"):
-        plan(sweep)
+    sweep = forks(tmp_path, made, 3, stream=other)
     to_the_end(Alone(sweep))
     assert steps(sweep)[:3] == steps(made)[:3]
     text = refused(tmp_path, made, 3, stream={"class_order": [0, 1, 3, 2, 4, 5]})
@@ -202,20 +201,30 @@ def _stream(parent: Make) -> dict[str, Any]:
     return {"dataset": dataset.model_dump(), "tasks": 3}  # type: ignore[union-attr]
 
 
+def test_a_search_for_values_takes_no_forks(tmp_path: Path, parent: Make) -> None:
+    made = parent()
+    to_the_end(Alone(made))
+    searched = {"zo-*": {"optimizer.lr": {"grid": [1e-3, 1e-2]}}}
+    sweep = forks(tmp_path, made, 3, search={"budget": 1000, "seeds": [7], "space": searched})
+    with pytest.raises(SpecError, match=r"fork: a search has seeds .* allowed: no fork"):
+        plan(sweep)
+
+
+def run(file: Path, *more: str) -> str:
+    """The command, which ends well; what it prints."""
+    command = [sys.executable, "-m", "zfscale", "run", str(file), *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.long
 def test_forks_on_ray(tmp_path: Path, parent: Make) -> None:
-    """The command, for a parent and then for forks of it: one with nothing changed, one of a fork."""
+    """One with nothing changed, and one at another rate."""
     made = parent(optimizer={"name": "zo-adam", "lr": 1e-3})
-
-    def run(file: Path, *more: str) -> str:
-        command = [sys.executable, "-m", "zfscale", "run", str(file), *more]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     run(made.path)
     grid = {"optimizer.lr": {"grid": [1e-3, 1e-2]}}
-    sweep = spec.load(write(tmp_path, made, 3, space=grid), parents=lookup)
+    sweep = forks(tmp_path, made, 3, space=grid)
     assert "2 trials, 2 to run, 12 training forwards" in run(tmp_path / "forks.yaml", "--dry-run")
     run(tmp_path / "forks.yaml")
     assert not look(root(sweep)).faults
@@ -223,4 +232,20 @@ def test_forks_on_ray(tmp_path: Path, parent: Make) -> None:
     assert same == steps(made)
     assert other[:3] == same[:3]
     assert other[4:] != same[4:]
-    assert len(rows(root(sweep), "trials", ["forwards"])) == 2
+
+
+@pytest.mark.long
+def test_a_fork_on_two_ranks_that_divide_the_weights(tmp_path: Path) -> None:
+    """Moments go on where each rank holds half of them: the ledger is that of the parent, which ran on one."""
+    stream = {"block_size": 32, "tokens_per_domain": 2048, "held_out_tokens": 1024}
+    file = several(tmp_path / "one.yaml", 1, optimizer={"name": "zo-adam", "lr": 1e-4})
+    content = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**content, "stream": {**content["stream"], **stream}}))
+    run(file)
+    made = spec.load(file)
+    two = {"engine": {"stage": 3}, "resources": {"workers": 2}}
+    sweep = forks(tmp_path, made, 3, **two)
+    run(tmp_path / "forks.yaml")
+    assert len(steps(made)) == 8
+    assert steps(sweep) == steps(made)
+    run(write(tmp_path, made, 3, name="other", optimizer={"name": "zo-sgd", "lr": 1e-4}, **two))

@@ -88,7 +88,7 @@ def _steps(there: Storage, trial: str, row: dict[str, Any] | None) -> list[tuple
 def _told(own: Storage, trial: str, step: int) -> Origin | None:
     """What forks of a parent that is gone tell of it: it does not have to be kept once they have ended."""
     for row in look(own, all_tables=False).rows:
-        fork = TrialSpec.from_json(row["spec"]).fork
-        if fork is not None and fork.spec is not None and (fork.trial, fork.step) == (trial, step):
-            return Origin(json.dumps(fork.spec, sort_keys=True), fork.tasks, fork.results or str(own))
+        fork = json.loads(row["spec"]).get("fork")
+        if fork is not None and (fork["trial"], fork["step"]) == (trial, step):
+            return Origin(json.dumps(fork["spec"], sort_keys=True), fork["tasks"], fork["results"])
     return None

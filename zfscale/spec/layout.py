@@ -14,8 +14,13 @@ WORKERS, PARALLEL = ("resources", "workers"), ("train", "parallel")
 
 
 def layout(trial: TrialSpec, resources: ResourcesSpec) -> list[Finding]:
-    """Everything wrong with the `engine` block, `train.parallel` and `resources.workers` of one trial."""
-    return [*_stage(trial), *_dtype(trial, resources), *_workers(trial, resources)]
+    """Everything wrong with the `engine` block, `train.parallel` and `resources.workers` of one trial.
+
+    The optimizers of the trials that a fork comes from take their steps again where the fork runs.
+    """
+    elders = [each.model_copy(update={"engine": trial.engine}) for _, each in trial.lineage[:-1]]
+    divided = [finding for each in (*elders, trial) for finding in _stage(each)]
+    return [*divided, *_dtype(trial, resources), *_workers(trial, resources)]
 
 
 def _stage(trial: TrialSpec) -> Iterator[Finding]:

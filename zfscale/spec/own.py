@@ -17,8 +17,8 @@ from zfscale.spec.trial import TrialSpec
 def own_code(trials: Iterable[TrialSpec], output: OutputSpec) -> dict[str, str]:
     """Path of an object of the user's own -> the first key of the sweep file that names it."""
     found = {sink.name: "output.sinks" for sink in output.sinks if is_path(sink.name)}
-    for trial in trials:
-        for key, name in (*_names(trial), *_parts(trial)):
+    for taker in (taker for trial in trials for _, taker in reversed(trial.lineage)):
+        for key, name in (*_names(taker), *_parts(taker)):
             if name not in found and is_path(name):
                 found[name] = key
     return found

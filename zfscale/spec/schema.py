@@ -220,7 +220,7 @@ TEMPLATE_PATHS = tuple(paths(TrialSpec))
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a sweep file, for editors; only `name` is required, as the space may supply the rest."""
     sweep, trial = SweepSpec.model_json_schema(), TrialSpec.model_json_schema()
-    for block in ("model", "stream", "method", "optimizer", "train"):
+    for block in ("model", "stream", "method", "optimizer", "train", "fork"):
         described = trial["$defs"][f"{block.title()}Spec"]
         described.pop("required", None)
         for option, field in described["properties"].items():

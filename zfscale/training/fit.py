@@ -17,7 +17,7 @@ from zfscale.training.augment import Augment
 from zfscale.training.journal import Journal
 from zfscale.training.objective import Loss, plain
 from zfscale.training.relay import Leg, Relay
-from zfscale.training.seeds import AUGMENT, ORDER, STEP
+from zfscale.training.seeds import AUGMENT, ORDER
 from zfscale.training.trainers import FirstOrder, Trainer, first_order, one
 from zfscale.zo.ledger import Entry
 from zfscale.zo.philox import derive
@@ -66,7 +66,7 @@ class Fit:
         self.network, self.engine, self.task, self.offset, self.loss = network, engine, task, offset, loss
         self.journal, self.augment, self.look = journal, augment, look
         self.relay, self.spec = Relay(network, engine, task, legs, loss), legs[-1].spec
-        self._skipped, self._seed = 0, self.spec.step_seed  # in a row, up to now
+        self._skipped = 0  # in a row, up to now
         per_epoch = steps_per_epoch(len(task.train_y), self.spec.train.batch_size)
         self.total = self.spec.train.epochs * per_epoch
         self.first = first_order(self.spec).epochs * per_epoch  # of these, how many are by backpropagation
@@ -174,7 +174,7 @@ class Fit:
 
     def _load(self, trainer: Trainer, step: int, rows: np.ndarray) -> int:
         """Put the batch of a step in its place; the step's seed."""
-        seed = derive(self._seed, self.task.index, STEP, step)
+        seed = self.relay.seed(step)
         x = self.task.train_x[rows]
         x = x if self.augment is None else self.augment(x, derive(seed, AUGMENT))
         trainer.batch.load(x, self.task.train_y[rows] - self.offset, rows)

@@ -99,8 +99,8 @@ class Journal:
 
     def load(self, task: int, leaves: ModuleLeaves) -> None:
         """The weights at the end of a first-order phase that an earlier attempt, or a fork's parent, finished."""
-        assert self._snapshots is not None, "such a phase is resumed from snapshots alone"
-        self._snapshots.load(task, leaves)
+        if self._snapshots:
+            self._snapshots.load(task, leaves)
 
     def trained(self, fingerprint: str) -> None:
         """The training of a stage is over, or there was none, and weights of this content are left."""

@@ -80,17 +80,17 @@ def _memory(spec: TrialSpec, base: Any, data: Any) -> int:
     Each weight takes what its number format does; optimizers keep their state in float32. A hybrid needs the larger of
     its two phases.
     """
-    price, phase, o = family(spec).price(spec, base), first_order(spec), spec.optimizer.filled()
+    price, phase = family(spec).price(spec, base), first_order(spec)
     by_model = price.weights if spec.model.train == "full" else price.adapter
     counts = {"all": price.weights, "adapter": price.adapter, "none": 0, "model": by_model}
     trained = counts[methods.method(spec.method.name).trained]
     added = trained if trained < price.weights else 0
     format = precision_of(spec.train.precision, spec.engine.dtype)
     weights = (price.weights + added - trained) * format.frozen.itemsize + trained * format.trained.itemsize
-    states = spec.optimizing.states(o)
+    states = max(each.optimizing.states(each.optimizer.filled()) for _, each in spec.lineage)
     kept = price.block + price.outputs
     if phase.epochs:
-        states = max(states, optimizer(phase.name).states(o))
+        states = max(states, optimizer(phase.name).states(spec.optimizer.filled()))
         kept = price.block * price.blocks + 2 * price.outputs
     return PROCESS_BYTES + weights + trained * states * FLOAT + kept * format.compute.itemsize + _bytes(data)
 

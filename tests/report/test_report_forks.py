@@ -26,12 +26,8 @@ def test_forks_of_parents_that_differ_in_their_seed_are_one_row(tmp_path: Path) 
         add(tmp_path, spec("ease", "zo-adam", seed), done(0.5))
     trials = contents(tmp_path).trials
     assert varying(trials) == ["fork.of", "optimizer.lr"]
-    assert [(row.settings["fork.of"] or "-")[:14] for row in rows(trials)] == [
-        "zo-sgd lr 0.1 ",
-        *["zo-adam lr 0.1"] * 2,
-        *["zo-adam lr 0.5"] * 2,
-        "-",
-    ]
+    of = [(row.settings["fork.of"] or "-").partition(" #")[0] for row in rows(trials)]
+    assert sorted(of) == ["-", *["zo-adam lr 0.1"] * 2, *["zo-adam lr 0.5"] * 2, "zo-sgd lr 0.1"]
     assert {len(row.trials) for row in rows(trials)} == {2}
 
 
