@@ -265,6 +265,7 @@ def test_leaves_that_may_be_null_have_the_types_that_are_promised(tmp_path: Path
             "method": {"name": "replay"},
             "optimizer": {"name": "fo-adamw", "lr": 1e-3},
             "train": {"epochs": 1, "batch_size": 8},
+            "fork": {"trial": "0123456789ab", "step": 3, "results": "r", "seed": 1},
         }
     ).leaves()
     assert (texts["stream.domains"], texts["stream.upstream"]) == ("a, licenses", "docstrings")

@@ -108,6 +108,7 @@ def test_a_stopped_fork_is_continued_and_needs_no_parent(tmp_path: Path, parent:
     again = spec.load(tmp_path / "forks.yaml", parents=lookup)
     assert again.trials == sweep.trials
     assert missing(again) == []
+    assert "1 trials, 0 to run" in describe(again)
     assert replay(root(sweep), one.trial_id, tmp_path / "m") == 12
 
 

@@ -264,6 +264,7 @@ class TrialSpec(Block):
         "train.micro_batch_size": int,
         "fork.trial": str,
         "fork.step": int,
+        "fork.results": str,
         "fork.seed": int,
     }
 
@@ -298,6 +299,8 @@ class TrialSpec(Block):
             flat["stream.domains"] = ", ".join(domain.name for domain in self.stream.domains)
         if self.stream.upstream is not None:
             flat["stream.upstream"] = self.stream.upstream.name
-        flat |= {f"fork.{key}": getattr(self.fork, key, None) for key in ("trial", "step", "seed")}
+        flat |= {
+            f"fork.{key}": getattr(self.fork, key, None) for key in ForkSpec.model_fields if key not in ForkSpec.FILLED
+        }
         phase = flat.pop("optimizer.first_order") or dict.fromkeys(FirstOrderSpec.model_fields)
         return flat | {f"optimizer.first_order.{key}": value for key, value in phase.items()}

@@ -17,7 +17,7 @@ def describe(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool =
     """
     sweep = known(sweep)
     todo = {t.trial_id for t in missing(sweep, retry_failed, continue_stopped)}
-    inputs = read(sweep, sweep.outline)
+    inputs = read(sweep, sweep.outline, [t for t in sweep.outline if t.trial_id in todo or t in sweep.ends])
     lines, least, most = [], 0, 0
     for spec in sweep.trials:
         cost = plan.cost(spec, inputs)

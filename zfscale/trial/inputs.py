@@ -145,12 +145,15 @@ def noted(problems: list[Problem], spec: TrialSpec, *place: str | int) -> Iterat
         problems.append(Problem(spec, place, str(error).removeprefix(f"{dotted(place)}: ")))
 
 
-def read(sweep: Sweep, trials: Iterable[TrialSpec]) -> Inputs:
-    """The inputs of some trials of a sweep. Errors: SpecError with the lines of the file."""
+def read(sweep: Sweep, trials: Iterable[TrialSpec], started: Iterable[TrialSpec] | None = None) -> Inputs:
+    """The inputs of some trials of a sweep, and how those that may be `started` begin, by default all.
+
+    Errors: SpecError with the lines of the file.
+    """
     trials = list(trials)
     try:
         inputs = Inputs(trials)
-        inputs.read_starts(trials)
+        inputs.read_starts(trials if started is None else started)
         return inputs
     except Unfit as error:
         raise sweep.error(error.problems) from error
