@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,11 @@ import yaml
 from tests.sweep.test_halving import needs
 from tests.sweep.test_several_workers import sweep as several
 from tests.sweep.test_worker_stops import HYBRID, Alone, one_trial, to_the_end
+from tests.verify.trials import changed, forge
 from zfscale import spec
 from zfscale.errors import SpecError
 from zfscale.results.check import look
+from zfscale.results.inputs import OtherInputs
 from zfscale.results.layout import file_of, snapshots_of, starts_of
 from zfscale.results.missing import missing, root
 from zfscale.results.parents import lookup
@@ -179,6 +182,16 @@ def test_what_is_damaged_is_named(tmp_path: Path, parent: Make) -> None:
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
         assert str(file) in refused(tmp_path, made, 4)
+
+
+def test_a_fork_reads_what_its_parent_has_read(tmp_path: Path, parent: Make) -> None:
+    made = parent()
+    to_the_end(Alone(made))
+    other = {"base weights": "0" * 64}
+    place, trial = Path(str(root(made))), made.trials[0].trial_id
+    forge(place, trial, "trials", lambda t: changed(t, "inputs", lambda old: json.dumps(json.loads(old) | other)))
+    with pytest.raises(OtherInputs, match=f"fork.trial: base weights changed since {trial}, whose steps"):
+        Alone(forks(tmp_path, made, 3))
 
 
 def test_tasks_that_have_begun_stay_as_they_are(tmp_path: Path, parent: Make) -> None:

@@ -44,7 +44,7 @@ class Alone(Worker):
         self.results, self.name, self.output = root(sweep), sweep.spec.name, sweep.spec.output
         self.inputs = prints_of([one], inputs)
         self.fetched, self.features = {model_key(one): base, data_key(one): data}, {}
-        self.fetched |= {} if one.fork is None else {start_key(one): inputs.start(one)}
+        self.fetched[start_key(one)] = inputs.start(one)
         self.settled, self.team, self.walk, self.judged = Settled(), None, None, judged
         self.every, self.checkpoint_minutes = every, None
         self.node, self.speaker = "here", Speaker(self.results, "a run", "here")

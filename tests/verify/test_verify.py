@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.buckets import bucket
+from tests.trial.forks import fork_of
 from tests.trial.test_domain_incremental_trials import Text, text  # noqa: F401
 from tests.verify.trials import changed, forge, run
 from zfscale import report
@@ -155,3 +156,16 @@ def test_all_kinds_of_trials_are_verified(kind: str, small: Any, tmp_path: Path)
     (checked,) = quiet(tmp_path / "r", losses=3).checked
     assert checked.replay_exact, str(checked)
     assert checked.rerun_exact, str(checked)
+
+
+def test_a_fork_is_verified_with_the_optimizers_that_took_its_steps(small: Any, tmp_path: Path) -> None:
+    """A fork of a fork, whose own results are all there is: two optimizers, and a seed of its own from step 5 on."""
+    ids = [run(tmp_path / "a", parent := small.spec("ease", "zo-adam", optimizer__queries=2))]
+    child = fork_of(tmp_path / "a", parent, 3, optimizer={"name": "zo-sgd", "lr": 1e-3, "eps": 1e-2})
+    ids.append(run(tmp_path / "b", child))
+    ids.append(run(tmp_path / "c", fork_of(tmp_path / "b", child, 5, optimizer={"lr": 1e-2}, fork={"seed": 7})))
+    shutil.rmtree(tmp_path / "a")
+    (checked,) = quiet(tmp_path / "c", losses=6).checked
+    assert (checked.row["trial_id"], checked.findings, checked.losses.exact) == (ids[2], [], 6)
+    forge(tmp_path / "c", ids[2], "ledger", lambda t: changed(t, "seed", lambda v: v + 1, number=2))
+    assert quiet(tmp_path / "c").status == FAILS

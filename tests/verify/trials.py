@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zfscale.results.inputs import as_json
-from zfscale.results.layout import TRIALS, file_of
+from zfscale.results.layout import TRIALS, file_of, ledger_of
 from zfscale.results.seal import parquet
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
@@ -22,15 +22,21 @@ from zfscale.training.snapshots import Snapshots
 from zfscale.trial import run as trial
 from zfscale.trial.fingerprints import prints_of
 from zfscale.trial.inputs import Inputs, keys_of
+from zfscale.zo.ledger import Ledger
 
 Change = Callable[[pa.Table], pa.Table]
 
 
 def run(root: Path, spec: TrialSpec) -> str:
-    """Run a trial; its id."""
+    """Run a trial, a fork or not; its id."""
     inputs = Inputs([spec])
-    sink = ParquetSink(About.of(root, "s", spec))
-    outcome = trial.run(spec, *inputs.of(spec), sink, snapshots=Snapshots(root, spec.trial_id))
+    inputs.read_starts([spec])
+    sink, snapshots = ParquetSink(About.of(root, "s", spec)), Snapshots(root, spec.trial_id)
+    ledger = Ledger(root / ledger_of(spec.trial_id))
+    if start := inputs.start(spec):
+        start.give(ledger, snapshots)
+    outcome = trial.run(spec, *inputs.of(spec), sink, ledger=ledger, snapshots=snapshots)
+    ledger.remove()
     sink.close(replace(outcome, inputs=as_json(keys_of(spec), prints_of([spec], inputs))))
     return spec.trial_id
 

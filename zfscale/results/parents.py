@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from zfscale.errors import nearest
 from zfscale.records import Status
@@ -46,18 +46,29 @@ def _origin(directory: str, name: str, results: str | None, trial: str, step: in
     return Origin(row["spec"], places[0][0], str(there))  # type: ignore[index]
 
 
-def shared(there: Storage, trial: str, step: int) -> list[tuple[int, Entry]]:
-    """The first steps of a trial, each with its task, as the ledger of a fork has them: they cost it nothing.
+class Shared(NamedTuple):
+    """What a fork has from the results of its parent.
 
-    Errors: Unforkable.
+    Args:
+        steps: The first ones, each with its task, as the ledger of the fork has them: they cost it nothing.
+        inputs: The content hashes of what the parent has read, as its row has them.
     """
-    taken = _steps(there, trial, _row(there, trial))[:step]
-    return [(place["task"], replace(entry, forwards=0, seconds=0.0)) for place, entry in taken]
+
+    steps: list[tuple[int, Entry]]
+    inputs: str | None
+
+
+def shared(there: Storage, trial: str, step: int) -> Shared:
+    """The first steps of a trial. Errors: Unforkable."""
+    row = _row(there, trial)
+    taken = _steps(there, trial, row)[:step]
+    free = [(place["task"], replace(entry, forwards=0, seconds=0.0)) for place, entry in taken]
+    return Shared(free, row and row["inputs"])
 
 
 def _row(there: Storage, trial: str) -> dict[str, Any] | None:
     """The row of a trial in `trials`; None if there is none. Errors: Unforkable if a file of it is damaged."""
-    found = look(there, ["versions"], only=[trial])
+    found = look(there, ["versions", "inputs"], only=[trial])
     if found.faults:
         raise Unforkable("trial", f"{there}/{found.faults[0]}; run its sweep again to make the trial again")
     return found.rows[0] if found.rows else None

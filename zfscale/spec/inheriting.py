@@ -20,14 +20,14 @@ from zfscale.spec.trial import OPEN, OptimizerSpec, TrialSpec
 from zfscale.spec.yaml import Place
 from zfscale.streams.catalogue import stream
 
-# The options in which a fork may differ; of a stream also those that order or augment it, if begun tasks stay the same.
+# The options in which a fork may differ; of a stream also those that order it, if the tasks that have begun stay.
 FREE: dict[str, frozenset[str]] = {
     "optimizer": frozenset(OptimizerSpec.model_fields) - {"first_order"},
     "train": frozenset({"objective", "micro_batch_size", "frozen_cache_mib", "parallel"}),
     "engine": frozenset({"stage", "offload"}),
     "stream": frozenset({"domains"}),
 }
-HELD = frozenset({"validation"})  # of what orders a stream, what decides which examples are trained on
+HELD = frozenset({"validation", "random_crop", "random_flip"})  # of a stream's options for trials that share arrays
 # Options that say the same thing in two ways: whoever gives one of them has none of the parent's.
 ONE_OF = (
     frozenset({"tasks", "first_task_classes", "task_sizes"}),

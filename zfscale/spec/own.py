@@ -25,8 +25,9 @@ def own_code(trials: Iterable[TrialSpec], output: OutputSpec) -> dict[str, str]:
 
 
 def own_paths(trial: TrialSpec) -> list[str]:
-    """The paths of objects of the user's own that decide what a trial computes."""
-    return sorted({name for _, name in (*_names(trial), *_parts(trial)) if is_path(name)})
+    """The paths of objects of the user's own that decide what a trial computes, or replays."""
+    takers = [taker for _, taker in trial.lineage]
+    return sorted({name for one in takers for _, name in (*_names(one), *_parts(one)) if is_path(name)})
 
 
 def _names(trial: TrialSpec) -> Iterator[tuple[str, str]]:

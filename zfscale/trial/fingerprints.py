@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from zfscale import registry
-from zfscale.results.inputs import Known, Prints
+from zfscale.results.inputs import SHOWN, Known, OtherInputs, Prints, as_json, from_json
 from zfscale.spec import TrialSpec
 from zfscale.spec.own import own_paths
-from zfscale.trial.inputs import Inputs, data_key, model_key
+from zfscale.trial.inputs import Inputs, data_key, keys_of, model_key
 
 BASE, PROCESSOR, TOKENIZER = "base weights", "image processor", "tokenizer"
 TRAIN, TEST = "training data", "test data"
@@ -31,8 +31,12 @@ PLACE = {"name", "_name_or_path", "transformers_version"}  # of a base or its co
 
 
 def prints_of(specs: Iterable[TrialSpec], inputs: Inputs) -> Known:
-    """Hash everything that the trials read, each thing once. Errors: what the import of the user's code raises."""
+    """Hash everything that the trials read, each thing once.
+
+    Errors: what the import of the user's code raises; OtherInputs, where a fork reads something else than its parent.
+    """
     found: Known = {}
+    specs = list(specs)
     for spec in specs:
         base, data = inputs.of(spec)
         for key, hashed, thing in ((model_key(spec), of_base, base), (data_key(spec), of_data, data)):
@@ -41,7 +45,20 @@ def prints_of(specs: Iterable[TrialSpec], inputs: Inputs) -> Known:
         for path in own_paths(spec):
             if path not in found:
                 found[path] = {f"code of {path}": of_code(path)}
+    for spec in specs:
+        if start := inputs.start(spec):
+            same(spec, start.inputs, found)
     return found
+
+
+def same(fork: TrialSpec, parent: str | None, known: Known) -> None:
+    """See that a fork reads what its parent has read, by the column `inputs` of that. Errors: OtherInputs."""
+    then, now = from_json(parent), from_json(as_json(keys_of(fork), known))
+    for part in sorted(then.keys() & now.keys()):
+        if then[part] != now[part] and fork.fork is not None:
+            both = f"{then[part][:SHOWN]} then, {now[part][:SHOWN]} now (SHA-256)"
+            why = f"{part} changed since {fork.fork.trial}, whose steps would be shared: {both}"
+            raise OtherInputs(f"fork.trial: {why}; put back what it was made of")
 
 
 def of_base(base: Any) -> Prints:

@@ -29,10 +29,12 @@ class Start:
     Args:
         ledger: The steps that are shared, as the file of a running trial.
         snapshots: Task -> the snapshot at the end of its first-order phase, a file, of a hybrid.
+        inputs: The content hashes of what the parent has read, as its row has them.
     """
 
     ledger: bytes
     snapshots: dict[int, bytes]
+    inputs: str | None
 
     def give(self, ledger: Ledger, snapshots: Snapshots) -> None:
         """Let a trial begin after the shared steps; one that has begun before, and is further, goes on there."""
@@ -58,11 +60,12 @@ def start_of(spec: TrialSpec) -> Start:
     assert fork is not None
     assert fork.results is not None, "it was filled in"
     there = storage(fork.results)
-    steps, kept = shared(there, fork.trial, fork.step), Snapshots(there, fork.trial)
-    if len(steps) < fork.step:
-        raise ZfscaleError(f"{there}: trial {fork.trial} took {len(steps)} steps")
-    tasks = sorted({task for task, entry in steps if not entry.seeds})
-    return Start(MAGIC + b"".join(entry.pack() for _, entry in steps), {task: kept.file(task) for task in tasks})
+    found, kept = shared(there, fork.trial, fork.step), Snapshots(there, fork.trial)
+    if len(found.steps) < fork.step:
+        raise ZfscaleError(f"{there}: trial {fork.trial} took {len(found.steps)} steps")
+    tasks = sorted({task for task, entry in found.steps if not entry.seeds})
+    ledger = MAGIC + b"".join(entry.pack() for _, entry in found.steps)
+    return Start(ledger, {task: kept.file(task) for task in tasks}, found.inputs)
 
 
 def misfit(spec: TrialSpec, data: Any, own: Any) -> Finding | None:

@@ -117,9 +117,9 @@ class Inputs:
         if problems:
             raise Unfit(problems)
 
-    def start(self, spec: TrialSpec) -> Start:
-        """That of a fork."""
-        return self._starts[start_key(spec)]
+    def start(self, spec: TrialSpec) -> Start | None:
+        """How a fork begins that may be started; None of any other trial."""
+        return self._starts.get(start_key(spec))
 
     def of(self, spec: TrialSpec) -> tuple[Any, Any]:
         """The trial's model, as its family loads it, and the data of its stream."""

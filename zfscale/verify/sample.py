@@ -32,9 +32,10 @@ def tolerance(machine: Machine, low: bool, ranks: bool) -> float:
 def compared(spec: TrialSpec, measures: Sequence[Measured], near: float) -> tuple[Losses, list[Finding]]:
     """How many agree to the bit, and those that are farther from their record than a loss may be.
 
-    A coefficient is a difference of losses over eps, so that it may be as far as a loss over eps.
+    A coefficient is a difference of losses over eps, so that it may be as far as a loss over eps; in a fork, over the
+    smallest of those whose steps it has.
     """
-    found, findings, eps = Losses(tolerance=near), list[Finding](), _eps(spec)
+    found, findings, eps = Losses(tolerance=near), list[Finding](), min(_eps(one) for _, one in spec.lineage)
     for one in measures:
         found.sampled += 1
         then, now = (one.then.loss, *one.then.coefficients), (one.now.loss, *one.now.coefficients)

@@ -34,11 +34,18 @@ def rates(spec: TrialSpec, told_steps: Sequence[Step], table: pa.Table) -> Itera
             yield Finding(STEPS, f"task {step.task}, step {step.step}, lr", told(then, step.lr))
 
 
-def seeds(spec: TrialSpec, queries: Sequence[Query]) -> Iterator[Finding]:
-    """Seeds that are not those which the trial's own gives; an optimizer of the user's own may draw others."""
-    for query in () if is_path(spec.optimizer.name) else queries:
-        expected = derive(derive(spec.seed, query.task, STEP, query.step), QUERY, query.query)
-        if query.seed % 2**64 != expected % 2**64:
+def seeds(spec: TrialSpec, told_steps: Sequence[Step], queries: Sequence[Query]) -> Iterator[Finding]:
+    """Seeds that are not those which the trial's own gives; an optimizer of the user's own may draw others.
+
+    The first steps of a fork are those of other trials, which may have drawn otherwise.
+    """
+    drawn = [(stop, one.step_seed, is_path(one.optimizer.name)) for stop, one in spec.lineage]
+    places = {(step.task, step.step): number for number, step in enumerate(told_steps)}
+    for query in queries:
+        number = places[query.task, query.step]
+        seed, own = next((seed, own) for stop, seed, own in drawn if stop is None or number < stop)
+        expected = derive(derive(seed, query.task, STEP, query.step), QUERY, query.query)
+        if not own and query.seed % 2**64 != expected % 2**64:
             place = f"task {query.task}, step {query.step}, query {query.query}, seed"
             yield Finding(LEDGER, place, told(query.seed, expected))
 

@@ -112,7 +112,7 @@ def _replayed(found: Checked, spec: TrialSpec, recorded: dict[str, pa.Table], re
     _alone(found, then, now, read)
     _inside_first_order(found, spec, then, now)
     found.findings += tables.rates(spec, said.steps, recorded[STEPS])
-    found.findings += tables.seeds(spec, said.queries)
+    found.findings += tables.seeds(spec, said.steps, said.queries)
     changed = list(_weights(found, journal, spec, machine))
     found.findings += changed
     found.findings += tables.evals(then, now, machine, _stage_of(changed))
