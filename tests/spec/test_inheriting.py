@@ -161,6 +161,16 @@ def test_what_comes_after_the_fork_may_differ(blocks, tmp_path):
             }
 
 
+def test_an_optimizer_of_ones_own_may_be_followed_by_one_of_ours(tmp_path, monkeypatch):
+    """Its own options are none of the other's."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "plugins"))
+    own = {"optimizer": {"name": "extras.optimizers:SPECTRAL", "lr": 0.1, "decay": 0.25}}
+    (trial,) = load(tmp_path, own, optimizer={"name": "zo-sgd", "lr": 0.1}).trials
+    assert trial.parent.optimizer.model_extra == {"decay": 0.25}
+    (same,) = load(tmp_path, own, optimizer={"lr": 0.2}).trials
+    assert (same.optimizer.model_extra, same.optimizer.lr) == ({"decay": 0.25}, 0.2)
+
+
 def test_a_hybrid_that_cannot_resume_its_phases_cannot_be_forked(tmp_path):
     phase = {"first_order": {"name": "fo-sgd", "lr": 0.1, "epochs": 1}}
     load(tmp_path, {"optimizer": phase})

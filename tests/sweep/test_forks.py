@@ -205,7 +205,7 @@ def test_tasks_that_have_begun_stay_as_they_are(tmp_path: Path, parent: Make) ->
     text = refused(tmp_path, made, 3, stream={"class_order": [0, 1, 3, 2, 4, 5]})
     assert "stream.class_order: the first 2 tasks, which had begun at step 3" in text
     forks(tmp_path, made, 2, stream={"class_order": [0, 1, 3, 2, 4, 5]})
-    assert "the first 1 tasks" in refused(tmp_path, made, 2, stream={"task_sizes": [3, 3]})
+    assert "the first task, which had begun at step 2" in refused(tmp_path, made, 2, stream={"task_sizes": [3, 3]})
     longer = forks(tmp_path, made, 2, stream={"task_sizes": [2, 4]}, name="longer")
     assert to_the_end(Alone(longer))[-1]["status"] == "finished"
 

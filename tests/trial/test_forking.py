@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,12 +27,14 @@ KINDS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "other settings by stage": ("memo", "zo-sgd", {"queries": 2}, {}),
     "bf16": ("finetune", "zo-sgd", {"eps": 0.1}, {"train__precision": "bf16"}),
     "low-rank": ("finetune", "zo-sgd-sign", {"noise": "low-rank"}, {}),
+    "a state by leaves": ("finetune", "zo-sgd", {"name": "extras.optimizers:SPECTRAL"}, {}),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fork_with_nothing_changed_ends_as_its_parent(kind, tmp_path, small):
+def test_a_fork_with_nothing_changed_ends_as_its_parent(kind, tmp_path, small, monkeypatch):
     """In the middle of a task (step 3) and between two (step 4)."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "plugins"))
     method, optimizer, variant, more = KINDS[kind]
     parent = optimized(small, method, optimizer, variant, **more)
     run_into(tmp_path, parent, small)

@@ -16,13 +16,13 @@ from pydantic import ValidationError
 from zfscale.spec.fork import ForkSpec, Lookup, Origin, Unforkable
 from zfscale.spec.names import Finding
 from zfscale.spec.problems import explain, show
-from zfscale.spec.trial import OPEN, OptimizerSpec, TrialSpec
+from zfscale.spec.trial import OPEN, TrialSpec
 from zfscale.spec.yaml import Place
 from zfscale.streams.catalogue import stream
 
-# The options in which a fork may differ; of a stream also those that order it, if the tasks that have begun stay.
-FREE: dict[str, frozenset[str]] = {
-    "optimizer": frozenset(OptimizerSpec.model_fields) - {"first_order"},
+# The options in which a fork may differ, beside those of the optimizer but for its first-order phase, and those that
+# order a stream, if the tasks that have begun stay as they are.
+FREE = {
     "train": frozenset({"objective", "micro_batch_size", "frozen_cache_mib", "parallel"}),
     "engine": frozenset({"stage", "offload"}),
     "stream": frozenset({"domains"}),
@@ -103,7 +103,7 @@ def _other_things(parent: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterat
     for block, kind in OPEN.items():
         mine = whole.get(block)
         name = mine.get(kind.KEY) if isinstance(mine, dict) else None
-        if kind.KEY not in FREE.get(block, ()) and name not in (None, parent[block][kind.KEY]):
+        if block != "optimizer" and name not in (None, parent[block][kind.KEY]):
             yield block, _says(name, parent[block][kind.KEY])
 
 
@@ -115,18 +115,17 @@ def differing(fork: TrialSpec, parent: TrialSpec) -> Iterator[Finding]:
     for block in ("model", "stream", "method", "optimizer", "train", "engine"):
         mine, other = ours[block], theirs[block]
         for key in (*mine, *(key for key in other if key not in mine)):
-            if mine.get(key) != other.get(key) and key not in free(fork, block):
+            if mine.get(key) != other.get(key) and not may_differ(fork, block, key):
                 yield (block, key), _says(mine.get(key), other.get(key))
     yield from _impossible(fork, parent)
 
 
-def free(fork: TrialSpec, block: str) -> frozenset[str]:
-    """The options of a block in which a fork may differ from its parent."""
-    if block == "optimizer" and fork.optimizing.own is not None:
-        return FREE[block] | frozenset(fork.optimizing.own.model_fields) | frozenset(fork.optimizer.model_extra or {})
-    if block == "stream":
-        return FREE[block] | (stream(fork.stream.kind).order - HELD)
-    return FREE.get(block, frozenset())
+def may_differ(fork: TrialSpec, block: str, option: str) -> bool:
+    """Whether an option of a fork may be another than its parent's, if the tasks that have begun stay as they are."""
+    if block == "optimizer":
+        return option != "first_order"
+    ordering = stream(fork.stream.kind).order - HELD if block == "stream" else frozenset()
+    return option in FREE.get(block, ()) or option in ordering
 
 
 def _impossible(fork: TrialSpec, parent: TrialSpec) -> Iterator[Finding]:

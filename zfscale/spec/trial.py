@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from typing import Annotated, Any, ClassVar, Literal
@@ -220,7 +221,7 @@ class TrialSpec(Block):
             raise ZfscaleError(
                 f"fork.trial: the spec of {self.fork.trial} is missing; it was not read from its results"
             )
-        return TrialSpec.from_json(json.dumps(self.fork.spec))
+        return _parsed(json.dumps(self.fork.spec))
 
     @property
     def lineage(self) -> tuple[tuple[int | None, TrialSpec], ...]:
@@ -304,3 +305,9 @@ class TrialSpec(Block):
         }
         phase = flat.pop("optimizer.first_order") or dict.fromkeys(FirstOrderSpec.model_fields)
         return flat | {f"optimizer.first_order.{key}": value for key, value in phase.items()}
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> TrialSpec:
+    """A spec as JSON: trials by the thousand have the same parent."""
+    return TrialSpec.from_json(text)

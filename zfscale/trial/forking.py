@@ -12,7 +12,7 @@ from zfscale.methods import catalogue as methods
 from zfscale.results.parents import shared
 from zfscale.results.storage import storage
 from zfscale.spec.domains import domain_order
-from zfscale.spec.inheriting import free
+from zfscale.spec.inheriting import may_differ
 from zfscale.streams.catalogue import stream
 from zfscale.training.snapshots import Snapshots
 from zfscale.zo.ledger import MAGIC, Ledger, entries
@@ -88,8 +88,9 @@ def misfit(spec: TrialSpec, data: Any, own: Any) -> Finding | None:
         same = _domains(spec)[:begun] == _domains(parent)[:begun]
     else:
         same = kind.misfit(parent.stream, data) is None and _alike(own, kind.of(parent.stream, data), begun)
-    arranged = [key for key in others if key in free(spec, "stream")]
-    message = f"the first {begun} tasks, which had begun at step {fork.step} of {fork.trial}, would be others"
+    arranged = [key for key in others if may_differ(spec, "stream", key)]
+    what = "the first task" if begun == 1 else f"the first {begun} tasks"
+    message = f"{what}, which had begun at step {fork.step} of {fork.trial}, would be other than it had"
     return None if same else (("stream", arranged[0]), f"{message}; allowed: another order of those that come later")
 
 
