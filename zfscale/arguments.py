@@ -77,8 +77,19 @@ def _results(add: Add) -> None:
     command.set_defaults(command=commands.stop)
 
     command = add("report", help="remake a report from Parquet", description=commands.report.__doc__)
-    _add_results(command)
+    _add_several_results(command)
+    command.add_argument("-o", "--out", metavar="OUT", help="where to write it; default, of one DIR: that directory")
     command.set_defaults(command=commands.report)
+
+    command = add("leaderboard", help="rank at equal cost", description=commands.leaderboard.__doc__)
+    _add_several_results(command)
+    command.add_argument(
+        "--baseline",
+        metavar="NAME",
+        help="OPTIMIZER, of the same method, or METHOD/OPTIMIZER; default: the optimizer that most methods have",
+    )
+    command.add_argument("--markdown", action="store_true", help="print Markdown")
+    command.set_defaults(command=commands.leaderboard)
 
     command = add("compact", help="merge the files of many trials", description=commands.compact.__doc__)
     _add_results(command)
@@ -153,6 +164,10 @@ def _add_sweep_file(parser: argparse.ArgumentParser) -> None:
 
 def _add_results(parser: argparse.ArgumentParser, places: str = " (path or URL)") -> None:
     parser.add_argument("directory", metavar="DIR", help=f"a sweep's results{places}, e.g. results/vit_classil")
+
+
+def _add_several_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directories", metavar="DIR", nargs="+", help="a sweep's results (path or URL)")
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:

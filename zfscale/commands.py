@@ -155,12 +155,30 @@ def stop(args: argparse.Namespace) -> int:
 
 
 def report(args: argparse.Namespace) -> int:
-    """Make the table, report.md and the plot again, from the Parquet files of a results directory."""
-    from zfscale.report import make
+    """Make the report again, from Parquet files: report.md, report.html, plots, and each table as CSV and LaTeX.
+
+    That of one sweep is written beside its results; several together, or one elsewhere, need --out.
+    """
+    from zfscale.report import combine, make
     from zfscale.report.text import printable
 
-    text, file = make(args.directory)
+    if len(args.directories) > 1 and args.out is None:
+        raise ZfscaleError("the report of several sweeps is no one's own: say with --out DIR where to write it")
+    text, file = combine(args.directories, args.out) if args.out else make(args.directories[0])
     print(printable(f"{text}\nreport: {file}", sys.stdout.encoding))
+    return 0
+
+
+def leaderboard(args: argparse.Namespace) -> int:
+    """Rank optimizers within each method at equal forwards and at equal seconds, with paired differences.
+
+    Whatever is compared took the same cost within a tenth. A row is verified where `zfscale verify` has left a
+    certificate that holds for each of its trials.
+    """
+    from zfscale.report import leaders
+    from zfscale.report.text import printable
+
+    print(printable(leaders(args.directories, args.baseline, args.markdown), sys.stdout.encoding))
     return 0
 
 

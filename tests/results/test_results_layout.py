@@ -12,6 +12,7 @@ from zfscale.results import layout
 PACKAGE = Path(__file__).parents[2] / "zfscale"
 NAMES = {
     layout.REPORT,
+    layout.PAGE,
     layout.ACCURACY_PICTURE,
     layout.GAIN_PICTURE,
     layout.LOSS_PICTURE,

@@ -1,21 +1,21 @@
-"""The report of a sweep, from its Parquet tables alone: a Markdown file and a picture beside it."""
+"""The report of one sweep or several, from Parquet tables alone: Markdown, a page of HTML, tables, pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from zfscale.report import gain, heat, plot, text
-from zfscale.report.controls import compared, untrained
-from zfscale.report.kinds import KINDS, Kind, Picture
-from zfscale.report.load import Contents, Trial, contents, losses, stage_accuracies
-from zfscale.report.rows import Row, best, rows
-from zfscale.results.layout import GAIN_PICTURE, LOSS_PICTURE, REPORT
+from zfscale.errors import DataError
+from zfscale.report import leaderboard
+from zfscale.report.gathered import Gathered
+from zfscale.report.load import Contents
+from zfscale.report.pool import pool
+from zfscale.report.text import plain, sheets_marked, sheets_plain
+from zfscale.results.layout import TRIALS
 from zfscale.results.storage import Place, storage
 
 
 def write(root: Place) -> str:
-    """Writes the Markdown file and its pictures; the same tables give the same bytes.
+    """Write the report of a sweep beside its results; the same tables give the same bytes.
 
     Returns:
         The name of the Markdown file, with that of the results.
@@ -33,50 +33,44 @@ def table(root: Place) -> str:
     Raises:
         DataError: `root` holds no trials.
     """
-    found = contents(root)
-    return _plain(root, found, _tables(found.trials))
+    return _table(Gathered(pool([root])))
 
 
 def make(root: Place, found: Contents | None = None) -> tuple[str, str]:
     """Write the report of what was `found`, or after one look: what `table` gives, and the Markdown file's name."""
-    found = found or contents(root)
-    sections, there, tables = [], storage(root), list(_tables(found.trials))
-    for kind, table in tables:
-        drawn = []
-        for picture in kind.pictures:
-            figure = _draw(root, picture, kind, table, found.finished)
-            if figure is None:
-                there.remove(picture.file)
-                continue
-            with there.writing(picture.file) as path:
-                figure.savefig(path, metadata={"Software": None})
-            drawn.append(picture)
-        sections.append((kind, table, drawn))
-    markdown = text.markdown(_title(root), found, sections)
-    there.write(REPORT, markdown.encode(errors="backslashreplace"))
-    return _plain(root, found, tables), f"{there}/{REPORT}"
+    return _made(Gathered(pool([root], found)), root)
 
 
-def _plain(root: Place, found: Contents, tables: Iterable[tuple[Kind, list[Row]]]) -> str:
-    return text.plain(_title(root), found, [(kind, rows, ()) for kind, rows in tables])
+def combine(roots: Sequence[Place], out: Place) -> tuple[str, str]:
+    """Write one report of several sweeps to a directory of its own; it returns what `make` returns.
+
+    Raises:
+        DataError: A directory of `roots` holds no trials, or `out` holds some, whose own report would be replaced.
+    """
+    if storage(out).exists(TRIALS):
+        raise DataError(f"{out}: holds the results of a sweep, whose own report would be replaced; give another --out")
+    return _made(Gathered(pool(roots)), out)
 
 
-def _tables(found: Sequence[Trial]) -> Iterator[tuple[Kind, list[Row]]]:
-    """The rows of each kind of stream that has any."""
-    for name, kind in KINDS.items():
-        if mine := rows([trial for trial in found if trial.kind == name]):
-            yield kind, compared(mine) if kind.paired else mine
+def leaders(roots: Sequence[Place], baseline: str | None = None, markdown: bool = False) -> str:
+    """The leaderboards of one sweep or several, as plain text or in Markdown.
+
+    Raises:
+        DataError: A directory holds no trials.
+        ZfscaleError: There is no such baseline.
+    """
+    found = Gathered(pool(roots), baseline)
+    if baseline is not None:
+        leaderboard.check([row for _, table in found.tables for row in table], baseline)
+    sheets = leaderboard.sheets(found.boards)
+    return (sheets_marked if markdown else sheets_plain)(sheets) if sheets else leaderboard.NONE
 
 
-def _draw(root: Place, picture: Picture, kind: Kind, table: Sequence[Row], finished: Collection[str]) -> Any:
-    """The figure; None if nothing is to be drawn."""
-    shown = best(table, kind)
-    if picture.file == LOSS_PICTURE:
-        return heat.draw(shown, losses(root, finished))
-    if picture.file == GAIN_PICTURE:
-        return gain.draw(shown, [untrained(row, table) or row for row in shown])
-    return plot.draw(shown, stage_accuracies(root, finished))
+def _table(found: Gathered) -> str:
+    return plain(found.title, found.contents, [(kind, rows, ()) for kind, rows in found.tables])
 
 
-def _title(root: Place) -> str:
-    return storage(root).name
+def _made(found: Gathered, out: Place) -> tuple[str, str]:
+    from zfscale.report.writing import write as write_files
+
+    return _table(found), write_files(found, storage(out))

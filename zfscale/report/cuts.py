@@ -37,16 +37,17 @@ def cuts(table: Sequence[Row]) -> list[Cut]:
     return [cut for cut in made if cut.rows]
 
 
-def equal(table: Sequence[Row], cost: Callable[[Row], float | None]) -> list[Row]:
+def equal(table: Sequence[Row], cost: Callable[[Row], float | None], always: bool = False) -> list[Row]:
     """In the table's order, one row an optimizer, all within TOLERANCE of one budget a method.
 
-    The budget is the cost of a row: that at which most optimizers have a row, and of several such the largest.
+    The budget is the cost of a row: that at which most optimizers have a row, and of several such the largest. Unless
+    `always`, a method whose rows were all trained for as long has no cut.
     """
     kept: list[Row] = []
     trained = [row for row in table if row.optimizer not in CONTROLS and (cost(row) or 0) > 0]
     for scene in dict.fromkeys(row.scene(OPTIMIZING, TRAINING) for row in trained):
         mine = [row for row in trained if row.scene(OPTIMIZING, TRAINING) == scene]
-        if len({row.scene(OPTIMIZING) for row in mine}) > 1:
+        if always or len({row.scene(OPTIMIZING) for row in mine}) > 1:
             at = [(len(found := _near(mine, cost, cost(row) or 0)), cost(row) or 0, found) for row in mine]
             count, _, found = max(at, key=lambda entry: entry[:2])
             kept += found if count > 1 else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -92,11 +92,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class Contents:
-    """The whole trials by id, the files by which others are damaged, and files that are not tables of ours."""
+    """The whole trials by id, the files by which others are damaged, and files that are not tables of ours.
+
+    Of several directories, `twice` says which trials are in more than one.
+    """
 
     trials: list[Trial]
     faults: list[Fault]
     ignored: list[str]
+    twice: list[str] = field(default_factory=list)
 
     @property
     def finished(self) -> list[str]:

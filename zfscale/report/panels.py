@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from zfscale.report.rows import Row
+from zfscale.report.rows import Row, place_text
 
 LINE = 13  # points between the lines below a title
 WIDTH = 34  # letters of such a line
@@ -48,13 +48,8 @@ def panels(rows: Iterable[Row]) -> list[Panel]:
         found.setdefault((row.method, row.place), []).append(row)
     order = list(dict.fromkeys(method for method, _ in found))
     return [
-        Panel(method, _text(place), tuple(own))
+        Panel(method, place_text(place), tuple(own))
         for method, place, own in sorted(
             ((*key, own) for key, own in found.items()), key=lambda panel: order.index(panel[0])
         )
     ]
-
-
-def _text(place: Sequence[tuple[str, Any]]) -> str:
-    """Settings by the last part of their path; those that are not set are left out."""
-    return ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in place if value is not None)

@@ -107,6 +107,11 @@ def best(table: Sequence[Row], kind: Kind) -> list[Row]:
     return list(top.values())
 
 
+def place_text(place: Sequence[tuple[str, Any]]) -> str:
+    """Settings by the last part of their path; those that are not set are left out."""
+    return ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in place if value is not None)
+
+
 def _leaf(trial: Trial, leaf: str) -> Any:
     """What a trial has at a leaf; of a control, neither options of its optimizer nor epochs."""
     return None if _idle(trial, leaf) else trial.spec.get(leaf)

@@ -21,6 +21,7 @@ from zfscale.results.causes import causes
 COSTS = """\
 Points of Avg over the untrained control, per unit of cost, as means over runs. A first-order step counts as one
 forward, its backward not; seconds are those of the whole trial, evaluations included."""
+VERIFIED = "✓"  # of a row all of whose trials have certificates that hold
 STOPPED, FAILED, PRICES, LEADERS = "stopped_trials", "failed_trials", "gain_costs", "leaderboard"
 CUTS = (EPOCHS.rpartition(".")[2], FORWARDS, SECONDS)
 # Every name that a sheet may have.
@@ -60,7 +61,7 @@ def main(table: Sequence[Row], kind: Kind, name: str = "", heading: str = "") ->
     return Sheet(name or kind.name, heading, cells(table, kind), words(table), leading)
 
 
-def compared(table: Sequence[Row], kind: Kind) -> list[Sheet]:
+def at_equal_cost(table: Sequence[Row], kind: Kind) -> list[Sheet]:
     """Of paired runs: the table at equal cost, and what a gain costs."""
     if not kind.paired:
         return []

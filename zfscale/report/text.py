@@ -12,12 +12,13 @@ from zfscale.report.kinds import Kind, Picture
 from zfscale.report.load import Contents
 from zfscale.report.rows import Row
 from zfscale.report.sampling import sampling
-from zfscale.report.sheets import Sheet, cells, columns_of, compared, ended, main, words
+from zfscale.report.sheets import VERIFIED, Sheet, at_equal_cost, cells, columns_of, ended, main, words
 from zfscale.results.check import first
 
 Section = tuple[Kind, Sequence[Row], Sequence[Picture]]  # its rows, and the pictures there are
 DAMAGED = "Damaged files: run the same command again, which makes these trials again"
 IGNORED = "Ignored: not named by a trial's id"
+TWICE = "Trials that are in several of these sweeps"
 
 
 def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
@@ -27,7 +28,7 @@ def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
         parts += [marked(main(table, kind)), kind.legend(columns_of(table, kind).values())]
         if kind.paired:
             parts.append(sampling([trial for trial in found.trials if trial.kind == kind.name]))
-        for sheet in compared(table, kind):
+        for sheet in at_equal_cost(table, kind):
             parts += [f"## {sheet.heading}", marked(sheet), sheet.note]
         for picture in drawn:
             parts += [f"## {picture.heading}", f"![{picture.heading}]({picture.file})", picture.caption]
@@ -47,6 +48,18 @@ def plain(title: str, found: Contents, sections: Sequence[Section]) -> str:
         parts.append(f"{sheet.heading.lower()}\n{aligned(one_lines(sheet.lines), sheet.words)}")
     parts += ["\n  ".join([f"{heading}:", *map(one_line, lines)]) for heading, lines in notes(found)]
     return "\n\n".join(parts)
+
+
+def sheets_plain(sheets: Sequence[Sheet]) -> str:
+    """Tables for a console, one note below the last of those that share it."""
+    parts = [f"{sheet.heading}\n{aligned(one_lines(sheet.lines), sheet.words)}" for sheet in sheets]
+    return "\n\n".join([*parts, *dict.fromkeys(sheet.note for sheet in sheets if sheet.note)])
+
+
+def sheets_marked(sheets: Sequence[Sheet]) -> str:
+    """The same in Markdown."""
+    parts = [f"## {sheet.heading}\n\n{marked(sheet)}" for sheet in sheets]
+    return "\n\n".join([*parts, *dict.fromkeys(sheet.note for sheet in sheets if sheet.note)])
 
 
 def marked(sheet: Sheet) -> str:
@@ -80,8 +93,8 @@ def verified(trials: Sequence[Trial]) -> str:
 
 
 def notes(found: Contents) -> list[tuple[str, list[str]]]:
-    """Headings and lines about files that are damaged or are not ours."""
-    kinds = [(DAMAGED, [str(fault) for fault in found.faults]), (IGNORED, found.ignored)]
+    """Headings and lines about files that are damaged or are not ours, and trials that were found twice."""
+    kinds = [(DAMAGED, [str(fault) for fault in found.faults]), (IGNORED, found.ignored), (TWICE, found.twice)]
     return [(heading, first(lines)) for heading, lines in kinds if lines]
 
 
@@ -101,15 +114,16 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str, encoding: str | None) -> str:
-    """The text with +- in place of the plus-minus sign where the encoding has none.
+    """The text with words in place of the signs that the encoding does not have.
 
     >>> printable("1 ± 2", "ascii")
     '1 +- 2'
     """
-    try:
-        "±".encode(encoding or "utf-8")
-    except UnicodeEncodeError:
-        return text.replace("±", "+-")
+    for sign, word in (("±", "+-"), (VERIFIED, "yes")):
+        try:
+            sign.encode(encoding or "utf-8")
+        except UnicodeEncodeError:
+            text = text.replace(sign, word)
     return text
 
 

@@ -6,7 +6,8 @@ trials/ evals/ steps/ ledger/    tables: a trial's file in each is ID.parquet; o
 decisions/                       what a scheduler decided on each report, one file
 tuned.json                       which trials have values that a search has chosen, and what it spent
 plan.json                        what the last run was to run: its trials, and what each was expected to take
-report.md, *.png                 the report
+report.md, report.html, *.png    the report
+tables/                          the tables of the report as CSV and LaTeX
 measures/                        what `zfscale measure` has found of a trial's past: a table and a picture a trial
 wandb/, wandb.txt                W&B's runs, and what went wrong with them; likewise of other sinks
 certificates/ID.json             what `zfscale verify` found of a trial
@@ -29,7 +30,7 @@ import re
 
 TRIALS, EVALS, STEPS, LEDGER = TABLES = ("trials", "evals", "steps", "ledger")
 DECISIONS, DECISIONS_JOURNAL = "decisions", ".decisions"
-REPORT = "report.md"
+REPORT, PAGE, SHEETS = "report.md", "report.html", "tables"
 ACCURACY_PICTURE, GAIN_PICTURE, LOSS_PICTURE = PICTURES = ("accuracy_per_stage.png", "gain.png", "loss_matrix.png")
 MEASURES = "measures"
 TUNED = "tuned.json"

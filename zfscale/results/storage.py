@@ -22,7 +22,7 @@ from uuid import uuid4
 import pyarrow.fs as pafs
 
 from zfscale.errors import StorageError, ZfscaleError
-from zfscale.results.layout import RUNNING, SCRATCH, SNAPSHOTS, SWITCH, TABLES
+from zfscale.results.layout import RUNNING, SCRATCH, SHEETS, SNAPSHOTS, SWITCH, TABLES
 from zfscale.results.patience import told
 from zfscale.spec.text import no_secret, results_place
 
@@ -284,7 +284,7 @@ class Directory(Storage):
                 raise ZfscaleError(f"{self}/{link}: is a symbolic link, which no run writes through; remove it")
 
     def _beside(self, name: str) -> Path:
-        return self.scratch if "/" in name else self.root
+        return self.scratch if name.rpartition("/")[0] not in ("", SHEETS) else self.root
 
 
 def storage(place: Place, folder: str = "") -> Storage:
