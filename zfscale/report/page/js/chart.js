@@ -13,14 +13,16 @@ function colour(name, alpha = 1) {
   return alpha === 1 ? found : found.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
 }
 
-const styleOf = (i) => ({ name: `--c${i % COLOURS}`, dash: DASHES[Math.floor(i / COLOURS) % DASHES.length] });
+// Where colours repeat, lines are dashed and dots are hollow.
+const styleOf = (i) => ({ name: `--c${i % COLOURS}`, dash: DASHES[Math.floor(i / COLOURS) % DASHES.length], hollow: i >= COLOURS });
 
 function key(style, text, point) {
   const stroke = `var(${style.name})`;
   const mark = point
-    ? svg("circle", { cx: 13, cy: 6, r: 5 })
+    ? svg("circle", { cx: 13, cy: 6, r: 4, "stroke-width": 2, fill: "none" })
     : svg("line", { x1: 0, y1: 6, x2: 26, y2: 6, "stroke-width": 2.5, "stroke-dasharray": style.dash.join(" ") });
-  mark.style[point ? "fill" : "stroke"] = stroke;
+  mark.style.stroke = stroke;
+  if (point && !style.hollow) mark.style.fill = stroke;
   return el("li", { title: text }, svg("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" }, mark), clip(text, 90));
 }
 
@@ -29,16 +31,16 @@ const axis = (title, more = {}) => ({
   font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", label: title, labelSize: 20, ...more,
 });
 
-// `lines`: {label, x: [], y: [], spread: [] or null, style, points: whether dots alone}; x grows within each.
+// `whole`: whether x has whole numbers alone. `lines`: {label, x: [], y: [], spread: [] or null, style, points: whether dots alone}; x grows within each.
 // The chart lies in a host, so that it can be built again there; what is under the pointer is written below it.
-function chart({ title, x, y, lines, logarithmic = false, names = null, ends = [], keys = true }) {
+function chart({ title, x, y, lines, logarithmic = false, names = null, ends = [], keys = true, whole = false }) {
   const host = el("div", { class: "host", role: "img", "aria-label": `${title}: ${y} against ${x}, ${lines.length} series` });
   const readout = el("p", { class: "readout", "aria-hidden": "true" });
   const figure = el("figure", {}, el("figcaption", {}, title), host, readout);
   if (keys && lines.some((line) => line.label))
     figure.append(el("ul", { class: "keys" }, lines.filter((line) => line.label).map((line) => key(line.style, line.label, line.points))));
   const build = () => {
-    const made = plotted({ x, y, lines, logarithmic, names, ends, readout }, host.clientWidth || 480);
+    const made = plotted({ x, y, lines, logarithmic, names, ends, whole, readout }, host.clientWidth || 480);
     host.replaceChildren();
     return new uPlot(made.options, made.data, host);
   };
@@ -47,7 +49,7 @@ function chart({ title, x, y, lines, logarithmic = false, names = null, ends = [
 }
 
 // Every series over all places of all lines, in order of x; what it does not have is null.
-function plotted({ x, y, lines, logarithmic, names, ends, readout }, width) {
+function plotted({ x, y, lines, logarithmic, names, ends, whole, readout }, width) {
   const places = lines.flatMap((line, l) => line.x.map((at, k) => ({ at, l, k }))).sort((a, b) => a.at - b.at);
   const shared = lines.some((line) => !line.points);
   const xs = shared ? [...new Set(places.map((place) => place.at))] : places.map((place) => place.at);
@@ -60,13 +62,13 @@ function plotted({ x, y, lines, logarithmic, names, ends, readout }, width) {
     series.push({
       label: line.label, stroke, width: line.points ? 0 : 2, dash: line.style.dash, spanGaps: true,
       ...(line.points ? { paths: () => null } : {}),
-      points: { show: line.points || xs.length < 30, size: line.points ? 7 : 5, fill: stroke, stroke },
+      points: { show: line.points || xs.length < 30, size: line.points ? 8 : 5, width: 2, fill: line.style.hollow && line.points ? colour("--ground") : stroke, stroke },
     });
     let low = null, high = null;
     if (line.spread) {
       for (const bound of [1, -1]) series.push({ stroke: "transparent", width: 0, points: { show: false }, spanGaps: true, bound });
       high = column(); low = column();
-      bands.push({ series: [index + 1, index + 2], fill: colour(line.style.name, 0.16) });
+      bands.push({ series: [index + 1, index + 2], fill: colour(line.style.name, 0.1) });
     }
     return { values, high, low };
   });
@@ -97,7 +99,7 @@ function plotted({ x, y, lines, logarithmic, names, ends, readout }, width) {
   const options = {
     width, height: 300, legend: { show: false }, series, bands, hooks: { setCursor: [say], draw: ends.length ? [marks] : [] },
     scales: { x: { time: false, ...(logarithmic ? { distr: 3 } : {}), ...range } },
-    axes: [axis(x, naming), axis(y, { size: 60 })], cursor: { drag: { x: true, y: false }, points: { show: false } },
+    axes: [axis(x, { size: 36, ...(whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] } : {}), ...naming }), axis(y, { size: 60 })], cursor: { drag: { x: true, y: false }, points: { show: false } },
   };
   return { options, data };
 }

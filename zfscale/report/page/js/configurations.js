@@ -4,11 +4,10 @@ const MOST = 12; // lines in a chart
 
 function section(kind) {
   const id = kind.name.replaceAll("_", "-");
-  const charts = el("div", { class: "charts" });
-  const follow = follower(charts, kind);
+  const charts = follower(kind);
   const columns = configurationColumns(kind);
   const lines = kind.rows.map((_, i) => i);
-  const list = table({ caption: `Configurations, ± ${kind.spread}`, columns, lines, inside: (i) => inside(kind, i), onorder: follow });
+  const list = table({ caption: `Configurations, ± ${kind.spread}`, columns, lines, inside: (i) => inside(kind, i), onorder: charts.follow });
   const words = columns.filter((column) => column.word);
   const placed = new Set(kind.rows.map((row) => row.place)).size > 1;
   const places = placed ? [{ title: "model and stream", text: (i) => kind.rows[i].place || "-" }] : [];
@@ -21,7 +20,7 @@ function section(kind) {
     kind.sampling ? el("p", { class: "note" }, kind.sampling) : null,
     el("h3", {}, "Curves, costs and matrices"),
     el("p", { class: "note" }, `Drawn are the configurations that the filters leave, in the table's order: of each method and optimizer the one that is best by ${head(kind)[kind.table.words + 1]}, ${MOST} at most.`),
-    charts,
+    charts.node,
     leaderboards(kind),
     kind.equal.length ? [el("h3", {}, "At equal cost"), kind.equal.map((one) => el("details", {}, el("summary", {}, one.heading), sheet(one)))] : [],
     space(kind));
@@ -65,31 +64,41 @@ function shownMeasure(column, t) {
 const trialButton = (t) =>
   el("button", { type: "button", class: "link id", onclick: () => showTrial(t) }, RUNS.ids[t], holds(t) ? " ✓" : "");
 
-// Charts that follow the table. They are made again at most once a frame, however fast one types.
-function follower(charts, kind) {
-  let waiting = null;
-  return (lines) => {
-    if (waiting === null) requestAnimationFrame(() => { const now = waiting; waiting = null; draw(now); });
-    waiting = lines;
-  };
-  function draw(lines) {
-    const best = lines.filter((i) => kind.rows[i].best);
-    const drawn = (best.length ? best : lines).slice(0, MOST);
-    charts.replaceChildren(...[curves(kind, drawn), costs(kind, lines), radar(kind, drawn), heatChoice(kind, drawn)].filter(Boolean));
-    if (!lines.length) charts.replaceChildren(el("p", { class: "empty" }, "Nothing to draw."));
+// Charts that follow the table, on one model and stream at a time. They are made again at most once a frame.
+function follower(kind) {
+  const charts = el("div", { class: "charts" }), chooser = el("div");
+  let lines = [], asked = null, waiting = false;
+  const places = () => [...new Set(lines.map((i) => kind.rows[i].place))];
+  function draw() {
+    waiting = false;
+    const there = places(), place = there.includes(asked) ? asked : there[0];
+    const mine = lines.filter((i) => kind.rows[i].place === place), best = mine.filter((i) => kind.rows[i].best);
+    const drawn = (best.length ? best : mine).slice(0, MOST);
+    const parts = [curves(kind, drawn), costs(kind, mine), radar(kind, drawn), heatChoice(kind, drawn)].filter(Boolean);
+    charts.replaceChildren(...(parts.length ? parts : [el("p", { class: "empty" }, "Nothing to draw.")]));
   }
+  function follow(now) {
+    const before = places().join("\n");
+    lines = now;
+    const there = places();
+    if (there.join("\n") !== before)
+      chooser.replaceChildren(...(there.length > 1 ? [choice("Drawn on", there.map((place) => [place, clip(place || "-", 90)]), (place) => { asked = place; draw(); })] : []));
+    if (!waiting) requestAnimationFrame(draw);
+    waiting = true;
+  }
+  return { node: [chooser, charts], follow };
 }
 
 // Accuracy or loss per stage.
 function curves(kind, drawn) {
   const lines = drawn.map((i, n) => {
     const found = stages(kind, kind.rows[i]).map((stage, at) => ({ ...stage, at })).filter((stage) => stage.mean != null);
-    return { label: label(kind, i), style: styleOf(n), x: found.map((one) => one.at), y: found.map((one) => one.mean), spread: found.map((one) => one.spread), found };
+    return { label: label(kind, i, drawn), style: styleOf(n), x: found.map((one) => one.at), y: found.map((one) => one.mean), spread: found.map((one) => one.spread), found };
   }).filter((line) => line.x.length);
   if (!lines.length) return null;
   const unit = kind.matrix.unit ? ` ${kind.matrix.unit}` : "";
   const y = `${kind.matrix.what} over all tasks so far${unit}`;
-  const figure = chart({ title: `${kind.matrix.what === "accuracy" ? "Accuracy" : "Loss"} per stage`, x: "stage", y, lines });
+  const figure = chart({ title: `${kind.matrix.what === "accuracy" ? "Accuracy" : "Loss"} per stage`, x: "stage", y, lines, whole: true });
   figure.append(numbers(lines, kind), el("p", { class: "note" }, `Mean over trials; bands are ± one ${kind.spread}.`));
   return figure;
 }

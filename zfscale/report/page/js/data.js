@@ -39,7 +39,15 @@ function matrixOf(runs) {
 
 const head = (kind) => kind.table.lines[0];
 const cells = (kind, i) => kind.table.lines[i + 1];
-const label = (kind, i) => cells(kind, i).slice(0, kind.table.words).filter((cell) => cell !== "-").join(", ");
+
+// A configuration in a few words: its names, and the settings in which it differs from others that it stands among.
+function label(kind, i, among = null) {
+  const mine = cells(kind, i);
+  const told = (j) => mine[j] !== "-" && (!among || among.some((other) => cells(kind, other)[j] !== mine[j]));
+  const settings = head(kind).slice(2, kind.table.words).map((name, j) => (told(j + 2) ? `${name} ${mine[j + 2]}` : null));
+  return [mine[0], mine[1], ...known(settings)].join(", ");
+}
+
 const columnIndex = (kind, name) => kind.columns.findIndex((column) => column.name === name);
 const better = (column) => (column.better === "min" ? -1 : 1);
 const titled = (name) => `${name[0].toUpperCase()}${name.slice(1).replaceAll("_", "-")} streams`;

@@ -15,8 +15,9 @@ const el = (tag, attributes = {}, ...children) => fill(document.createElement(ta
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-// "a **b** c", as the legends of the tables have it.
-const rich = (text) => text.split("**").map((part, i) => (i % 2 ? el("b", {}, part) : part));
+// "a **b** `c`", as the legends of the tables have it.
+const rich = (text) => text.split(/(\*\*.+?\*\*|`.+?`)/).map((part) =>
+  part.startsWith("**") ? el("b", {}, part.slice(2, -2)) : part.startsWith("`") ? el("code", {}, part.slice(1, -1)) : part);
 
 const number = (value, decimals) =>
   value == null ? "-" : value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });

@@ -14,7 +14,7 @@ function asked(kind) {
   const list = (values, most = 14) => values.length ? values.slice(0, most).map((value) => clip(value, 300)).join(", ") + (values.length > most ? ` and ${values.length - most} more` : "") : null;
   const { methods, optimizers, models, data, domains, seeds } = kind.asked;
   return definitions([["sweeps", DATA.sweeps.length > 1 ? list(DATA.sweeps) : null], ["methods", list(methods)], ["optimizers", list(optimizers)], ["models", list(models)],
-    ["data", list(data)], ["domains", list(domains)], ["seeds", list(seeds)], ["configurations", kind.rows.length.toLocaleString("en-US")]]);
+    ["data", list(data)], ["domains", list(domains)], ["seeds", list([...seeds].sort((a, b) => a - b))], ["configurations", kind.rows.length.toLocaleString("en-US")]]);
 }
 
 // On each model and stream, the configuration that is best by the first measure, and the next.
@@ -33,7 +33,8 @@ function outcome(kind) {
 
 function everyTrial() {
   const trials = RUNS.ids.map((_, i) => i);
-  const leaves = Object.keys(RUNS.leaves).filter((leaf) => RUNS.leaves[leaf].values.length <= RUNS.ids.length).slice(0, 12);
+  const first = ["method.name", "optimizer.name", "seed"];
+  const leaves = [...first.filter((leaf) => leaf in RUNS.leaves), ...Object.keys(RUNS.leaves).filter((leaf) => !first.includes(leaf))].slice(0, 16);
   const found = DATA.kinds.flatMap((kind) => kind.columns.filter((column) => column.measured).slice(0, 3));
   const measures = [...new Map(found.map((column) => [column.title, column])).values()];
   const columns = [

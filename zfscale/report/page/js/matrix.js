@@ -53,5 +53,5 @@ function heatChoice(kind, drawn) {
   const place = el("div");
   const show = (i) => place.replaceChildren(heat(kind, kind.rows[i].runs, kind.rows[i].domains));
   show(there[0]);
-  return el("div", {}, choice("Matrix of", there.map((i) => [i, clip(label(kind, i), 90)]), (value) => show(Number(value))), place);
+  return el("div", {}, choice("Matrix of", there.map((i) => [i, clip(label(kind, i, there), 90)]), (value) => show(Number(value))), place);
 }

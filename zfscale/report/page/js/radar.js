@@ -29,10 +29,10 @@ function radar(kind, drawn) {
     shape.style.stroke = `var(${styleOf(n).name})`;
     return shape;
   });
-  const said = shown.map((i, n) => `${label(kind, i)}: ${axes.map((axis) => `${axis.column.title} ${number(axis.values[n], 2)}`).join(", ")}`).join("; ");
+  const said = shown.map((i, n) => `${label(kind, i, shown)}: ${axes.map((axis) => `${axis.column.title} ${number(axis.values[n], 2)}`).join(", ")}`).join("; ");
   const title = columns.slice(0, 3).map((column) => column.title.replace(" %", "")).join(", ") + (columns.length > 3 ? " and others" : "");
   return el("figure", {}, el("figcaption", {}, title),
-    svg("svg", { class: "radar", viewBox: "0 0 400 340", role: "img", "aria-label": said }, web, spokes, shapes),
-    el("ul", { class: "keys" }, shown.map((i, n) => key(styleOf(n), label(kind, i)))),
+    svg("svg", { class: "radar", viewBox: "-60 0 520 340", role: "img", "aria-label": said }, web, spokes, shapes),
+    el("ul", { class: "keys" }, shown.map((i, n) => key(styleOf(n), label(kind, i, shown)))),
     el("p", { class: "note" }, `Each axis goes from the worst of these configurations (inside) to the best (outside), so that shapes of other configurations cannot be compared with these; ${SPOKES} at most.`));
 }

@@ -7,7 +7,7 @@ function space(kind) {
   const bar = (share) => { const made = el("span", { class: "bar", "aria-hidden": "true" }); made.style.width = `${60 * share}%`; return made; };
   const columns = [
     { title: "setting", word: true, text: (i) => shares[i].leaf, value: (i) => shares[i].leaf },
-    { title: "share of the variance", text: (i) => el("span", {}, bar(shares[i].share), `${number(100 * shares[i].share, 1)} %`), value: (i) => shares[i].share },
+    { title: "share of the variance", word: true, text: (i) => el("span", {}, bar(shares[i].share), `${number(100 * shares[i].share, 1)} %`), value: (i) => shares[i].share },
     { title: "by chance", text: (i) => `${number(100 * shares[i].chance, 1)} %`, value: (i) => shares[i].chance },
     { title: "groups", text: (i) => `${shares[i].groups}${shares[i].cut ? " ranges" : ""}`, value: (i) => shares[i].groups },
   ];

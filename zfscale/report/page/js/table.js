@@ -1,6 +1,7 @@
 // Tables: sorted by buttons in their heads, filled as they are scrolled, so that 10,000 lines cost no more than 100.
 
 const CHUNK = 100;
+const FILTERS = 3; // that are seen at once
 
 // `columns`: {title, word, text: i => string or element, value: i => what is sorted by, lead: i => whether in bold}.
 // `inside`: i => an element that opens below a line, by a button in its first cell.
@@ -96,7 +97,9 @@ function filters({ lines, search, columns, onchange }) {
   });
   const box = el("input", { type: "search", oninput: () => { wanted = box.value.trim().toLowerCase(); apply(); } });
   apply();
-  return el("div", { class: "filters" }, el("label", {}, "Search", box), selects, status);
+  const here = selects.filter(Boolean);
+  const others = here.length > FILTERS ? el("details", {}, el("summary", {}, `More filters (${here.length - FILTERS})`), el("div", {}, here.slice(FILTERS))) : null;
+  return el("div", { class: "filters" }, el("label", {}, "Search", box), here.slice(0, FILTERS), status, others);
 }
 
 // A table of the report as it is.

@@ -37,7 +37,7 @@ function stageCurve(kind, i) {
   if (!found.length) return null;
   const unit = kind.matrix.unit ? ` ${kind.matrix.unit}` : "";
   const line = { label: kind.matrix.what, style: styleOf(0), x: found.map(([at]) => at), y: found.map(([, value]) => value * kind.matrix.factor) };
-  return chart({ title: "Per stage", x: "stage", y: `${kind.matrix.what}${unit}`, lines: [line], keys: false });
+  return chart({ title: "Per stage", x: "stage", y: `${kind.matrix.what}${unit}`, lines: [line], keys: false, whole: true });
 }
 
 function lossCurve(i) {
