@@ -64,10 +64,12 @@ class Page:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        self.send("Page.navigate", url="about:blank")  # so that a page with another hash is loaded, too
+        self.events.clear()
         began = time.monotonic()
         self.send("Page.navigate", url=file.as_uri() + hash)
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._next())
+        while self.run("document.readyState + location.protocol") != "completefile:":
+            time.sleep(0.01)
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
         return time.monotonic() - began
 
