@@ -124,11 +124,14 @@ function lazily(title, make) {
 function leaderboards(kind) {
   if (!kind.boards.length) return [];
   const baseline = (board) => (board.baseline.includes("/") ? board.baseline : `${board.baseline} of the same method`);
+  const named = (board) => `${board.place ? `${clip(board.place, 90)}, at ` : "At "}equal ${board.what}, against ${baseline(board)}`;
+  const place = el("div");
+  const show = (b) => place.replaceChildren(matrixOfBoard(kind.boards[b]));
+  show(0);
   return [
     el("h3", {}, "Leaderboards at equal cost"),
     el("p", { class: "note" }, "Cells of a method took the same cost within a tenth; below the mean, the difference from the baseline, paired by run, ± standard error; in bold where it is more than two of these from 0. ✓: zfscale verify has left a certificate that holds for every trial of the cell."),
-    kind.boards.map((board) => el("details", { open: kind.boards.length < 3 },
-      el("summary", {}, `Equal ${board.what}${board.place ? `: ${board.place}` : ""}; baseline ${baseline(board)}`), matrixOfBoard(board))),
+    choice("Leaderboard", kind.boards.map((board, b) => [b, named(board)]), (b) => show(Number(b))), place,
   ];
 }
 

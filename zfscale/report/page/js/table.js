@@ -11,7 +11,7 @@ function table({ caption, columns, lines, inside = null, onorder = () => {} }) {
   const heads = columns.map((column, c) =>
     el("th", { scope: "col", class: column.word && "word" }, el("button", { type: "button", onclick: () => sort(c) }, column.title)));
   const body = el("tbody");
-  const node = region(caption, el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, heads)), body));
+  const node = region(caption, el("table", {}, el("caption", {}, el("span", {}, caption)), el("thead", {}, el("tr", {}, heads)), body));
   const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && more(), { root: node, rootMargin: "200px" });
 
   function sort(c) {
