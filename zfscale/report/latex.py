@@ -69,4 +69,4 @@ def _cell(text: str) -> str:
     if len(text) <= LONG:
         return SIGN.sub(r"$\g<0>$", escape(text))
     pieces = [escape(piece) for piece in re.findall(r".{1,12}", one_line(text))]
-    return rf"\parbox[t]{{{WIDTH}}}{{\raggedright {(chr(92) + 'allowbreak{}').join(pieces)}}}"
+    return rf"\parbox[t]{{{WIDTH}}}{{\raggedright {(chr(92) + 'allowbreak{}').join(pieces)}\strut}}"
