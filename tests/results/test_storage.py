@@ -131,7 +131,7 @@ def test_a_report_leaves_no_file_beside_those_it_names(tmp_path):
     ParquetSink(About(tmp_path, id_of("t"), '{"method": {"name": "ease"}}')).close(Outcome(Status.FAILED, error="boom"))
     storage(tmp_path).clear()
     write(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.md", "trials"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.md", "tables", "trials"]
 
 
 def test_a_file_url_is_a_directory(tmp_path):

@@ -34,7 +34,7 @@ def columns(report: Gathered, first: Sequence[Row]) -> dict[str, Any]:
         "leaves": {leaf: coded(trial.spec.get(leaf) for trial in trials) for leaf in leaves},
         "same": {leaf: value for leaf, value in (trials[0].spec if trials else {}).items() if leaf not in leaves},
         "measures": _measures(trials),
-        "stopped": {i: trial.stopped_at for i, trial in enumerate(trials) if trial.stopped_at is not None},
+        "ends": {i: trial.stopped_at for i, trial in enumerate(trials) if trial.stopped_at is not None},
         "errors": coded(redact(trial.error)[-ERROR:] if trial.error else None for trial in trials),
         "certificates": _of(report.certificates, ids),
         "curves": _of(pool.read(curves, ids), ids),

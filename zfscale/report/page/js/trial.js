@@ -7,7 +7,7 @@ function showTrial(i) {
   const kind = kindOf(i), status = statusOf(i);
   const close = el("button", { type: "button", onclick: () => dialog.close() }, "Close");
   const sweep = DATA.sweeps.length > 1 ? DATA.sweeps[RUNS.sweep[i]] : null;
-  const stopped = RUNS.stopped[i] == null ? "" : ` after stage ${RUNS.stopped[i]}`;
+  const stopped = RUNS.ends[i] == null ? "" : ` after stage ${RUNS.ends[i]}`;
   const error = coded(RUNS.errors, i);
   dialog.replaceChildren(
     el("div", { class: "head" }, el("h2", { id: "trial-title", tabindex: "-1" }, "Trial ", el("span", { class: "id" }, RUNS.ids[i])), close),
