@@ -48,7 +48,7 @@ def add(
         measures |= {"forwards": 400, "peak_memory_bytes": 7 << 20, **more.get("measures", {})}
         sink = ParquetSink(About(root, id_of(json.dumps(spec)), json.dumps(spec), {"seed": seed}))
         sink.eval(Eval(1, 0, "stage_accuracy", float(average)))
-        sink.close(Outcome(Status.FINISHED, measures, versions=versions))
+        sink.close(Outcome(Status.FINISHED, measures, versions=versions, inputs=more.get("inputs")))
 
 
 def control(root: Path, method: str = "ease", averages: np.ndarray = UNTRAINED, **more: Any) -> None:

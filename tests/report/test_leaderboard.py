@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from tests.report.test_controls import ADAM, ZO, add
 from zfscale import report
 from zfscale.cli import main
 from zfscale.errors import ZfscaleError
-from zfscale.report.load import contents
-from zfscale.results.layout import CERTIFICATES
+from zfscale.results.certificates import SIGNED, signature, write
+from zfscale.results.check import look
 
 FO, SIX = {"name": "fo-adam", "lr": 0.003}, {"name": "zo-sgd", "lr": 0.001}
 APART = "14.75 ± 0.48"  # ADAM - ZO: 15, 16, 14 and 14 points; their standard deviation, 0.96, over the root of 4
@@ -65,22 +64,19 @@ def test_what_took_another_cost_is_not_compared_with_one_cell(root: Path) -> Non
 
 
 def test_a_row_is_verified_when_all_its_certificates_hold(root: Path) -> None:
-    folder = root / CERTIFICATES
-    folder.mkdir()
-    mine = [trial.trial_id for trial in contents(root).trials if trial.optimizer == "fo-adam"]
+    mine = {row["trial_id"]: row for row in look(root, SIGNED).rows if "fo-adam" in row["spec"]}
 
     def verified() -> list[str]:
         return [line[-1] for line in lines(report.leaders([root], markdown=True))]
 
-    for trial in mine[1:]:
-        (folder / f"{trial}.json").write_text(json.dumps({"holds": True}))
-    assert verified() == ["-", "-"]
-    last = folder / f"{mine[0]}.json"
-    for said in ('{"holds": false}', "torn", '["holds"]', '{"holds": 1}'):
-        last.write_text(said)
+    for trial_id, row in mine.items():
         assert verified() == ["-", "-"]
-    last.write_text('{"holds": true}')
+        write(root, trial_id, {"holds": True, "row": signature(row)})
     assert verified() == ["✓", "-"]
+    write(root, min(mine), {"holds": False, "row": signature(mine[min(mine)])})
+    assert verified() == ["-", "-"]
+    write(root, min(mine), {"holds": True, "row": "that of an earlier run"})
+    assert verified() == ["-", "-"]
 
 
 def test_the_command_says_the_same_and_refuses_what_is_not_there(

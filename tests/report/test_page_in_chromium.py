@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,10 @@ from tests.report import browser, odd_names
 from zfscale import report
 from zfscale.replaced import replaced
 from zfscale.report import writing
-from zfscale.results.layout import CERTIFICATES, PAGE, TRIALS
+from zfscale.results import certificates
+from zfscale.results.certificates import SIGNED
+from zfscale.results.check import look
+from zfscale.results.layout import PAGE
 
 pytestmark = pytest.mark.skipif(browser.FOUND is None, reason=f"no Chromium here: {', '.join(browser.NAMES)}")
 
@@ -50,9 +52,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("page") / odd_names.FOLDER
     odd_names.classes(root)
     odd_names.domains(root)
-    (root / CERTIFICATES).mkdir()
-    for trial in sorted((root / TRIALS).iterdir())[::2]:
-        (root / CERTIFICATES / f"{trial.stem}.json").write_text(json.dumps({"holds": True, "steps": 12}))
+    for row in look(root, SIGNED).rows[::2]:
+        certificates.write(root, row["trial_id"], {"holds": True, "row": certificates.signature(row), "at": [1, None]})
     with replaced(writing, "_pictures", lambda *_: []):
         report.write(root)
     return root / PAGE

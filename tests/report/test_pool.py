@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from zfscale import report
 from zfscale.cli import main
 from zfscale.errors import DataError
 from zfscale.report.pool import pool
+from zfscale.results.inputs import OtherInputs
 from zfscale.results.layout import PAGE
 
 FO, SIX = {"name": "fo-adam", "lr": 0.003}, {"name": "zo-sgd", "lr": 0.001}
@@ -62,6 +64,14 @@ def test_several_need_a_place_and_it_is_none_of_theirs(
     assert str(tmp_path / "out" / "report.md") in capsys.readouterr().out
     with pytest.raises(DataError, match="own report would be replaced"):
         report.combine(two, two[1])
+
+
+def test_other_weights_under_one_name_are_refused(tmp_path: Path) -> None:
+    for folder, optimizer, weights in (("a", FO, "1f"), ("b", SIX, "2e"), ("c", SIX, "1f")):
+        add(tmp_path / folder, "ease", optimizer, ADAM, inputs=json.dumps({"base weights": weights}))
+    with pytest.raises(OtherInputs, match=r"base weights of trial .* differ, though their specs name the same"):
+        pool([tmp_path / "a", tmp_path / "b"])
+    assert len(pool([tmp_path / "a", tmp_path / "c"]).contents.trials) == 8
 
 
 def test_sweeps_of_one_name_are_told_apart(tmp_path: Path) -> None:

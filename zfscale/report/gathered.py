@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from zfscale.report import leaderboard
-from zfscale.report.certificates import certificates, holds
 from zfscale.report.controls import compared
 from zfscale.report.kinds import KINDS, Kind
 from zfscale.report.leaderboard import Board, boards
@@ -50,15 +47,9 @@ class Gathered:
         return found
 
     @cached_property
-    def certificates(self) -> Mapping[str, dict[str, Any]]:
-        """Trial id -> what `zfscale verify` has found."""
-        return self.pool.read(certificates, [trial.trial_id for trial in self.contents.trials])
-
-    @cached_property
     def boards(self) -> list[Board]:
         """The leaderboards."""
-        certified = {trial_id for trial_id, certificate in self.certificates.items() if holds(certificate)}
-        return [board for kind, table in self.tables for board in boards(table, kind, certified, self.baseline)]
+        return [board for kind, table in self.tables for board in boards(table, kind, self.baseline)]
 
     @cached_property
     def sheets(self) -> list[Sheet]:

@@ -8,7 +8,7 @@ the cell says of how many.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zfscale.errors import ZfscaleError, nearest
@@ -57,13 +57,12 @@ class Board:
     cells: tuple[Cell, ...]
 
 
-def boards(table: Sequence[Row], kind: Kind, certified: Collection[str], baseline: str | None = None) -> list[Board]:
+def boards(table: Sequence[Row], kind: Kind, baseline: str | None = None) -> list[Board]:
     """A board for each cost and place at which two optimizers can be compared.
 
     Args:
         table: The rows of one kind of stream.
         kind: That kind.
-        certified: Ids of the trials whose certificates hold.
         baseline: OPTIMIZER, of the same method, or METHOD/OPTIMIZER; by default the optimizer with most rows.
     """
     kept = {what: equal(table, _cost(what), always=True) for what in COSTS}
@@ -73,7 +72,7 @@ def boards(table: Sequence[Row], kind: Kind, certified: Collection[str], baselin
         for place in dict.fromkeys(row.place for row in rows):
             chosen, counts = _best([row for row in rows if row.place == place], kind)
             against = baseline or max((row.optimizer for row in chosen), key=usual.__getitem__)
-            cells = [_cell(row, _baseline(row, chosen, against, what), kind, counts, certified) for row in chosen]
+            cells = [_cell(row, _baseline(row, chosen, against, what), kind, counts) for row in chosen]
             found.append(Board(kind, what, place_text(place), against, tuple(cells)))
     return found
 
@@ -98,10 +97,8 @@ def _cost(what: str) -> Callable[[Row], float | None]:
     return lambda row: row.stats[what].mean
 
 
-def _cell(
-    row: Row, other: Row | None, kind: Kind, counts: Mapping[tuple[str, str], int], certified: Collection[str]
-) -> Cell:
-    verified = all(trial_id in certified for trial_id in row.trial_ids)
+def _cell(row: Row, other: Row | None, kind: Kind, counts: Mapping[tuple[str, str], int]) -> Cell:
+    verified = all(trial.verified for trial in row.trials.values())
     return Cell(row, counts[row.method, row.optimizer], _difference(row, other, kind), verified)
 
 

@@ -20,6 +20,7 @@ from zfscale.results import tables as read
 from zfscale.results.certificates import SIGNED, Certificate
 from zfscale.results.certificates import read as read_certificates
 from zfscale.results.check import Found, look
+from zfscale.results.inputs import Prints, from_json
 from zfscale.results.layout import EVALS, TRIALS
 from zfscale.results.reading import Fault
 from zfscale.results.storage import Place, storage
@@ -47,6 +48,12 @@ class Trial:
     allocator: bool = False  # whether its memory is that of an accelerator's allocator, not a resident set
     stopped_at: int | None = None  # the stage after which a scheduler stopped it
     certificate: Certificate | None = None  # what `zfscale verify` found of this very row
+    inputs: Prints = field(default_factory=dict)  # content hashes of what it read; nothing of earlier versions
+
+    @property
+    def verified(self) -> bool:
+        """Whether its certificate says that all that was looked at holds."""
+        return self.certificate is not None and self.certificate.get("holds") is True
 
     @property
     def method(self) -> str:
@@ -167,7 +174,8 @@ def _trial(row: dict[str, Any], searched: Mapping[str, int], certificate: Certif
     measures = {**{name: row[name] for name in READ}, SEARCHED: searched.get(row["trial_id"])}
     spec, status = flatten(_branched(json.loads(row["spec"]))), Status(row["status"])
     allocator = read.versions(row["versions"]).get("memory") == "allocator"
-    return Trial(row["trial_id"], status, spec, measures, row["error"], allocator, row["stopped_at"], certificate)
+    about = (row["error"], allocator, row["stopped_at"], certificate, from_json(row["inputs"]))
+    return Trial(row["trial_id"], status, spec, measures, *about)
 
 
 def _branched(spec: Mapping[str, Any]) -> dict[str, Any]:

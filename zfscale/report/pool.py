@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from zfscale.metrics.catalogue import SEARCHED
 from zfscale.records import Status
-from zfscale.report.load import Contents, Trial, contents
+from zfscale.report.load import RUN, Contents, Trial, contents
+from zfscale.results.inputs import OtherInputs
 from zfscale.results.storage import Place, Storage, storage
 
 Read = TypeVar("Read")
+READ = ("model.", "stream.")  # the blocks of a spec that say what is read
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def pool(roots: Sequence[Place], found: Contents | None = None) -> Pool:
 
     Raises:
         DataError: A directory holds no trials.
+        OtherInputs: What two of them name alike was not the same when they were run.
     """
     places = tuple({str(place): place for place in map(storage, roots)}.values())
     every = [found or contents(place) for place in places]
@@ -67,9 +70,25 @@ def pool(roots: Sequence[Place], found: Contents | None = None) -> Pool:
             if trial.trial_id not in kept or _better(trial, kept[trial.trial_id][0]):
                 kept[trial.trial_id] = (trial, place)
     faults = [fault for here in every for fault in here.faults if fault.trial_id not in kept]
+    _read_the_same(list(kept.values()))
     ignored = [f"{place}/{name}" for place, here in zip(places, every, strict=True) for name in here.ignored]
     whole = Contents([kept[trial_id][0] for trial_id in sorted(kept)], faults, ignored, twice)
     return Pool(places, whole, {trial_id: place for trial_id, (_, place) in kept.items()})
+
+
+def _read_the_same(trials: Sequence[tuple[Trial, Storage]]) -> None:
+    """Errors: OtherInputs, if trials of two directories with one model and stream have read other weights or data."""
+    first: dict[tuple[Any, ...], tuple[str, Trial, Storage]] = {}
+    for trial, place in trials:
+        drawn = (*RUN, "stream.order_seed")
+        named = tuple(sorted((k, str(v)) for k, v in trial.spec.items() if k.startswith(READ) and k not in drawn))
+        for part, sha in trial.inputs.items():
+            other, its, where = first.setdefault((part, named), (sha, trial, place))
+            if other != sha:
+                raise OtherInputs(
+                    f"{part} of trial {its.trial_id} in {where} and of {trial.trial_id} in {place} differ, "
+                    "though their specs name the same; one table would mix both: report them apart"
+                )
 
 
 def _better(trial: Trial, other: Trial) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from zfscale.grid import Cells, aligned, pipes
 from zfscale.records import Status
 from zfscale.report.kinds import Kind, Picture
-from zfscale.report.load import Contents
+from zfscale.report.load import Contents, Trial
 from zfscale.report.rows import Row
 from zfscale.report.sampling import sampling
 from zfscale.report.sheets import VERIFIED, Sheet, at_equal_cost, cells, columns_of, ended, main, words
@@ -84,7 +84,7 @@ def verified(trials: Sequence[Trial]) -> str:
     found = [trial.certificate for trial in trials if trial.certificate]
     if not found:
         return ""
-    hold = [each for each in found if each.get("holds") is True]
+    hold = [trial.certificate for trial in trials if trial.certificate and trial.verified]
     exact = {name: sum(each.get(name) is True for each in hold) for name in ("replay_exact", "rerun_exact")}
     parts = [f"{count} {name.replace('_', '-')}" for name, count in exact.items() if count]
     wrong = f"; {len(found) - len(hold)} do not hold" if len(hold) < len(found) else ""

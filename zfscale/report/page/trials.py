@@ -36,7 +36,7 @@ def columns(report: Gathered, first: Sequence[Row]) -> dict[str, Any]:
         "measures": _measures(trials),
         "ends": {i: trial.stopped_at for i, trial in enumerate(trials) if trial.stopped_at is not None},
         "errors": coded(redact(trial.error)[-ERROR:] if trial.error else None for trial in trials),
-        "certificates": _of(report.certificates, ids),
+        "certificates": {i: trial.certificate for i, trial in enumerate(trials) if trial.certificate},
         "curves": _of(pool.read(curves, ids), ids),
         "matrices": _of(pool.read(matrices, drawn), ids),
         "losses": _of(pool.read(losses, drawn), ids),

@@ -126,7 +126,7 @@ function leaderboards(kind) {
   const baseline = (board) => (board.baseline.includes("/") ? board.baseline : `${board.baseline} of the same method`);
   const named = (board) => `${board.place ? `${clip(board.place, 90)}, at ` : "At "}equal ${board.what}, against ${baseline(board)}`;
   const place = el("div");
-  const show = (b) => place.replaceChildren(matrixOfBoard(kind.boards[b]));
+  const show = (b) => place.replaceChildren(matrixOfBoard(kind.boards[b], `${kind.columns[0].title} at equal ${kind.boards[b].what}, against ${baseline(kind.boards[b])}`));
   show(0);
   return [
     el("h3", {}, "Leaderboards at equal cost"),
@@ -135,7 +135,7 @@ function leaderboards(kind) {
   ];
 }
 
-function matrixOfBoard(board) {
+function matrixOfBoard(board, caption) {
   const methods = [...new Set(board.cells.map((cell) => cell.method))];
   const optimizers = [...new Set(board.cells.map((cell) => cell.optimizer))];
   const shown = (cell) => [
@@ -147,7 +147,7 @@ function matrixOfBoard(board) {
     const cell = board.cells.find((each) => each.method === method && each.optimizer === optimizer);
     return el("td", {}, cell ? shown(cell) : "-");
   };
-  return region(`Leaderboard at equal ${board.what}`, el("table", { class: "board" },
+  return region(`Leaderboard at equal ${board.what}`, el("table", { class: "board" }, el("caption", {}, el("span", {}, caption)),
     el("thead", {}, el("tr", {}, el("th", { class: "word" }, "method"), optimizers.map((name) => el("th", { scope: "col", class: "word" }, name)))),
     el("tbody", {}, methods.map((method) => el("tr", {}, el("th", { scope: "row", class: "word" }, method), optimizers.map(one(method)))))));
 }

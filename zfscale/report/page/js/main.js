@@ -7,13 +7,13 @@ function summary() {
   const failed = DATA.ended.length ? el("p", {}, el("a", { href: "#ended" }, "What failed or was stopped, by cause.")) : null;
   const notes = DATA.notes.map(([heading, lines]) => el("details", { open: true }, el("summary", { class: "bad" }, heading), el("ul", {}, lines.map((line) => el("li", {}, line)))));
   return el("section", { id: "summary", "aria-label": "Summary" }, el("h2", {}, "Summary"),
-    el("p", {}, DATA.counts), failed, notes, DATA.kinds.map((kind) => [DATA.kinds.length > 1 ? el("h3", {}, titled(kind.name)) : null, asked(kind), outcome(kind)]));
+    el("p", {}, DATA.counts), DATA.sweeps.length > 1 ? el("p", {}, `Of the sweeps ${DATA.sweeps.join(", ")}.`) : null, failed, notes, DATA.kinds.map((kind) => [DATA.kinds.length > 1 ? el("h3", {}, titled(kind.name)) : null, asked(kind), outcome(kind)]));
 }
 
 function asked(kind) {
   const list = (values, most = 14) => values.length ? values.slice(0, most).map((value) => clip(value, 300)).join(", ") + (values.length > most ? ` and ${values.length - most} more` : "") : null;
   const { methods, optimizers, models, data, domains, seeds } = kind.asked;
-  return definitions([["sweeps", DATA.sweeps.length > 1 ? list(DATA.sweeps) : null], ["methods", list(methods)], ["optimizers", list(optimizers)], ["models", list(models)],
+  return definitions([["methods", list(methods)], ["optimizers", list(optimizers)], ["models", list(models)],
     ["data", list(data)], ["domains", list(domains)], ["seeds", list([...seeds].sort((a, b) => a - b))], ["configurations", kind.rows.length.toLocaleString("en-US")]]);
 }
 
