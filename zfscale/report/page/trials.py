@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from zfscale.metrics.catalogue import CLASSES
@@ -13,9 +14,10 @@ from zfscale.report.page.recorded import curves, losses, matrices, short
 from zfscale.report.rows import Row
 from zfscale.results.redact import redact
 
-# Trials whose matrices and training losses are in the page: so it stays small, and is soon made.
+# Trials whose matrices, training losses and whole certificates are in the page: so it stays small, and is soon made.
 DRAWN = 1000
-ERROR = 6000  # letters of an error, from its end
+WHOLE, ERROR, REST = 200, 6000, 300  # so many different errors with so many letters, from their ends; the others with
+CERTIFIED = ("holds", "replay_exact", "rerun_exact", "at")  # of a certificate that is not in the page as a whole
 
 
 def columns(report: Gathered, first: Sequence[Row]) -> dict[str, Any]:
@@ -32,11 +34,11 @@ def columns(report: Gathered, first: Sequence[Row]) -> dict[str, Any]:
         "kind": coded(trial.kind for trial in trials),
         "optimizer": coded(trial.trained_by for trial in trials),
         "leaves": {leaf: coded(trial.spec.get(leaf) for trial in trials) for leaf in leaves},
-        "same": {leaf: value for leaf, value in (trials[0].spec if trials else {}).items() if leaf not in leaves},
+        "same": {leaf: plain(value) for leaf, value in _common(trials).items() if leaf not in leaves},
         "measures": _measures(trials),
         "ends": {i: trial.stopped_at for i, trial in enumerate(trials) if trial.stopped_at is not None},
-        "errors": coded(redact(trial.error)[-ERROR:] if trial.error else None for trial in trials),
-        "certificates": {i: trial.certificate for i, trial in enumerate(trials) if trial.certificate},
+        "errors": _errors(trials),
+        "certificates": _certificates(trials, set(drawn)),
         "curves": _of(pool.read(curves, ids), ids),
         "matrices": _of(pool.read(matrices, drawn), ids),
         "losses": _of(pool.read(losses, drawn), ids),
@@ -64,7 +66,7 @@ def coded(values: Iterable[Any]) -> dict[str, list[Any]]:
     for value in values:
         if (key := _key(value)) not in places:
             places[key] = len(places)
-            different.append(_finite(value))
+            different.append(plain(value))
         codes.append(places[key])
     return {"values": different, "codes": codes}
 
@@ -80,8 +82,38 @@ def _key(value: Any) -> Any:
     return (type(value).__name__, value)  # True is not 1, nor is 1.0
 
 
-def _finite(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and short(value) is None else value
+def plain(value: Any) -> Any:
+    """A value for JSON, which has neither NaN nor infinities: these as text.
+
+    >>> plain({"a": [1, float("inf")]})
+    {'a': [1, 'inf']}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _common(trials: Sequence[Trial]) -> dict[str, Any]:
+    return trials[0].spec if trials else {}
+
+
+def _errors(trials: Sequence[Trial]) -> dict[str, list[Any]]:
+    """Tracebacks, without secrets; where there are very many different ones, their last lines."""
+    found = coded(redact(trial.error) if trial.error else None for trial in trials)
+    values = enumerate(found["values"])
+    return {**found, "values": [text and text[-(ERROR if i <= WHOLE else REST) :] for i, text in values]}
+
+
+def _certificates(trials: Sequence[Trial], whole: Collection[str]) -> dict[int, Any]:
+    """By the number of the trial, what `zfscale verify` has found of it."""
+    found = {}
+    for i, trial in enumerate(trials):
+        if (known := trial.certificate) is not None:
+            part = known if trial.trial_id in whole else {key: known.get(key) for key in CERTIFIED}
+            found[i] = plain(part)
+    return found
 
 
 def _measures(trials: Sequence[Trial]) -> dict[str, list[float | None]]:

@@ -7,7 +7,7 @@ function summary() {
   const failed = DATA.ended.length ? el("p", {}, el("a", { href: "#ended" }, "What failed or was stopped, by cause.")) : null;
   const notes = DATA.notes.map(([heading, lines]) => el("details", { open: true }, el("summary", { class: "bad" }, heading), el("ul", {}, lines.map((line) => el("li", {}, line)))));
   return el("section", { id: "summary", "aria-label": "Summary" }, el("h2", {}, "Summary"),
-    el("p", {}, DATA.counts), DATA.sweeps.length > 1 ? el("p", {}, `Of the sweeps ${DATA.sweeps.join(", ")}.`) : null, failed, notes, DATA.kinds.map((kind) => [DATA.kinds.length > 1 ? el("h3", {}, titled(kind.name)) : null, asked(kind), outcome(kind)]));
+    DATA.sweeps.length > 1 ? el("p", {}, `Of the sweeps ${DATA.sweeps.join(", ")}.`) : null, failed, notes, DATA.kinds.map((kind) => [DATA.kinds.length > 1 ? el("h3", {}, titled(kind.name)) : null, asked(kind), outcome(kind)]));
 }
 
 function asked(kind) {
