@@ -1,4 +1,4 @@
-"""Sweeps that the real command has run are verified in one process: of two ranks, ZeRO-3, and those that are shipped."""
+"""Sweeps of the real command are verified in one process: of two ranks, of ZeRO-3, and those that are shipped."""
 
 from __future__ import annotations
 
