@@ -83,9 +83,11 @@ def of_data(data: Any) -> Prints:
 def of_code(path: str) -> str:
     """The hash of the module of "package.module:Name", its comments and layout left out; not of what it imports."""
     registry.load_user(path)
-    file = Path(str(sys.modules[path.partition(":")[0]].__file__))
-    content = file.read_bytes()
-    return digest(ast.dump(ast.parse(content)) if file.suffix == ".py" else content)
+    file = getattr(sys.modules[path.partition(":")[0]], "__file__", None)
+    if file is None:  # a part of Python itself
+        return digest(path)
+    content = Path(file).read_bytes()
+    return digest(ast.unparse(ast.parse(content)) if file.endswith(".py") else content)
 
 
 def digest(value: Any) -> str:
