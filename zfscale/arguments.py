@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     add = whole.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser
     _sweeps(add)
     _results(add)
+    _ledgers(add)
     _machines(add)
     return whole
 
@@ -100,6 +101,9 @@ def _results(add: Add) -> None:
     command.add_argument("--processes", type=count, metavar="N", default=2, help="that upload at a time; default: 2")
     command.set_defaults(command=commands.sync)
 
+
+def _ledgers(add: Add) -> None:
+    """Commands on the past of trials, as their ledgers have it."""
     command = add("replay", help="rebuild a trial's model", description=commands.replay.__doc__)
     _add_results(command)
     command.add_argument("trial", metavar="TRIAL_ID", help="as in the trials table")
