@@ -123,7 +123,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.long if k == "replay" else ()) for k in KINDS])
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=() if k == "sequential" else pytest.mark.long) for k in KINDS])
 def test_domains_are_verified(kind: str, text: Text, tmp_path: Path) -> None:  # noqa: F811
     method, optimizer, more = KINDS[kind]
     trial_id = run(tmp_path / "r", text.spec(method, optimizer, **more))
