@@ -24,9 +24,9 @@ from zfscale.spec import TrialSpec
 from zfscale.spec.own import own_paths
 from zfscale.trial.inputs import Inputs, data_key, keys_of, model_key
 
-BASE, PROCESSOR, TOKENIZER = "base weights", "image processor", "tokenizer"
+BASE, SETTINGS, PROCESSOR, TOKENIZER = "base weights", "model configuration", "image processor", "tokenizer"
 TRAIN, TEST = "training data", "test data"
-PARTS = {"pixels": PROCESSOR, "tokenizer": TOKENIZER}  # attributes of a base that are parts of their own
+PARTS = {"weights": BASE, "pixels": PROCESSOR, "tokenizer": TOKENIZER}  # attributes of a base
 PLACE = {"name", "_name_or_path", "transformers_version"}  # of a base or its configuration: where it came from
 
 
@@ -66,7 +66,8 @@ def of_base(base: Any) -> Prints:
     whole = vars(base) if hasattr(base, "__dict__") else {"base": base}
     whole = {key: part for key, part in whole.items() if key not in PLACE}
     parts = {PARTS[key]: whole.pop(key) for key in PARTS if key in whole}
-    return {what: digest(part) for what, part in {BASE: whole, **parts}.items()}
+    rest = SETTINGS if BASE in parts else BASE
+    return {what: digest(part) for what, part in {**parts, rest: whole}.items()}
 
 
 def of_data(data: Any) -> Prints:
@@ -135,9 +136,11 @@ def _add(sha: Any, value: Any) -> None:
 
 
 def _add_object(sha: Any, value: Any) -> None:
-    """A configuration of transformers' as it says of itself, another object by its attributes or as it is pickled."""
+    """A configuration of transformers' by what is not a default of it, since another version may have more of those;
+    another object by its attributes or as it is pickled.
+    """
     if hasattr(value, "to_json_string"):
-        settings = json.loads(value.to_json_string(use_diff=False))
+        settings = json.loads(value.to_json_string())
         _add(sha, {k: v for k, v in settings.items() if k not in PLACE})
     elif hasattr(value, "__dict__") and not callable(value):
         _add(sha, [type(value).__qualname__, {k: v for k, v in vars(value).items() if k not in PLACE}])
