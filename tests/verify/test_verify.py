@@ -15,8 +15,10 @@ from tests.trial.test_domain_incremental_trials import Text, text  # noqa: F401
 from tests.verify.trials import changed, forge, run
 from zfscale import report
 from zfscale.cli import main
+from zfscale.results.check import look
 from zfscale.results.compact import compact
 from zfscale.results.storage import storage
+from zfscale.spec import TrialSpec
 from zfscale.sweep.driver import forget
 from zfscale.verify.results import CANNOT, FAILS, HOLDS, verify
 
@@ -71,9 +73,6 @@ def test_a_trial_that_is_run_again_has_no_certificate(root: Path, made: tuple[Pa
     quiet(root)
     certificate = root / "certificates" / f"{made[1]}.json"
     assert json.loads(certificate.read_text())["holds"]
-    from zfscale.results.check import look
-    from zfscale.spec import TrialSpec
-
     (row,) = look(root, only=[made[1]]).rows
     forget(storage(root), [TrialSpec.from_json(row["spec"])])
     assert not certificate.exists()
@@ -97,7 +96,7 @@ def test_results_of_earlier_versions_are_verified_for_what_they_say(root: Path, 
 
 def test_a_bucket_is_verified(small: Any) -> None:
     there = bucket()
-    trial_id = run(there, small.spec("ease", "zo-sgd", train__epochs=2, optimizer__queries=2))  # type: ignore[arg-type]
+    trial_id = run(there, small.spec("ease", "zo-sgd", train__epochs=2, optimizer__queries=2))
     assert quiet(there, losses=2).status == HOLDS
     assert json.loads(there.read(f"certificates/{trial_id}.json") or b"")["rerun_exact"]
 

@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zfscale.results.attempts import open_ledger
 from zfscale.results.inputs import as_json
-from zfscale.results.layout import TRIALS, file_of, ledger_of
+from zfscale.results.layout import TRIALS, file_of
 from zfscale.results.seal import parquet
+from zfscale.results.storage import Place, storage
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import TrialSpec
@@ -22,17 +24,16 @@ from zfscale.training.snapshots import Snapshots
 from zfscale.trial import run as trial
 from zfscale.trial.fingerprints import prints_of
 from zfscale.trial.inputs import Inputs, keys_of
-from zfscale.zo.ledger import Ledger
 
 Change = Callable[[pa.Table], pa.Table]
 
 
-def run(root: Path, spec: TrialSpec) -> str:
+def run(root: Place, spec: TrialSpec) -> str:
     """Run a trial, a fork or not; its id."""
     inputs = Inputs([spec])
     inputs.read_starts([spec])
     sink, snapshots = ParquetSink(About.of(root, "s", spec)), Snapshots(root, spec.trial_id)
-    ledger = Ledger(root / ledger_of(spec.trial_id))
+    ledger = open_ledger(storage(root), spec.trial_id)
     if start := inputs.start(spec):
         start.give(ledger, snapshots)
     outcome = trial.run(spec, *inputs.of(spec), sink, ledger=ledger, snapshots=snapshots)

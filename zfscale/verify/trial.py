@@ -47,7 +47,7 @@ class Read(NamedTuple):
     there: Storage
     inputs: Inputs
     known: Known
-    caches: dict[int, FeatureCache]
+    caches: dict[str, FeatureCache]
     sampled: int
 
 
