@@ -108,7 +108,7 @@ def test_on_another_kind_of_machine_evaluations_may_round_otherwise(root: Path, 
         return json.dumps(json.loads(versions) | {"device": "another"})
 
     forge(root, forward_only, "trials", lambda t: changed(t, "versions", elsewhere))
-    forge(root, forward_only, "evals", lambda t: changed(t, "value", lambda v: v + 1e-9))
+    forge(root, forward_only, "evals", lambda t: changed(t, "value", lambda v: v + 0.01))
     (checked,) = quiet(root, [forward_only]).checked
     assert (checked.holds, checked.nearness) == (True, 1e-3)
     forge(root, forward_only, "evals", lambda t: changed(t, "value", lambda v: v + 0.1))

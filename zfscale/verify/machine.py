@@ -15,8 +15,9 @@ from zfscale.results.tables import versions
 from zfscale.trial.run import versions as here
 
 DECIDING = ("torch", "transformers", "deepspeed", "threads", "device", "cpu")  # of `versions`: what decides a rounding
-NEAR = 1e-3  # relative, of a loss, or absolute, of an accuracy: what another rounding may change of an evaluation
+NEAR = 1e-3  # relative to a loss or to 1: what another rounding may change of it
 HALF = 2e-2  # the same where forwards compute in 16 bits
+FLIPPED = 2e-2  # absolute, of an accuracy: images that two labels are equally near to, and what is made of accuracies
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,15 @@ class Machine:
         """Whether every bit has to be the same."""
         return not self.others
 
-    def agrees(self, then: float, now: float) -> bool:
-        """Whether an evaluation is as it was recorded: to the bit on the same kind of machine, else nearly."""
+    def agrees(self, then: float, now: float, counted: bool = False) -> bool:
+        """Whether an evaluation is as it was recorded: to the bit on the same kind of machine, else nearly.
+
+        `counted` is for accuracies.
+        """
         if then == now or (math.isnan(then) and math.isnan(now)):
             return True
-        return not self.same and abs(then - now) <= self.near * max(1.0, abs(then))
+        near = max(self.near, FLIPPED) if counted else self.near
+        return not self.same and abs(then - now) <= near * max(1.0, abs(then))
 
     def __str__(self) -> str:
         return "; ".join(f"{name} {then} then, {now} now" for name, (then, now) in self.others.items())

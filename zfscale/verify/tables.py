@@ -74,7 +74,7 @@ def evals(then: Mapping[Key, float], now: Mapping[Key, float], machine: Machine,
             yield Finding(EVALS, place, f"the row is missing; it was {value!r}")
         elif value is None:
             yield Finding(EVALS, place, f"{then[key]!r} is recorded, which the trial does not measure")
-        elif not machine.agrees(then[key], value):
+        elif not machine.agrees(then[key], value, counted="accuracy" in metric):
             yield Finding(EVALS, place, told(then[key], value))
 
 
@@ -84,8 +84,11 @@ def measures(row: Mapping[str, Any], now: Mapping[str, Any], machine: Machine) -
         then = row.get(name)
         if then is None and row["weights"] is None:
             continue
-        both = isinstance(then, (int, float)) and isinstance(value, (int, float))
-        if not (machine.agrees(then, value) if both else then is None and (value is None or value != value)):
+        if isinstance(then, (int, float)) and isinstance(value, (int, float)):
+            agrees = machine.agrees(then, value, counted=True)
+        else:
+            agrees = then is None and (value is None or value != value)
+        if not agrees:
             yield Finding(TRIALS, name, told(then, value))
 
 
