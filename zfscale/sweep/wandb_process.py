@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zfscale
-from zfscale.results.layout import PICTURES
+from zfscale.results.layout import PAGE, PICTURES
 from zfscale.results.missing import root
 from zfscale.spec import Sweep
 from zfscale.sweep.node import where
@@ -50,12 +50,12 @@ class WandbProcess:
             self._write(self._row)
 
     def close(self) -> None:
-        """The last word, with the report's pictures where there is one; then the process ends."""
+        """The last word, with what of the report is to be seen, if there is one; then the process ends."""
         if self._process is None:
             return
         there = root(self.sweep)
-        pictures = [name for name in PICTURES if self.complete and there.exists(name)]
-        self._write({**self._row, "pictures": pictures})
+        shown = [name for name in (*PICTURES, PAGE) if self.complete and there.exists(name)]
+        self._write({**self._row, "shown": shown})
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
