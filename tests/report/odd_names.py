@@ -70,4 +70,4 @@ def _trial(root: Path, spec: dict[str, object], average: float) -> None:
 
 def _sink(root: Path, spec: dict[str, object]) -> ParquetSink:
     text = json.dumps(spec)
-    return ParquetSink(About(root, id_of(text), text, {"seed": spec["seed"]}))
+    return ParquetSink(About(root, id_of(text), text))

@@ -11,7 +11,7 @@ import pytest
 from tests.report.test_controls import ADAM, UNTRAINED, ZO, add, control
 from zfscale import report
 from zfscale.report import gain
-from zfscale.report.controls import compared, untrained
+from zfscale.report.controls import Controls, compared
 from zfscale.report.load import contents
 from zfscale.report.rows import rows
 from zfscale.results.layout import GAIN_PICTURE
@@ -19,7 +19,7 @@ from zfscale.results.layout import GAIN_PICTURE
 
 def drawn(root: Path):
     table = compared(rows(contents(root).trials))
-    return gain.draw(table, [untrained(row, table) or row for row in table])
+    return gain.draw(table, [Controls.of(table).untrained(row) or row for row in table])
 
 
 def test_dots_stand_at_the_gains_and_the_seconds_above_the_control(tmp_path: Path):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.test_controls import ADAM, UNTRAINED, ZO, add, control
 from zfscale.report import gain, plot
-from zfscale.report.controls import compared, untrained
+from zfscale.report.controls import Controls, compared
 from zfscale.report.kinds import CLASSES
 from zfscale.report.load import contents, stage_accuracies
 from zfscale.report.panels import panels
@@ -53,7 +53,7 @@ def test_the_best_rate_is_chosen_on_each_stream(root: Path) -> None:
 def test_both_pictures_have_every_panel(root: Path) -> None:
     table = compared(rows(contents(root).trials))
     shown = best(table, CLASSES)
-    left: Any = gain.draw(shown, [untrained(row, table) or row for row in shown])
+    left: Any = gain.draw(shown, [Controls.of(table).untrained(row) or row for row in shown])
     curves: Any = plot.draw(shown, stage_accuracies(root, contents(root).finished))
     for figure in (left, curves):
         texts = [text.get_text() for axes in figure.axes for text in axes.texts]

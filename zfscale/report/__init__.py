@@ -33,7 +33,7 @@ def table(root: Place) -> str:
     Raises:
         DataError: `root` holds no trials.
     """
-    return _table(Gathered(pool([root])))
+    return plain(Gathered(pool([root])))
 
 
 def make(root: Place, found: Contents | None = None) -> tuple[str, str]:
@@ -66,11 +66,7 @@ def leaders(roots: Sequence[Place], baseline: str | None = None, markdown: bool 
     return (sheets_marked if markdown else sheets_plain)(sheets) if sheets else leaderboard.NONE
 
 
-def _table(found: Gathered) -> str:
-    return plain(found.title, found.contents, [(kind, rows, ()) for kind, rows in found.tables])
-
-
 def _made(found: Gathered, out: Place) -> tuple[str, str]:
     from zfscale.report.writing import write as write_files
 
-    return _table(found), write_files(found, storage(out))
+    return plain(found), write_files(found, storage(out))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from zfscale.metrics.catalogue import MEMORY
 from zfscale.report.kinds import ABOVE, CLASSES, GAIN, RECOVERED
@@ -12,41 +13,63 @@ from zfscale.report.paired import Stat, differences, ratio, stat
 from zfscale.report.rows import CONTROLS, OPTIMIZING, TRAINING, Row
 from zfscale.zo.catalogue import REFERENCE
 
+Scene = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The rows with which others are compared, found once, so that a table of very many rows is soon done.
+
+    Args:
+        idle: Scene, whatever the training -> the untrained rows there.
+        references: Scene -> REFERENCE there, at the best of its settings.
+    """
+
+    idle: Mapping[Scene, list[Row]]
+    references: Mapping[Scene, Row]
+
+    @classmethod
+    def of(cls, table: Sequence[Row]) -> Controls:
+        """Those of a table."""
+        idle: dict[Scene, list[Row]] = {}
+        references: dict[Scene, Row] = {}
+        for row in table:
+            if row.optimizer == UNTRAINED:
+                idle.setdefault(row.scene(OPTIMIZING, TRAINING), []).append(row)
+            elif row.optimizer == REFERENCE and (mean := row.stats[CLASSES.first].mean) is not None:
+                kept = references.setdefault(row.scene(OPTIMIZING), row)
+                if mean > (kept.stats[CLASSES.first].mean or 0.0):
+                    references[row.scene(OPTIMIZING)] = row
+        return cls(idle, references)
+
+    def untrained(self, row: Row) -> Row | None:
+        """The control of a row: its method at rate 0; how long it did not train is no matter."""
+        found = self.idle.get(row.scene(OPTIMIZING, TRAINING), [])
+        alike = [other for other in found if other.scene(OPTIMIZING) == row.scene(OPTIMIZING)]
+        return next(iter([*alike, *found]), None)
+
+    def reference(self, row: Row) -> Row | None:
+        """REFERENCE in the row's place, at the best of its settings."""
+        return self.references.get(row.scene(OPTIMIZING))
+
+    def gains(self, row: Row) -> dict[Run, float]:
+        """Run -> the first measure less that of the untrained control; of a control itself, nothing."""
+        control = self.untrained(row)
+        if control is None or row.optimizer in CONTROLS:
+            return {}
+        return differences(row.values(CLASSES.first), control.values(CLASSES.first))
+
+    def derived(self, row: Row) -> dict[str, Stat]:
+        """GAIN, RECOVERED and ABOVE of a row."""
+        mine, other = self.gains(row), self.reference(row)
+        share = Stat() if other is None else ratio(mine, self.gains(other))
+        return {GAIN: stat(list(mine.values())), RECOVERED: share, ABOVE: _above(row, self.untrained(row))}
+
 
 def compared(table: Sequence[Row]) -> list[Row]:
     """The rows of class-incremental trials, in order, with GAIN, RECOVERED and ABOVE among their statistics."""
-    return [replace(row, stats={**row.stats, **_derived(row, table)}) for row in table]
-
-
-def gains(row: Row, table: Sequence[Row]) -> dict[Run, float]:
-    """Run -> the first measure less that of the untrained control; of a control itself, nothing."""
-    control = untrained(row, table)
-    if control is None or row.optimizer in CONTROLS:
-        return {}
-    return differences(row.values(CLASSES.first), control.values(CLASSES.first))
-
-
-def untrained(row: Row, table: Sequence[Row]) -> Row | None:
-    """The control of a row: its method at rate 0; how long it did not train is no matter."""
-    scene = row.scene(OPTIMIZING, TRAINING)
-    found = [other for other in table if other.optimizer == UNTRAINED and other.scene(OPTIMIZING, TRAINING) == scene]
-    alike = [other for other in found if other.scene(OPTIMIZING) == row.scene(OPTIMIZING)]
-    return next(iter([*alike, *found]), None)
-
-
-def reference(row: Row, table: Sequence[Row]) -> Row | None:
-    """REFERENCE in the row's place, at the best of its settings."""
-    scene = row.scene(OPTIMIZING)
-    found = [other for other in table if other.optimizer == REFERENCE and other.scene(OPTIMIZING) == scene]
-    means = [(other.stats[CLASSES.first].mean, i) for i, other in enumerate(found)]
-    known = [(mean, -i) for mean, i in means if mean is not None]
-    return found[-max(known)[1]] if known else None
-
-
-def _derived(row: Row, table: Sequence[Row]) -> dict[str, Stat]:
-    mine, other = gains(row, table), reference(row, table)
-    share = Stat() if other is None else ratio(mine, gains(other, table))
-    return {GAIN: stat(list(mine.values())), RECOVERED: share, ABOVE: _above(row, untrained(row, table))}
+    controls = Controls.of(table)
+    return [replace(row, stats={**row.stats, **controls.derived(row)}) for row in table]
 
 
 def _above(row: Row, control: Row | None) -> Stat:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from zfscale.metrics.catalogue import FORWARDS, SECONDS
-from zfscale.report.controls import gains
+from zfscale.report.controls import Controls
 from zfscale.report.kinds import EPOCHS, GAIN
 from zfscale.report.paired import Stat, stat
 from zfscale.report.rows import CONTROLS, OPTIMIZING, TRAINING, Row
@@ -44,23 +46,52 @@ def equal(table: Sequence[Row], cost: Callable[[Row], float | None], always: boo
     `always`, a method whose rows were all trained for as long has no cut.
     """
     kept: list[Row] = []
-    trained = [row for row in table if row.optimizer not in CONTROLS and (cost(row) or 0) > 0]
-    for scene in dict.fromkeys(row.scene(OPTIMIZING, TRAINING) for row in trained):
-        mine = [row for row in trained if row.scene(OPTIMIZING, TRAINING) == scene]
+    scenes: dict[tuple[Any, ...], list[Row]] = {}
+    for row in table:
+        if row.optimizer not in CONTROLS and (cost(row) or 0) > 0:
+            scenes.setdefault(row.scene(OPTIMIZING, TRAINING), []).append(row)
+    for mine in scenes.values():
         if always or len({row.scene(OPTIMIZING) for row in mine}) > 1:
-            at = [(len(found := _near(mine, cost, cost(row) or 0)), cost(row) or 0, found) for row in mine]
-            count, _, found = max(at, key=lambda entry: entry[:2])
-            kept += found if count > 1 else []
+            found = _near(mine, cost, _budget(mine, cost))
+            kept += found if len(found) > 1 else []
     chosen = {id(row) for row in kept}
     return [row for row in table if id(row) in chosen]
 
 
-def _near(table: Sequence[Row], cost: Callable[[Row], float | None], budget: float) -> list[Row]:
+def _budget(rows: Sequence[Row], cost: Callable[[Row], float | None]) -> float:
+    """The cost of a row at which most optimizers have one that is near, and of several such the largest."""
+    priced = sorted(((cost(row) or 0.0, _who(row)) for row in rows), key=lambda pair: pair[0])
+    window: Counter[tuple[Any, ...]] = Counter()
+    first, last, most, best = 0, 0, 0, 0.0
+    for budget, _ in priced:  # from below, so that of equals the largest stays; the window moves up with it
+        while last < len(priced) and _is_near(priced[last][0], budget):
+            window[priced[last][1]] += 1
+            last += 1
+        while not _is_near(priced[first][0], budget):
+            window[priced[first][1]] -= 1
+            if not window[priced[first][1]]:
+                del window[priced[first][1]]
+            first += 1
+        if len(window) >= most:
+            most, best = len(window), budget
+    return best
+
+
+def _near(rows: Sequence[Row], cost: Callable[[Row], float | None], budget: float) -> list[Row]:
     """Of each optimizer, the row that is nearest to the budget, if it is near."""
-    nearest: dict[tuple[object, ...], Row] = {}
-    for row in sorted(table, key=lambda row: abs((cost(row) or 0) - budget)):
-        nearest.setdefault((row.optimizer, *row.scene(TRAINING)), row)
-    return [row for row in nearest.values() if abs((cost(row) or 0) - budget) <= TOLERANCE * budget]
+    nearest: dict[tuple[Any, ...], Row] = {}
+    for row in sorted(rows, key=lambda row: abs((cost(row) or 0) - budget)):
+        nearest.setdefault(_who(row), row)
+    return [row for row in nearest.values() if _is_near(cost(row) or 0, budget)]
+
+
+def _who(row: Row) -> tuple[Any, ...]:
+    """An optimizer with its settings, however long it trained."""
+    return (row.optimizer, *row.scene(TRAINING))
+
+
+def _is_near(cost: float, budget: float) -> bool:
+    return abs(cost - budget) <= TOLERANCE * budget
 
 
 @dataclass(frozen=True)
@@ -74,10 +105,10 @@ class Price:
 
 def prices(table: Sequence[Row]) -> list[Price]:
     """Of each row that has a gain, the gain per 1,000 forwards and per second, as means over runs."""
-    found = []
+    found, controls = [], Controls.of(table)
     for row in table:
         if row.stats[GAIN].mean is not None:
-            mine = gains(row, table)
+            mine = controls.gains(row)
             rates = [_rate(mine, row.values(name), scale) for name, scale in ((FORWARDS, 1000), (SECONDS, 1))]
             found.append(Price(row, *rates))
     return found

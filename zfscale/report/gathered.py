@@ -16,6 +16,23 @@ from zfscale.report.sheets import Sheet, at_equal_cost, ended, main
 
 
 @dataclass(frozen=True)
+class Section:
+    """What is said of one kind of stream.
+
+    Args:
+        kind: The kind.
+        rows: Its rows.
+        table: All of them.
+        equal: Those at equal cost, and what a gain costs.
+    """
+
+    kind: Kind
+    rows: list[Row]
+    table: Sheet
+    equal: list[Sheet]
+
+
+@dataclass(frozen=True)
 class Gathered:
     """The trials, and what is said of them.
 
@@ -47,6 +64,11 @@ class Gathered:
         return found
 
     @cached_property
+    def sections(self) -> list[Section]:
+        """The tables of each kind."""
+        return [Section(kind, rows, main(rows, kind), at_equal_cost(rows, kind)) for kind, rows in self.tables]
+
+    @cached_property
     def boards(self) -> list[Board]:
         """The leaderboards."""
         return [board for kind, table in self.tables for board in boards(table, kind, self.baseline)]
@@ -54,5 +76,5 @@ class Gathered:
     @cached_property
     def sheets(self) -> list[Sheet]:
         """Every table."""
-        of_kinds = [sheet for kind, table in self.tables for sheet in (main(table, kind), *at_equal_cost(table, kind))]
+        of_kinds = [sheet for section in self.sections for sheet in (section.table, *section.equal)]
         return [*of_kinds, *leaderboard.sheets(self.boards), *ended(self.contents.trials)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from zfscale.metrics import catalogue
 from zfscale.metrics.catalogue import Column
@@ -40,7 +41,7 @@ class Kind:
     repeated: str = "seeds"
     paired: bool = False
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Column]:
         """Measure -> how it is shown, in order."""
         both = {**catalogue.columns(self.name), **self.derived}

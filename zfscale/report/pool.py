@@ -42,12 +42,12 @@ class Pool:
         return place.name if same == 1 else str(place)
 
     def read(
-        self, what: Callable[[Place, Collection[str]], dict[str, Read]], trials: Collection[str]
+        self, what: Callable[[Place, Collection[str]], Mapping[str, Read]], trials: Collection[str]
     ) -> dict[str, Read]:
         """Trial id -> what a function reads of it, asked of each directory for its own."""
         found: dict[str, Read] = {}
         for place in self.places:
-            found |= what(place, [trial for trial in trials if self.of[trial] is place])
+            found.update(what(place, [trial for trial in trials if self.of[trial] is place]))
         return found
 
 

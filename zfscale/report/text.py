@@ -6,53 +6,53 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from zfscale.grid import Cells, aligned, pipes
+from zfscale.grid import aligned, pipes
 from zfscale.records import Status
-from zfscale.report.kinds import Kind, Picture
+from zfscale.report.gathered import Gathered
+from zfscale.report.kinds import Picture
 from zfscale.report.load import Contents, Trial
-from zfscale.report.rows import Row
 from zfscale.report.sampling import sampling
-from zfscale.report.sheets import VERIFIED, Sheet, at_equal_cost, cells, columns_of, ended, main, words
+from zfscale.report.sheets import VERIFIED, Sheet, columns_of, ended
 from zfscale.results.check import first
 
-Section = tuple[Kind, Sequence[Row], Sequence[Picture]]  # its rows, and the pictures there are
 DAMAGED = "Damaged files: run the same command again, which makes these trials again"
 IGNORED = "Ignored: not named by a trial's id"
 TWICE = "Trials that are in several of these sweeps"
 
 
-def markdown(title: str, found: Contents, sections: Sequence[Section]) -> str:
-    """The whole report: a section for each kind of stream."""
-    parts = [f"# {escape(title)}", counts(found)]
-    for kind, table, drawn in sections:
-        parts += [marked(main(table, kind)), kind.legend(columns_of(table, kind).values())]
+def markdown(report: Gathered, drawn: Sequence[Sequence[Picture]]) -> str:
+    """The whole report: a section for each kind of stream, with the pictures that there are of it."""
+    trials = report.contents.trials
+    parts = [f"# {escape(report.title)}", counts(report.contents)]
+    for section, pictures in zip(report.sections, drawn, strict=True):
+        kind = section.kind
+        parts += [marked(section.table), kind.legend(columns_of(section.rows, kind).values())]
         if kind.paired:
-            parts.append(sampling([trial for trial in found.trials if trial.kind == kind.name]))
-        for sheet in at_equal_cost(table, kind):
+            parts.append(sampling([trial for trial in trials if trial.kind == kind.name]))
+        for sheet in section.equal:
             parts += [f"## {sheet.heading}", marked(sheet), sheet.note]
-        for picture in drawn:
+        for picture in pictures:
             parts += [f"## {picture.heading}", f"![{picture.heading}]({picture.file})", picture.caption]
-        parts += [] if drawn else ["Nothing to draw."]
-    for sheet in ended(found.trials):
+        parts += [] if pictures else ["Nothing to draw."]
+    for sheet in ended(trials):
         parts += [f"## {sheet.heading}", marked(sheet)]
-    for heading, lines in notes(found):
+    for heading, lines in notes(report.contents):
         parts += [f"## {heading}", "\n".join(f"- {escape(line)}" for line in lines)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def plain(title: str, found: Contents, sections: Sequence[Section]) -> str:
+def plain(report: Gathered) -> str:
     """The report for a console: counts, tables, failures, files that are damaged or ignored."""
-    parts = [f"{one_line(title)}: {counts(found)}"]
-    parts += [aligned(one_lines(cells(table, kind)), words(table)) for kind, table, _ in sections]
-    for sheet in ended(found.trials):
-        parts.append(f"{sheet.heading.lower()}\n{aligned(one_lines(sheet.lines), sheet.words)}")
-    parts += ["\n  ".join([f"{heading}:", *map(one_line, lines)]) for heading, lines in notes(found)]
+    parts = [f"{one_line(report.title)}: {counts(report.contents)}"]
+    parts += [_aligned(section.table) for section in report.sections]
+    parts += [f"{sheet.heading.lower()}\n{_aligned(sheet)}" for sheet in ended(report.contents.trials)]
+    parts += ["\n  ".join([f"{heading}:", *map(one_line, lines)]) for heading, lines in notes(report.contents)]
     return "\n\n".join(parts)
 
 
 def sheets_plain(sheets: Sequence[Sheet]) -> str:
     """Tables for a console, one note below the last of those that share it."""
-    parts = [f"{sheet.heading}\n{aligned(one_lines(sheet.lines), sheet.words)}" for sheet in sheets]
+    parts = [f"{sheet.heading}\n{_aligned(sheet)}" for sheet in sheets]
     return "\n\n".join([*parts, *dict.fromkeys(sheet.note for sheet in sheets if sheet.note)])
 
 
@@ -127,6 +127,5 @@ def printable(text: str, encoding: str | None) -> str:
     return text
 
 
-def one_lines(lines: Cells) -> Cells:
-    """The same cells without line breaks and other control characters."""
-    return [[one_line(cell) for cell in line] for line in lines]
+def _aligned(sheet: Sheet) -> str:
+    return aligned([[one_line(cell) for cell in line] for line in sheet.lines], sheet.words)

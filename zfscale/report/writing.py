@@ -7,7 +7,7 @@ from typing import Any
 
 from zfscale.report import gain, heat, plot
 from zfscale.report.comma import comma
-from zfscale.report.controls import untrained
+from zfscale.report.controls import Controls
 from zfscale.report.gathered import Gathered
 from zfscale.report.kinds import Kind, Picture
 from zfscale.report.latex import latex
@@ -26,8 +26,8 @@ FORMATS = {"csv": comma, "tex": latex}
 
 def write(report: Gathered, there: Storage) -> str:
     """Write all of them; the same results give the same bytes. The name of the Markdown file is returned."""
-    sections = [(kind, table, _pictures(report.pool, there, kind, table)) for kind, table in report.tables]
-    there.write(REPORT, _encoded(markdown(report.title, report.contents, sections)))
+    drawn = [_pictures(report.pool, there, kind, table) for kind, table in report.tables]
+    there.write(REPORT, _encoded(markdown(report, drawn)))
     there.write(PAGE, page(report.title, content(report)))
     _write_sheets(there, report.sheets)
     return f"{there}/{REPORT}"
@@ -54,7 +54,8 @@ def _draw(found: Pool, picture: Picture, kind: Kind, table: Sequence[Row]) -> An
     if picture.file == LOSS_PICTURE:
         return heat.draw(shown, found.read(losses, trials))
     if picture.file == GAIN_PICTURE:
-        return gain.draw(shown, [untrained(row, table) or row for row in shown])
+        controls = Controls.of(table)
+        return gain.draw(shown, [controls.untrained(row) or row for row in shown])
     return plot.draw(shown, found.read(stage_accuracies, trials))
 
 

@@ -33,7 +33,8 @@ def finish(sweep: Sweep, every: Found | None = None) -> Ended:
 
     `every` is what a look at the results has found, with all columns of theirs, if there was one.
     """
-    from zfscale.report import contents, make
+    from zfscale.report import make
+    from zfscale.report.load import contents
     from zfscale.report.text import printable
 
     place, sweep = root(sweep), known(sweep)

@@ -7,7 +7,7 @@ from typing import Any
 
 from zfscale import __version__
 from zfscale.metrics.catalogue import BY_NAME, FORWARDS, SECONDS
-from zfscale.report.gathered import Gathered
+from zfscale.report.gathered import Gathered, Section
 from zfscale.report.importance import importance, measured
 from zfscale.report.kinds import Kind
 from zfscale.report.leaderboard import Board, signed
@@ -16,7 +16,7 @@ from zfscale.report.page.recorded import short
 from zfscale.report.page.trials import columns, matrices_of, varying_leaves
 from zfscale.report.rows import Row, best, place_text
 from zfscale.report.sampling import sampling
-from zfscale.report.sheets import Sheet, at_equal_cost, columns_of, ended, main, shown
+from zfscale.report.sheets import Sheet, columns_of, ended, shown
 from zfscale.report.text import counts, notes
 
 
@@ -30,14 +30,15 @@ def content(report: Gathered) -> dict[str, Any]:
         "counts": counts(report.contents),
         "sweeps": [report.pool.name(place) for place in report.pool.places],
         "notes": notes(report.contents),
-        "kinds": [_kind(report, kind, table, numbers) for kind, table in report.tables],
+        "kinds": [_kind(report, section, numbers) for section in report.sections],
         "ended": [_sheet(sheet) for sheet in ended(trials)],
         "runs": columns(report, [row for kind, table in report.tables for row in best(table, kind)]),
     }
 
 
-def _kind(report: Gathered, kind: Kind, table: Sequence[Row], numbers: Mapping[str, int]) -> dict[str, Any]:
+def _kind(report: Gathered, section: Section, numbers: Mapping[str, int]) -> dict[str, Any]:
     """The section of one kind of stream."""
+    kind, table = section.kind, section.rows
     trials = [trial for trial in report.contents.trials if trial.kind == kind.name]
     shown_columns = columns_of(table, kind)
     top = {id(row) for row in best(table, kind)}
@@ -48,10 +49,10 @@ def _kind(report: Gathered, kind: Kind, table: Sequence[Row], numbers: Mapping[s
         "asked": _asked(table, trials),
         "legend": kind.legend(shown_columns.values()),
         "sampling": sampling(trials) if kind.paired else "",
-        "table": _sheet(main(table, kind)),
+        "table": _sheet(section.table),
         "columns": [_column(name, kind) for name in shown_columns],
         "rows": [_row(row, shown_columns, numbers, kind, id(row) in top) for row in table],
-        "equal": [_sheet(sheet) for sheet in at_equal_cost(table, kind)],
+        "equal": [_sheet(sheet) for sheet in section.equal],
         "boards": [_board(board) for board in report.boards if board.kind is kind],
         "importance": _importance(trials, kind),
         "matrix": matrices_of(kind.name),
