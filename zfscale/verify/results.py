@@ -61,12 +61,14 @@ def verify(
         tell: What is told a line.
 
     Raises:
-        ZfscaleError: A trial has not ended, or inputs cannot be read.
+        ZfscaleError: A trial has not ended, none has, or inputs cannot be read.
     """
     there = storage(results)
     found = look(there, TAIL.names, only=trials or None)
     if missing := sorted(set(trials) - {row["trial_id"] for row in found.rows} - set(found.damaged)):
         raise ZfscaleError(f"{there}: trial {missing[0]} has not ended, so there is nothing to verify yet")
+    if not found.rows and not found.faults:
+        raise ZfscaleError(f"{there}: no trial has ended, so there is nothing to verify yet")
     verified = Verified(bool(trials))
     for checked in _each(there, found, losses):
         verified.checked.append(checked)
