@@ -250,16 +250,19 @@ def test_forks_on_ray(tmp_path: Path, parent: Make) -> None:
 
 @pytest.mark.long
 def test_a_fork_on_two_ranks_that_divide_the_weights(tmp_path: Path) -> None:
-    """Moments go on where each rank holds half of them: the ledger is that of the parent, which ran on one."""
+    """Moments go on where each rank holds half of them; another optimizer starts without."""
     stream = {"block_size": 32, "tokens_per_domain": 2048, "held_out_tokens": 1024}
-    file = several(tmp_path / "one.yaml", 1, optimizer={"name": "zo-adam", "lr": 1e-4})
+    two = {"engine": {"stage": 3}, "resources": {"workers": 2}}
+    file = several(tmp_path / "two.yaml", 2, optimizer={"name": "zo-adam", "lr": 1e-4}, **two)
     content = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**content, "stream": {**content["stream"], **stream}}))
     run(file)
     made = spec.load(file)
-    two = {"engine": {"stage": 3}, "resources": {"workers": 2}}
-    sweep = forks(tmp_path, made, 3, **two)
-    run(tmp_path / "forks.yaml")
     assert len(steps(made)) == 8
-    assert steps(sweep) == steps(made)
-    run(write(tmp_path, made, 3, name="other", optimizer={"name": "zo-sgd", "lr": 1e-4}, **two))
+    optimizers = {"optimizer": {"grid": [{"lr": 1e-4}, {"name": "zo-sgd", "lr": 1e-4}]}}
+    sweep = forks(tmp_path, made, 3, resources=two["resources"], space=optimizers)
+    run(tmp_path / "forks.yaml")
+    same, other = (rows(root(sweep), "ledger", LEDGER, trials=[t.trial_id]).to_pylist() for t in sweep.trials)
+    assert same == steps(made)
+    assert other[:4] == same[:4]
+    assert other[4:] != same[4:]
