@@ -13,7 +13,7 @@ from zfscale import spec
 from zfscale.errors import SpecError
 from zfscale.results.parents import lookup
 from zfscale.spec import TrialSpec
-from zfscale.spec.fork import Origin, Unforkable
+from zfscale.spec.fork import ForkSpec, Origin, Unforkable
 from zfscale.spec.inheriting import Parents
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -46,7 +46,9 @@ def load(tmp_path: Path, changes: dict[str, Any] | None = None, **blocks: Any) -
     given = {"name": "f", "fork": {"trial": ID, "step": 30}, **blocks}
     (tmp_path / "f.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
 
-    return spec.load(tmp_path / "f.yaml", parents=lambda *_: lambda *asked: found(*asked, changes))
+    return spec.load(
+        tmp_path / "f.yaml", parents=lambda *_: lambda results, trial, step: found(results, trial, step, changes)
+    )
 
 
 def problem(tmp_path: Path, changes: dict[str, Any] | None = None, **blocks: Any) -> str:
@@ -55,12 +57,24 @@ def problem(tmp_path: Path, changes: dict[str, Any] | None = None, **blocks: Any
     return str(error.value)
 
 
+def fork(trial: TrialSpec) -> ForkSpec:
+    """Where a trial branches off."""
+    assert trial.fork is not None
+    return trial.fork
+
+
+def parent(trial: TrialSpec) -> TrialSpec:
+    """Of a trial that is a fork."""
+    assert trial.parent is not None
+    return trial.parent
+
+
 def test_what_a_file_does_not_say_is_the_parents(tmp_path):
     (trial,) = load(tmp_path).trials
-    parent = TrialSpec.model_validate(PARENT)
-    assert trial.parent == parent
-    assert trial.model_dump(exclude={"fork"}) == parent.model_dump(exclude={"fork"})
-    assert trial.fork.model_dump(exclude={"spec"}) == {
+    whole = TrialSpec.model_validate(PARENT)
+    assert trial.parent == whole
+    assert trial.model_dump(exclude={"fork"}) == whole.model_dump(exclude={"fork"})
+    assert fork(trial).model_dump(exclude={"spec"}) == {
         "trial": ID,
         "step": 30,
         "results": "results/x",
@@ -88,9 +102,9 @@ def test_of_another_optimizer_no_option_is_inherited(tmp_path):
 def test_a_space_may_vary_forks(tmp_path):
     space = {"fork.step": {"grid": [10, 30]}, "optimizer.lr": {"grid": [0.1, 0.2]}}
     trials = load(tmp_path, fork={"trial": ID}, space=space).trials
-    assert [(t.fork.step, t.optimizer.lr) for t in trials] == [(10, 0.1), (10, 0.2), (30, 0.1), (30, 0.2)]
+    assert [(fork(t).step, t.optimizer.lr) for t in trials] == [(10, 0.1), (10, 0.2), (30, 0.1), (30, 0.2)]
     (one,) = load(tmp_path, fork={}, space={"fork": {"grid": [{"trial": ID, "step": 3}]}}).trials
-    assert one.fork.step == 3
+    assert fork(one).step == 3
 
 
 def test_a_searcher_proposes_forks(tmp_path, monkeypatch):
@@ -99,7 +113,7 @@ def test_a_searcher_proposes_forks(tmp_path, monkeypatch):
     space = {"optimizer.lr": {"loguniform": [0.001, 0.1]}}
     (cell,) = load(tmp_path, {"stream": {"validation": 0.2}}, search=search, space=space).cells
     (trial,) = cell.trials({"optimizer.lr": 0.05})
-    assert (trial.fork.step, trial.optimizer.lr, trial.method.name) == (30, 0.05, "ewc")
+    assert (fork(trial).step, trial.optimizer.lr, trial.method.name) == (30, 0.05, "ewc")
     pickle.dumps(Parents(lookup("results", "f")))  # a driver elsewhere makes trials, too
 
 
@@ -166,7 +180,7 @@ def test_an_optimizer_of_ones_own_may_be_followed_by_one_of_ours(tmp_path, monke
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "plugins"))
     own = {"optimizer": {"name": "extras.optimizers:SPECTRAL", "lr": 0.1, "decay": 0.25}}
     (trial,) = load(tmp_path, own, optimizer={"name": "zo-sgd", "lr": 0.1}).trials
-    assert trial.parent.optimizer.model_extra == {"decay": 0.25}
+    assert parent(trial).optimizer.model_extra == {"decay": 0.25}
     (same,) = load(tmp_path, own, optimizer={"lr": 0.2}).trials
     assert (same.optimizer.model_extra, same.optimizer.lr) == ({"decay": 0.25}, 0.2)
 
@@ -198,4 +212,4 @@ def test_the_example_forks_trials_of_another_sweep():
     assert {(t.seed, t.optimizer.name, t.optimizer.lr) for t in sweep.trials} == {
         (seed, *rest) for seed in range(5) for rest in (("zo-sgd", 0.001), ("zo-sgd", 0.003), ("zo-adam", 0.003))
     }
-    assert {(t.parent.method.name, t.parent.optimizer.name) for t in sweep.trials} == {("ease", "zo-sgd")}
+    assert {(parent(t).method.name, parent(t).optimizer.name) for t in sweep.trials} == {("ease", "zo-sgd")}

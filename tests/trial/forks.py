@@ -36,6 +36,7 @@ def fork_of(root: Path, parent: TrialSpec, step: int, **blocks: Any) -> TrialSpe
     inherited = Parents(lookup("nowhere", "s")).inherit({**blocks, "fork": fork})
     assert not inherited.problems, inherited.problems
     spec = TrialSpec.model_validate(inherited.whole)
+    assert spec.parent is not None
     assert not list(differing(spec, spec.parent))
     return spec
 

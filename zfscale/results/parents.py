@@ -63,7 +63,7 @@ def shared(there: Storage, trial: str, step: int) -> Shared:
     row = _row(there, trial)
     taken = _steps(there, trial, row)[:step]
     free = [(place["task"], replace(entry, forwards=0, seconds=0.0)) for place, entry in taken]
-    return Shared(free, row and row["inputs"])
+    return Shared(free, None if row is None else row["inputs"])
 
 
 def _row(there: Storage, trial: str) -> dict[str, Any] | None:

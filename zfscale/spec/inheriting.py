@@ -70,7 +70,7 @@ class Parents:
         parent = json.loads(origin.spec)
         made = {block: _merged(block, parent[block], whole[block]) for block in parent if block in whole}
         filled = {**given, "results": origin.results, "spec": parent, "tasks": origin.tasks}
-        problems = {(block, OPEN[block].KEY): why for block, why in _other_things(parent, whole)}
+        problems: dict[Place, str] = {(block, OPEN[block].KEY): why for block, why in _other_things(parent, whole)}
         return Inherited({**parent, **whole, **made, "fork": filled}, problems)
 
     def _origin(self, fork: ForkSpec) -> Origin:

@@ -25,7 +25,7 @@ from zfscale.zo.estimate import Estimate
 from zfscale.zo.exact import stochastic_round
 from zfscale.zo.philox import ROUND
 from zfscale.zo.problem import Problem
-from zfscale.zo.units import grown, states_of
+from zfscale.zo.units import States, grown, states_of
 from zfscale.zo.update import State, Update
 
 
@@ -140,7 +140,8 @@ class Stepper:
     def take_over(self, other: Stepper) -> None:
         """Go on in the middle of a task where a stepper of the same update on the same leaves is, sharded or not."""
         self.taken, self.past = other.taken, other.past
-        self.states.take_over(other.states)
+        states: States = self.states
+        states.take_over(other.states)
 
     @torch.no_grad()
     def commit(
