@@ -50,7 +50,7 @@ class Tuner:
 )
 def test_an_error_of_tune_is_a_line_and_the_rest_is_left(sweep, tmp_path, monkeypatch, capsys, error, told):
     monkeypatch.setattr(driver, "_tuner", lambda *_: Tuner(sweep, error))
-    left = drive(sweep, sweep.trials, {}, "me", tmp_path, {})
+    left = drive(sweep, list(sweep.trials), {}, {}, "me", tmp_path, {})
     assert left == list(sweep.trials[1:])
     err = capsys.readouterr().err
     assert f"Ray Tune has ended: {told}\n" in err
@@ -60,7 +60,7 @@ def test_an_error_of_tune_is_a_line_and_the_rest_is_left(sweep, tmp_path, monkey
 def test_ctrl_c_is_no_error_of_tune(sweep, tmp_path, monkeypatch):
     monkeypatch.setattr(driver, "_tuner", lambda *_: Tuner(sweep, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        drive(sweep, sweep.trials, {}, "me", tmp_path, {})
+        drive(sweep, list(sweep.trials), {}, {}, "me", tmp_path, {})
 
 
 @pytest.mark.parametrize(("objective", "own"), [("mine:loss", True), ("cross_entropy", False)])

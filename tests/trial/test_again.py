@@ -52,7 +52,7 @@ def row_of(root: Path) -> dict[str, Any]:
     return row
 
 
-CASES = {
+CASES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "ease": ("ease", "zo-sgd", {}, {}),
     "all options": ("finetune", "zo-adamm-conserve", ALL, {}),
     "old loss": ("finetune", "zo-adam", {}, {"stream__old_loss_every": 1}),

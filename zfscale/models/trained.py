@@ -59,7 +59,7 @@ class Trained(nn.Module):
             if name in self._trained:
                 values = whole(parameter, ranks).detach().cpu().contiguous()
                 sha.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-                sha.update(memoryview(values.view(-1).view(torch.uint8).numpy()))
+                sha.update(values.view(-1).view(torch.uint8).numpy().data)
         return sha.hexdigest()
 
     def ready(self) -> None:

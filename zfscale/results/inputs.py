@@ -72,9 +72,9 @@ def agree(
         for row in found.rows
         if row["status"] != Status.FAILED and (row["trial_id"] not in todo or row["status"] == Status.STOPPED)
     }
-    plan = read(there)
-    for trial_id in begun(there) & specs.keys() & set(todo) if plan else ():
-        then.setdefault(trial_id, from_json(as_json(keys_of(specs[trial_id]), plan.inputs)))
+    if plan := read(there):
+        for trial_id in begun(there) & specs.keys() & set(todo):
+            then.setdefault(trial_id, from_json(as_json(keys_of(specs[trial_id]), plan.inputs)))
     changed: dict[tuple[str, str, str], list[str]] = {}
     for trial_id in sorted(then.keys() & specs.keys()):
         now = from_json(as_json(keys_of(specs[trial_id]), known)) if then[trial_id] else {}

@@ -66,7 +66,7 @@ def id_of(sweep: str) -> str:
 
 
 def main(lines: Iterable[str]) -> int:
-    """Do what the lines say: first what the run is, then how the sweep stands; and at the end, what of the report is to be seen."""
+    """Do what the lines say: first what the run is, then how the sweep stands, at the end what else is to be seen."""
     words = map(json.loads, lines)
     about = next(words, None)
     if about is None:

@@ -116,7 +116,7 @@ def _add(sha: Any, value: Any) -> None:
         value = value.detach().cpu().contiguous().view(torch.uint8).numpy() if value.ndim else value.item()
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         sha.update(f"array {value.dtype.str} {value.shape}\n".encode())
-        sha.update(memoryview(np.ascontiguousarray(value).reshape(-1)).cast("B") if value.size else b"")
+        sha.update(np.ascontiguousarray(value).reshape(-1).data.cast("B") if value.size else b"")
     elif value is None or isinstance(value, (bool, int, float, complex, range)):
         sha.update(f"{type(value).__name__} {value!r}\n".encode())
     elif isinstance(value, (str, bytes)):
