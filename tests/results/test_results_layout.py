@@ -38,6 +38,7 @@ WORDS: dict[str, set[str]] = {  # that mean something else there
     "pretraining/mae_nano.py": {"steps"},
     "pretraining/vit_mini.py": {"steps"},
     "pretraining/vit_nano.py": {"steps"},
+    "arguments.py": {"trials"},  # that a command is given
     "spec/spending.py": {"trials"},  # a budget's unit
     "sweep/gate.py": {"trials"},
 }

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from zfscale.results.certificates import Certificate, signature
+from zfscale.results.layout import EVALS
 from zfscale.trial.run import versions
 from zfscale.verify.finding import Finding
 
@@ -84,7 +85,7 @@ class Checked:
             "replay_exact": self.replay_exact,
             "rerun_exact": self.rerun_exact,
             "weights": {"stages": self.weights, "recorded": json.loads(self.row["weights"] or "null")},
-            "evals": {"agree": self.evals, "tolerance": self.nearness},
+            EVALS: {"agree": self.evals, "tolerance": self.nearness},
             "losses": self.losses and vars(self.losses),
             "findings": [str(finding) for finding in self.findings],
             "not_checked": self.unchecked,

@@ -57,7 +57,7 @@ def weights(then: str | None, now: Sequence[str], hybrid: bool) -> Iterator[Find
         yield Finding(TRIALS, "weights", f"{len(recorded)} stages are recorded, the replay has {len(now)}")
     for stage, (old, new) in enumerate(zip(recorded, now, strict=False), start=1):
         if old != new:
-            of = f"its {'snapshot, or its ' * hybrid}steps"
+            of = "its snapshot, or its steps" if hybrid else f"its {STEPS}"
             why = f"other weights after stage {stage} ({told(old, new)}): {of} are not those that the trial took"
             yield Finding(LEDGER, f"task {stage}", why)
             return
