@@ -33,7 +33,7 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
 # Metrics of `evals` that a measure gives, too: at the end of a stage, the row is the trial's own.
 RECORDED: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("accuracy", "stage_accuracy", "mean_accuracy"),
-    "loss": ("loss", "stage_loss", "upstream_loss"),
+    "loss": ("loss", "stage_loss"),
 }
 
 
