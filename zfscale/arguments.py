@@ -265,8 +265,10 @@ def shard(text: str) -> Shard:
 
 
 def names(text: str) -> list[str]:
-    """Distinct names, with commas between them."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    """Distinct names, with commas between them, or argparse's error."""
+    if found := list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip())):
+        return found
+    raise argparse.ArgumentTypeError(f"expected names, got {text!r}")
 
 
 def count(text: str) -> int:

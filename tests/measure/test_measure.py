@@ -205,6 +205,19 @@ def test_the_picture_and_the_line_that_says_where(tmp_path, small, capsys):
         assert picture.width > 500
 
 
+def named_alike(point: Point) -> Any:
+    yield 0, "stage_accuracy", 7.0
+
+
+def test_a_row_of_ones_own_stays_whatever_its_name(tmp_path, small, monkeypatch):
+    name = ran(tmp_path, small.spec("finetune", "zo-sgd"), small)
+    monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(alike=named_alike))
+    measure(tmp_path, name, 2, ["accuracy", "mine:alike"])
+    found = table(tmp_path, name)
+    assert (found[found.kind == "mine:alike"].value == 7.0).all()
+    assert set(found[found.kind == "mine:alike"].step) == {2, 4, 6}
+
+
 def refusals(root: Path, small: Any) -> dict[str, tuple[Callable[[], Any], str]]:
     def of(spec: TrialSpec, *what: str) -> Callable[[], Any]:
         return lambda: measure(root, ran(root, spec, small), 1, what)
@@ -215,10 +228,13 @@ def refusals(root: Path, small: Any) -> dict[str, tuple[Callable[[], Any], str]]
         "first-order": (of(small.spec("finetune", "fo-sgd"), "loss"), "first-order and has no ledger"),
         "name": (of(finetune, "los"), "--what los: unknown; did you mean 'loss'"),
         "module": (of(finetune, "no_such:thing"), "--what no_such:thing: cannot be imported"),
+        "function": (of(finetune, "os:getcwd"), "--what os:getcwd: TypeError: "),
+        "no steps": (of(small.spec("simplecil", "zo-sgd"), "drift"), "took no step at which to measure drift"),
+        "no data": (lambda: measure(root, ran(root, finetune, small), 1, ["loss"], ""), "--data '': names no data"),
     }
 
 
-@pytest.mark.parametrize("case", ["no trial", "first-order", "name", "module"])
+@pytest.mark.parametrize("case", ["no trial", "first-order", "name", "module", "function", "no steps", "no data"])
 def test_what_cannot_be_measured_is_said(case, tmp_path, small):
     act, message = refusals(tmp_path, small)[case]
     with pytest.raises(ZfscaleError, match=message):

@@ -137,3 +137,17 @@ def test_a_process_that_died_is_no_error(sweep, monkeypatch):
     monkeypatch.setattr(WandbProcess, "_start", lambda self: dead)
     with wandb_process(sweep) as process:
         process.tell(display())
+
+
+def test_a_process_that_reads_nothing_holds_nobody_up(sweep, monkeypatch):
+    stuck = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdin=subprocess.PIPE, text=True)
+    assert stuck.stdin is not None
+    os.set_blocking(stuck.stdin.fileno(), False)
+    monkeypatch.setattr(WandbProcess, "_start", lambda self: stuck)
+    monkeypatch.setattr("zfscale.sweep.wandb_process.TELL_EVERY", 0.0)
+    try:
+        with wandb_process(sweep) as process:
+            for _ in range(2000):  # more than a pipe takes
+                process.tell(display())
+    finally:
+        stuck.kill()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from zfscale.data.examples import Examples
 from zfscale.models.vit import load_base
 from zfscale.streams.domain_incremental import Domains
 from zfscale.trial.fingerprints import digest, of_base, of_code, of_data
+
+TOLD: dict[str, Any] = {"check": True, "capture_output": True, "text": True}
 
 
 def test_a_model_is_the_same_in_another_directory(tiny_vit: Path, tmp_path: Path) -> None:
@@ -50,6 +55,21 @@ def test_a_domain_is_named() -> None:
     one = Examples("news", x, x, x, x, 2.0)
     then, now = (of_data(Domains([one, replace(one, name="code", held_out_x=y)], one)) for y in (x, x + 1))
     assert {key for key in then if then[key] != now[key]} == {"test data of code"}
+
+
+def test_an_upstream_of_a_domains_name_hides_nothing() -> None:
+    x = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    one = Examples("news", x, x, x, x, 2.0)
+    then, now = (of_data(Domains([replace(one, train_x=y)], one)) for y in (x, x + 1))
+    assert {key for key in then if then[key] != now[key]} == {"training data of news"}
+
+
+def test_a_set_has_one_hash_in_every_process() -> None:
+    """The order of a set of texts is drawn anew by every process."""
+    code = "from zfscale.trial.fingerprints import digest; print(digest({'a', 'b', 'c', 'd', 'e'}))"
+    ran = (subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": s}, **TOLD) for s in "12")
+    one, other = (done.stdout for done in ran)
+    assert one == other
 
 
 def test_code_is_the_same_with_other_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

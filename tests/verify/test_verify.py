@@ -15,6 +15,7 @@ from tests.trial.test_domain_incremental_trials import Text, text  # noqa: F401
 from tests.verify.trials import changed, forge, run
 from zfscale import report
 from zfscale.cli import main
+from zfscale.errors import StorageError
 from zfscale.results.check import look
 from zfscale.results.compact import compact
 from zfscale.results.storage import storage
@@ -67,6 +68,23 @@ def test_the_report_says_what_was_verified_of_these_very_rows(root: Path, made: 
     assert "Verified" not in report.table(root)  # the certificate is of the row before
     assert main(["verify", str(root)]) == FAILS
     assert "Verified: 0 hold; 1 do not hold." in (root / "report.md").read_text()
+
+
+def test_a_certificate_is_of_the_measures_too(root: Path, made: tuple[Path, str, str]) -> None:
+    quiet(root)
+    forge(root, made[1], "trials", lambda t: changed(t, "avg_accuracy", lambda v: v + 0.1))
+    assert "Verified" not in report.table(root)
+
+
+def test_storage_that_refuses_is_no_finding(
+    root: Path, made: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise StorageError("bucket: cannot connect")
+
+    monkeypatch.setattr("zfscale.verify.trial.contents", refuse)
+    assert main(["verify", str(root), made[1]]) == CANNOT
+    assert not (root / "certificates").exists()
 
 
 def test_a_trial_that_is_run_again_has_no_certificate(root: Path, made: tuple[Path, str, str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from zfscale import registry
-from zfscale.errors import SpecError, nearest, one_line
+from zfscale.errors import SpecError, ZfscaleError, nearest, one_line
 
 if TYPE_CHECKING:
     from zfscale.measure.point import Point
@@ -45,9 +45,21 @@ def measures(names: Iterable[str], protocol: str) -> dict[str, Measure]:
             found[name] = registry.load(MEASURES[protocol][name])
         elif registry.is_path(name):
             try:
-                found[name] = registry.load_user(name)
+                found[name] = _own(name, registry.load_user(name))
             except Exception as error:  # whatever a user's module raises
                 raise SpecError(f"--what {name}: cannot be imported: {one_line(error)}") from error
         else:
             raise SpecError(f"--what {name}: unknown; {nearest(name, MEASURES[protocol])}, or module:function")
     return found
+
+
+def _own(name: str, function: Measure) -> Measure:
+    """A user's function, whose errors are told as such."""
+
+    def measure(point: Point) -> list[Row]:
+        try:
+            return [(int(task), str(metric), float(value)) for task, metric, value in function(point)]
+        except Exception as error:  # whatever it raises, or gives in place of rows
+            raise ZfscaleError(f"--what {name}: {type(error).__name__}: {one_line(error)}") from error
+
+    return measure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from zfscale.errors import ZfscaleError
 from zfscale.measure.plot import DPI, draw
 from zfscale.measure.walk import walked
 from zfscale.results.measures import file_of, keep
@@ -25,6 +26,8 @@ def measure(results: Place, trial_id: str, every: int, what: Collection[str], da
             are none.
     """
     there, found = storage(results), walked(results, trial_id, every, what, data)
+    if not found.rows:
+        raise ZfscaleError(f"trial {trial_id}: took no step at which to measure {', '.join(what)}")
     kept = keep(results, trial_id, found.rows, what, data)
     picture = file_of(trial_id).replace(".parquet", ".png")
     with there.writing(picture) as path:

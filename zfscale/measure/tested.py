@@ -46,6 +46,8 @@ def tested(spec: TrialSpec, inputs: Inputs, data: str | None) -> Tested:
     if data is None:
         return OWN[spec.stream.protocol](inputs.stream(spec))
     given, _ = yaml.parse(data, lambda line: "--data")
+    if not given:
+        raise SpecError(f"--data {data!r}: names no data")
     return OTHER[spec.stream.protocol](spec, inputs, given)
 
 

@@ -23,7 +23,7 @@ from zfscale.results.plan import label
 from zfscale.results.storage import Place
 from zfscale.results.tables import rows
 from zfscale.spec import TrialSpec
-from zfscale.trial.again import again, one_process
+from zfscale.trial.again import again, one_process, threads_of
 from zfscale.trial.inputs import Inputs
 from zfscale.trial.replay import finished
 
@@ -46,9 +46,10 @@ def walked(results: Place, trial_id: str, every: int, what: Collection[str], dat
     inputs = Inputs([spec], objectives=False)
     looked_at = tested(spec, inputs, data)
     watch = Watch(wanted, every, _ends(results, trial_id), looked_at, data, cache(lambda: _began(spec, inputs)))
-    for report, learner in again(results, row, watch, look=watch.look, inputs=inputs):
-        if data is not None and ACCURACY in wanted:
-            watch.recorded(ACCURACY, report.stage, looked_at.ended(learner, report.stage))
+    with threads_of(row):
+        for report, learner in again(results, row, watch, look=watch.look, inputs=inputs):
+            if data is not None and ACCURACY in wanted:
+                watch.recorded(ACCURACY, report.stage, looked_at.ended(learner, report.stage))
     names = {task.index: name for task in inputs.stream(spec) if (name := getattr(task, "name", ""))}
     return Walked(watch.rows, f"{label(spec)}: trial {trial_id}", names)
 
@@ -79,8 +80,8 @@ class Watch:
     def recorded(self, kind: str, stage: int, found: Iterable[Row]) -> None:
         """What the classifier of a stage that has ended gives, in place of what was measured at its last step."""
         new = list(found)
-        places = {(self.steps, stage, task, metric) for task, metric, _ in new}
-        self.rows = [row for row in self.rows if row[:4] not in places]
+        places = {(self.steps, stage, task, metric, kind) for task, metric, _ in new}
+        self.rows = [row for row in self.rows if (*row[:4], row.kind) not in places]
         self._add(kind, stage, new)
 
     def eval(self, record: Eval) -> None:

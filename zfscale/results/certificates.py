@@ -9,13 +9,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from zfscale.metrics.catalogue import MEASURES
 from zfscale.results.layout import CERTIFICATES, certificate_of
 from zfscale.results.reading import each
 from zfscale.results.seal import digest
 from zfscale.results.storage import Place, storage
 
 Certificate = dict[str, Any]
-SIGNED = ("trial_id", "status", "spec", "files", "inputs", "weights")  # columns of `trials` that make out a row
+ABOUT_IT = ("trial_id", "status", "spec", "files", "inputs", "weights", "versions", "stopped_at", "micro_batch")
+SIGNED = (*ABOUT_IT, *(measure.name for measure in MEASURES))  # columns of `trials` that make out a row
 
 
 def signature(row: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from zfscale.spec import TrialSpec
 
 Prints = dict[str, str]  # part of what is read -> SHA-256
 Known = dict[str, Prints]  # a model, dataset or module, by its key -> its parts
+SCHEME = ("scheme", "1")  # how hashes are made: those of another number cannot be compared
 NAMED = 3  # trials that a message names
 SHOWN = 12  # digits of a hash that it shows
 
@@ -29,18 +30,19 @@ class OtherInputs(ZfscaleError):
 
 def as_json(keys: Sequence[str], known: Mapping[str, Prints]) -> str:
     """The column `inputs` of a trial that reads what the keys stand for."""
-    return json.dumps({part: sha for key in keys for part, sha in known.get(key, {}).items()})
+    return json.dumps({SCHEME[0]: SCHEME[1]} | {part: sha for key in keys for part, sha in known.get(key, {}).items()})
 
 
 def from_json(text: str | None) -> Prints:
-    """What a column `inputs` says; empty for a row of an earlier version.
+    """What a column `inputs` says; empty for a row of a version that had none, or other hashes.
 
-    >>> from_json('{"base weights": "1f"}'), from_json(None)
-    ({'base weights': '1f'}, {})
+    >>> from_json('{"scheme": "1", "base weights": "1f"}'), from_json('{"base weights": "1f"}'), from_json(None)
+    ({'base weights': '1f'}, {}, {})
     """
     try:
         found = json.loads(text or "{}")
-        return {str(part): str(sha) for part, sha in found.items()}
+        scheme = found.pop(SCHEME[0], None)
+        return {str(part): str(sha) for part, sha in found.items()} if scheme == SCHEME[1] else {}
     except (ValueError, AttributeError):
         return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -53,8 +54,9 @@ class WandbProcess:
         """The last word, with what of the report is to be seen, if there is one; then the process ends."""
         if self._process is None:
             return
-        there = root(self.sweep)
-        shown = [name for name in (*PICTURES, PAGE) if self.complete and there.exists(name)]
+        there, shown = root(self.sweep), list[str]()
+        with suppress(OSError):  # a bucket that does not answer now
+            shown = [name for name in (*PICTURES, PAGE) if self.complete and there.exists(name)]
         self._write({**self._row, "shown": shown})
         assert self._process.stdin is not None
         with suppress(OSError):
@@ -66,9 +68,8 @@ class WandbProcess:
         if self._process is None:
             self._process = self._start()
         assert self._process.stdin is not None
-        with suppress(OSError):  # it has ended, and has said why
-            self._process.stdin.write(f"{json.dumps(word)}\n")
-            self._process.stdin.flush()
+        with suppress(OSError):  # it has ended, and has said why; or reads nothing now: a later word says it all
+            os.write(self._process.stdin.fileno(), f"{json.dumps(word)}\n".encode())
 
     def _start(self) -> subprocess.Popen[str]:
         """In a session of its own: Ctrl-C is the driver's. Its directory holds no module of the user's."""
@@ -87,6 +88,8 @@ class WandbProcess:
         with suppress(OSError):
             options = self.sweep.spec.output.wandb.model_dump()
             process.stdin.write(f"{json.dumps({**about, 'options': options}, default=str)}\n")
+            process.stdin.flush()
+        os.set_blocking(process.stdin.fileno(), False)  # a line of fewer than 4,096 bytes goes as a whole or not at all
         return process
 
 

@@ -10,9 +10,12 @@ references (`trial/alone.py`) are not the trial's steps: they are in no ledger, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
+
+import torch
 
 from zfscale.errors import ZfscaleError
 from zfscale.methods.base import FeatureCache, Learner
@@ -22,6 +25,7 @@ from zfscale.results.halving import in_parts
 from zfscale.results.reading import DamagedFile
 from zfscale.results.resuming import steps
 from zfscale.results.storage import Place, storage
+from zfscale.results.tables import versions
 from zfscale.spec import EngineSpec, TrialSpec
 from zfscale.training.fit import Look
 from zfscale.training.journal import Journal
@@ -167,3 +171,14 @@ def taken(results: Place, row: dict[str, Any]) -> list[Taken]:
         return [((s["task"], s["step"]), entry) for s, entry in steps(contents(there, row))]
     except DamagedFile as error:
         raise ZfscaleError(f"{there}/{error}; run the sweep again to make this trial again") from error
+
+
+@contextmanager
+def threads_of(row: Mapping[str, Any]) -> Iterator[None]:
+    """Compute with as many threads as the trial did: the rounding of a matrix product depends on them."""
+    before, then = torch.get_num_threads(), versions(row["versions"]).get("threads")
+    torch.set_num_threads(int(then) if then and str(then).isdigit() else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

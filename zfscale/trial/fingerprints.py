@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import pickle
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -74,10 +73,11 @@ def of_data(data: Any) -> Prints:
     """The hashes of the data of a stream; images that are held out for validation are among its training data."""
     if (tasks := getattr(data, "tasks", None)) is None:
         return _splits(data, "")
-    upstream = getattr(data, "upstream", None)
     found: Prints = {}
-    for task in [*tasks, *([upstream] if upstream else ())]:
+    for task in tasks:
         found |= _splits(task, f" of {task.name}")
+    if upstream := getattr(data, "upstream", None):  # which may have the name of a domain
+        found |= _splits(upstream, f" of upstream {upstream.name}")
     return found
 
 
@@ -127,6 +127,8 @@ def _add(sha: Any, value: Any) -> None:
         for key in sorted(value, key=repr):
             _add(sha, key)
             _add(sha, value[key])
+    elif isinstance(value, (set, frozenset)):
+        _add(sha, sorted(value, key=repr))
     elif isinstance(value, (list, tuple)):
         sha.update(f"list {len(value)}\n".encode())
         for item in value:
@@ -137,12 +139,21 @@ def _add(sha: Any, value: Any) -> None:
 
 def _add_object(sha: Any, value: Any) -> None:
     """A configuration of transformers' by what is not a default of it, since another version may have more of those;
-    another object by its attributes or as it is pickled.
+    a function or class by its name; another object by its attributes, or by what a copy of it would be made of.
     """
-    if hasattr(value, "to_json_string"):
+    if hasattr(value, "__qualname__"):
+        _add(sha, f"{value.__module__}.{value.__qualname__}")
+    elif hasattr(value, "to_json_string"):
         settings = json.loads(value.to_json_string())
-        _add(sha, {k: v for k, v in settings.items() if k not in PLACE})
+        _add(sha, _without_place(settings))
     elif hasattr(value, "__dict__") and not callable(value):
-        _add(sha, [type(value).__qualname__, {k: v for k, v in vars(value).items() if k not in PLACE}])
+        _add(sha, [type(value).__qualname__, _without_place(vars(value))])
     else:
-        _add(sha, pickle.dumps(value, protocol=4))
+        made = value.__reduce_ex__(4)
+        parts = [made] if isinstance(made, str) else [*made[1:3], *map(list, filter(None, made[3:]))]
+        parts = [_without_place(part) for part in parts]
+        _add(sha, [type(value).__qualname__, parts])
+
+
+def _without_place(part: Any) -> Any:
+    return {k: v for k, v in part.items() if k not in PLACE} if isinstance(part, dict) else part

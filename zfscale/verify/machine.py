@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from zfscale.results.tables import versions
 from zfscale.trial.run import versions as here
@@ -56,14 +53,3 @@ class Machine:
 
     def __str__(self) -> str:
         return "; ".join(f"{name} {then} then, {now} now" for name, (then, now) in self.others.items())
-
-
-@contextmanager
-def threads_of(row: Mapping[str, Any]) -> Iterator[None]:
-    """Compute with as many threads as the trial did: the rounding of a matrix product depends on them."""
-    before, then = torch.get_num_threads(), versions(row["versions"]).get("threads")
-    torch.set_num_threads(int(then) if then and str(then).isdigit() else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

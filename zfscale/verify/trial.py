@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from zfscale.errors import ZfscaleError
+from zfscale.errors import StorageError, ZfscaleError
 from zfscale.methods.base import FeatureCache
 from zfscale.methods.old_loss import METRIC
 from zfscale.models.precision import PRECISIONS
@@ -20,13 +20,13 @@ from zfscale.results.storage import Storage
 from zfscale.results.tables import versions
 from zfscale.spec import TrialSpec
 from zfscale.training.snapshots import Snapshots
-from zfscale.trial.again import Again, Lacking, one_process, taken, walk
+from zfscale.trial.again import Again, Lacking, one_process, taken, threads_of, walk
 from zfscale.trial.alone import accuracy_alone
 from zfscale.trial.inputs import Inputs, keys_of
 from zfscale.verify import sample, tables
 from zfscale.verify.checked import Checked
 from zfscale.verify.finding import Finding, told
-from zfscale.verify.machine import Machine, threads_of
+from zfscale.verify.machine import Machine
 from zfscale.verify.witness import Witness
 from zfscale.zo.exact import ARITHMETIC
 
@@ -80,6 +80,8 @@ def check(row: dict[str, Any], read: Read) -> Checked:
         found.findings.append(Finding(damage.fault.file, "", damage.fault.problem))
     except Lacking as error:
         found.findings.append(Finding(STEPS, "", str(error)))
+    except StorageError:
+        raise
     except ZfscaleError as error:
         found.findings.append(Finding(SNAPSHOTS if spec.hybrid else TRIALS, "", str(error)))
     return found
