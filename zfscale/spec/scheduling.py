@@ -31,7 +31,7 @@ SCHEDULERS: dict[str, Facts] = {
 REFUSED = {
     "hyperband": "it pauses trials until all of their bracket have come as far, and our workers give no trial away; "
     "expected asha, the same rule without the waiting",
-    "pbt": "it copies the weights of one trial into another, whose spec would not say what was run",
+    "pbt": "it takes over trials that still run, and only one that has ended can be forked",
 }
 
 
