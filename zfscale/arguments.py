@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from zfscale import __version__, commands
+from zfscale import __version__
+from zfscale.commands import ledgers, machines, results, sweeps
 
 if TYPE_CHECKING:
     from zfscale.spec.sharding import Shard
@@ -34,12 +35,12 @@ def parser() -> argparse.ArgumentParser:
 
 def _sweeps(add: Add) -> None:
     """Commands on a sweep file."""
-    command = add("validate", help="check a sweep file", description=commands.validate.__doc__)
+    command = add("validate", help="check a sweep file", description=sweeps.validate.__doc__)
     _add_sweep_file(command)
     command.add_argument("--data", action="store_true", help="read models and datasets too, as a run would")
-    command.set_defaults(command=commands.validate)
+    command.set_defaults(command=sweeps.validate)
 
-    command = add("run", help="run a sweep, or what is left of it", description=commands.run.__doc__)
+    command = add("run", help="run a sweep, or what is left of it", description=sweeps.run.__doc__)
     _add_sweep_file(command)
     _add_running(command)
     command.add_argument(
@@ -49,40 +50,40 @@ def _sweeps(add: Add) -> None:
     command.add_argument(
         "--shard", type=shard, metavar="I/N", help="run the I-th of N shares, into results of its own, NAME.IofN"
     )
-    command.set_defaults(command=commands.run)
+    command.set_defaults(command=sweeps.run)
 
-    command = add("tune", help="choose a sweep's values, each at one budget", description=commands.tune.__doc__)
+    command = add("tune", help="choose a sweep's values, each at one budget", description=sweeps.tune.__doc__)
     _add_sweep_file(command)
     _add_running(command)
     command.add_argument("-o", "--out", required=True, metavar="FILE", help="where to write the tuned sweep file")
-    command.set_defaults(command=commands.tune)
+    command.set_defaults(command=sweeps.tune)
 
 
 def _results(add: Add) -> None:
     """Commands on the results of a sweep."""
-    command = add("status", help="how a sweep stands", description=commands.status.__doc__)
+    command = add("status", help="how a sweep stands", description=results.status.__doc__)
     _add_results(command)
     command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.set_defaults(command=commands.status)
+    command.set_defaults(command=results.status)
 
-    command = add("logs", help="what is known of a trial", description=commands.logs.__doc__)
+    command = add("logs", help="what is known of a trial", description=results.logs.__doc__)
     _add_results(command)
     command.add_argument("trial", metavar="TRIAL_ID", help="as `zfscale status` prints it; its first digits will do")
-    command.set_defaults(command=commands.logs)
+    command.set_defaults(command=results.logs)
 
-    command = add("stop", help="end a sweep's run in good order, or a trial", description=commands.stop.__doc__)
+    command = add("stop", help="end a sweep's run in good order, or a trial", description=results.stop.__doc__)
     _add_results(command)
     command.add_argument(
         "trial", metavar="TRIAL_ID", nargs="?", help="end this trial alone, after the stage that it is at"
     )
-    command.set_defaults(command=commands.stop)
+    command.set_defaults(command=results.stop)
 
-    command = add("report", help="remake a report from Parquet", description=commands.report.__doc__)
+    command = add("report", help="remake a report from Parquet", description=results.report.__doc__)
     _add_several_results(command)
     command.add_argument("-o", "--out", metavar="OUT", help="where to write it; default, of one DIR: that directory")
-    command.set_defaults(command=commands.report)
+    command.set_defaults(command=results.report)
 
-    command = add("leaderboard", help="rank at equal cost", description=commands.leaderboard.__doc__)
+    command = add("leaderboard", help="rank at equal cost", description=results.leaderboard.__doc__)
     _add_several_results(command)
     command.add_argument(
         "--baseline",
@@ -90,30 +91,30 @@ def _results(add: Add) -> None:
         help="OPTIMIZER, of the same method, or METHOD/OPTIMIZER; default: the optimizer that most methods have",
     )
     command.add_argument("--markdown", action="store_true", help="print Markdown")
-    command.set_defaults(command=commands.leaderboard)
+    command.set_defaults(command=results.leaderboard)
 
-    command = add("compact", help="merge the files of many trials", description=commands.compact.__doc__)
+    command = add("compact", help="merge the files of many trials", description=results.compact.__doc__)
     _add_results(command)
-    command.set_defaults(command=commands.compact)
+    command.set_defaults(command=results.compact)
 
-    command = add("sync", help="upload offline W&B runs", description=commands.sync.__doc__)
+    command = add("sync", help="upload offline W&B runs", description=results.sync.__doc__)
     _add_results(command, places="")
     command.add_argument("--processes", type=count, metavar="N", default=2, help="that upload at a time; default: 2")
-    command.set_defaults(command=commands.sync)
+    command.set_defaults(command=results.sync)
 
 
 def _ledgers(add: Add) -> None:
     """Commands on the past of trials, as their ledgers have it."""
-    command = add("replay", help="rebuild a trial's model", description=commands.replay.__doc__)
+    command = add("replay", help="rebuild a trial's model", description=ledgers.replay.__doc__)
     _add_results(command)
     command.add_argument("trial", metavar="TRIAL_ID", help="as in the trials table")
     command.add_argument(
         "--step", type=int, metavar="N", help="after N steps, counted over all tasks; default: the last"
     )
     command.add_argument("-o", "--out", required=True, metavar="OUT", help="directory to write the model to")
-    command.set_defaults(command=commands.replay)
+    command.set_defaults(command=ledgers.replay)
 
-    command = add("measure", help="measure a trial's past", description=commands.measure.__doc__)
+    command = add("measure", help="measure a trial's past", description=ledgers.measure.__doc__)
     _add_results(command)
     command.add_argument("trials", nargs="+", metavar="TRIAL_ID", help="as in the trials table")
     command.add_argument("--every", type=count, metavar="N", required=True, help="steps from one look to the next")
@@ -127,31 +128,31 @@ def _ledgers(add: Add) -> None:
     command.add_argument(
         "--data", metavar="DATA", help="other test data: a stream.dataset, or one more domain, as YAML"
     )
-    command.set_defaults(command=commands.measure)
+    command.set_defaults(command=ledgers.measure)
 
-    command = add("verify", help="see whether results hold", description=commands.verify.__doc__)
+    command = add("verify", help="see whether results hold", description=ledgers.verify.__doc__)
     _add_results(command)
     command.add_argument("trials", metavar="TRIAL_ID", nargs="*", help="its first digits will do; default: all")
     command.add_argument(
         "--losses", type=count, metavar="N", default=0, help="measure N steps of each trial again; default: none"
     )
-    command.set_defaults(command=commands.verify)
+    command.set_defaults(command=ledgers.verify)
 
 
 def _machines(add: Add) -> None:
     """Commands on nothing of a user's."""
-    command = add("base", help="pretrain an embedded model", description=commands.base.__doc__)
+    command = add("base", help="pretrain an embedded model", description=machines.base.__doc__)
     command.add_argument("action", choices=["build", "show"])
     command.add_argument("name", metavar="NAME", help="e.g. vit-mini")
     command.add_argument("--out", metavar="DIR", help="where it is written, or was; the package's own place by default")
-    command.set_defaults(command=commands.base)
+    command.set_defaults(command=machines.base)
 
     _add_bench(add("bench", help="measure this machine", description="Measure this machine."))
-    _add_toy(add("toy", help="draw optimizers on a two-task toy", description=commands.toy.__doc__))
+    _add_toy(add("toy", help="draw optimizers on a two-task toy", description=machines.toy.__doc__))
 
-    command = add("schema", help="print the JSON Schema", description=commands.schema.__doc__)
+    command = add("schema", help="print the JSON Schema", description=sweeps.schema.__doc__)
     command.add_argument("--markdown", action="store_true", help="print tables of the options, in Markdown")
-    command.set_defaults(command=commands.schema)
+    command.set_defaults(command=sweeps.schema)
 
 
 def _add_sweep_file(parser: argparse.ArgumentParser) -> None:
@@ -197,18 +198,18 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="WHAT", required=True)
-    command = benchmarks.add_parser("sweep", help="what a sweep takes", description=commands.bench_sweep.__doc__)
+    command = benchmarks.add_parser("sweep", help="what a sweep takes", description=machines.bench_sweep.__doc__)
     command.add_argument("--trials", type=count, metavar="N", default=400, help="of each contestant; default: 400")
     command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
-    command.set_defaults(command=commands.bench_sweep)
-    command = benchmarks.add_parser("sinks", help="what sinks take", description=commands.bench_sinks.__doc__)
+    command.set_defaults(command=machines.bench_sweep)
+    command = benchmarks.add_parser("sinks", help="what sinks take", description=machines.bench_sinks.__doc__)
     command.add_argument("--steps", type=count, metavar="N", default=10**6, help="of the trial; default: 1000000")
     command.add_argument(
         "--sink", dest="sinks", action="append", default=[], metavar="NAME", help="(repeatable); default: all but W&B"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
-    command.set_defaults(command=commands.bench_sinks)
-    command = benchmarks.add_parser("step", help="time and memory of one step", description=commands.bench_step.__doc__)
+    command.set_defaults(command=machines.bench_sinks)
+    command = benchmarks.add_parser("step", help="time and memory of one step", description=machines.bench_step.__doc__)
     add = command.add_argument
     add("--model", metavar="NAME", help="vit-b16 (default; random weights), embedded/vit-nano, a directory or hub id")
     add("--trained", metavar="WHAT", help="all (default) parameters; adapter: as EASE; copy: as MEMO's later tasks")
@@ -227,7 +228,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "--against", action="append", metavar="PEER", help="infty or mezo (repeatable); default: all that are installed"
     )
     add("--json", action="store_true", help="print one JSON object in place of the table")
-    command.set_defaults(command=commands.bench_step)
+    command.set_defaults(command=machines.bench_step)
 
 
 def _add_toy(parser: argparse.ArgumentParser) -> None:
@@ -244,7 +245,7 @@ def _add_toy(parser: argparse.ArgumentParser) -> None:
     several("start", choices=["A", "B"], help="A is (-8.5, -5), B (-4, 5) (repeatable); default: both")
     parser.add_argument("--steps", type=count, metavar="N", default=1000, help="of each optimizer; default: 1000")
     parser.add_argument("--seed", type=int, metavar="N", default=0, help="of all directions; default: 0")
-    parser.set_defaults(command=commands.toy)
+    parser.set_defaults(command=machines.toy)
 
 
 def hours(text: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from zfscale import report
 from zfscale.cli import main
 from zfscale.errors import DataError
 from zfscale.report.pool import pool
-from zfscale.results.inputs import OtherInputs
+from zfscale.results.inputs import OtherInputs, as_json
 from zfscale.results.layout import PAGE
 
 FO, SIX = {"name": "fo-adam", "lr": 0.003}, {"name": "zo-sgd", "lr": 0.001}
@@ -68,7 +67,7 @@ def test_several_need_a_place_and_it_is_none_of_theirs(
 
 def test_other_weights_under_one_name_are_refused(tmp_path: Path) -> None:
     for folder, optimizer, weights in (("a", FO, "1f"), ("b", SIX, "2e"), ("c", SIX, "1f")):
-        add(tmp_path / folder, "ease", optimizer, ADAM, inputs=json.dumps({"base weights": weights}))
+        add(tmp_path / folder, "ease", optimizer, ADAM, inputs=as_json(["model"], {"model": {"base weights": weights}}))
     with pytest.raises(OtherInputs, match=r"base weights of trial .* differ, though their specs name the same"):
         pool([tmp_path / "a", tmp_path / "b"])
     assert len(pool([tmp_path / "a", tmp_path / "c"]).contents.trials) == 8

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zfscale import cli, commands
+from zfscale import cli
+from zfscale.commands import sweeps
 from zfscale.errors import DataError, one_line
 from zfscale.records import Outcome, Status
 from zfscale.results.redact import Redacted, looks_secret, redact
@@ -171,7 +172,7 @@ def test_the_screen_shows_no_secret(error, monkeypatch, capsys, tmp_path: Path):
     def fail(args):
         raise error
 
-    monkeypatch.setattr(commands, "validate", fail)
+    monkeypatch.setattr(sweeps, "validate", fail)
     assert cli.main(["validate", str(tmp_path / "x.yaml")]) == 2
     assert capsys.readouterr().err == "403 with <MYSQL_PWD>\n"
 
@@ -184,8 +185,8 @@ def test_a_log_line_holds_no_secret(monkeypatch):
 
 def test_a_warning_of_the_command_holds_no_secret(tmp_path):
     code = (
-        "import logging; from zfscale import cli, commands; "
-        "commands.validate = lambda args: logging.getLogger('x').warning('failed: %s', 'PASS' + '0123456789') or 0; "
+        "import logging; from zfscale import cli; from zfscale.commands import sweeps; "
+        "sweeps.validate = lambda args: logging.getLogger('x').warning('failed: %s', 'PASS' + '0123456789') or 0; "
         "cli.main(['validate', 'x.yaml'])"
     )
     environment = os.environ | {"MYSQL_PWD": "PASS0123456789"}

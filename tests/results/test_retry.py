@@ -54,7 +54,7 @@ def test_a_cause_that_nothing_failed_for_is_told(sweep):
 def test_the_option_takes_a_cause_behind_an_equals_sign_only(monkeypatch, words, value):
     """`--retry-failed FILE` retries all failed trials of FILE, as it always did."""
     seen = []
-    monkeypatch.setattr("zfscale.commands.run", lambda args: seen.append((args.retry_failed, args.file)) or 0)
+    monkeypatch.setattr("zfscale.commands.sweeps.run", lambda args: seen.append((args.retry_failed, args.file)) or 0)
     assert main(["run", *words, "s.yaml"]) == 0
     assert main(["run", "s.yaml", *words]) == 0
     assert seen == [(value, "s.yaml")] * 2

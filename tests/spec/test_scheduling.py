@@ -39,7 +39,10 @@ def test_by_default_nothing_is_stopped(tmp_path: Path) -> None:
     [
         ({"scheduler": "ashaa"}, r"search\.scheduler\.name: unknown value 'ashaa'; did you mean 'asha'\?"),
         ({"scheduler": "hyperband"}, r"search\.scheduler\.name: hyperband is not offered: .*; expected asha"),
-        ({"scheduler": {"name": "pbt"}}, r"search\.scheduler\.name: pbt is not offered: it takes over trials that still run"),
+        (
+            {"scheduler": {"name": "pbt"}},
+            r"search\.scheduler\.name: pbt is not offered: it takes over trials",
+        ),
         ({"scheduler": {"name": "median", "reduction": 3}}, r"search\.scheduler: 'reduction' has no effect on median"),
         ({"scheduler": {"name": "none", "grace": 1}}, r"search\.scheduler: 'grace' has no effect on none"),
         (

@@ -1,0 +1,92 @@
+"""Commands on the results of a sweep, or of several."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from zfscale.errors import ZfscaleError
+from zfscale.results.redact import redact
+
+
+def status(args: argparse.Namespace) -> int:
+    """Say how a sweep stands, while it runs or after: what ended, runs and failed, how fast, and until when."""
+    from zfscale.watch.standing import standing
+    from zfscale.watch.status import shown
+
+    now = standing(args.directory)
+    print(now.as_json() if args.json else shown(now))
+    return 0
+
+
+def logs(args: argparse.Namespace) -> int:
+    """Say what is known of one trial: how it stands, where it ran, its last steps, measures, spec and error."""
+    from zfscale.watch.logs import logs as known
+
+    print(known(args.directory, args.trial))
+    return 0
+
+
+def stop(args: argparse.Namespace) -> int:
+    """Ask the run that writes to a results directory to end in good order, or one of its trials; and wait for it."""
+    from zfscale.watch.stop import stop as ask
+    from zfscale.watch.stop import stop_trial
+
+    print(stop_trial(args.directory, args.trial) if args.trial else ask(args.directory))
+    return 0
+
+
+def report(args: argparse.Namespace) -> int:
+    """Make the report again, from Parquet files: report.md, report.html, plots, and each table as CSV and LaTeX.
+
+    That of one sweep is written beside its results; several together, or one elsewhere, need --out.
+    """
+    from zfscale.report import combine, make
+    from zfscale.report.text import printable
+
+    if len(args.directories) > 1 and args.out is None:
+        raise ZfscaleError("the report of several sweeps is no one's own: say with --out DIR where to write it")
+    text, file = combine(args.directories, args.out) if args.out else make(args.directories[0])
+    print(printable(f"{text}\nreport: {file}", sys.stdout.encoding))
+    return 0
+
+
+def leaderboard(args: argparse.Namespace) -> int:
+    """Rank optimizers within each method at equal forwards and at equal seconds, with paired differences.
+
+    Whatever is compared took the same cost within a tenth. A row is verified where `zfscale verify` has left a
+    certificate that holds for each of its trials.
+    """
+    from zfscale.report import leaders
+    from zfscale.report.text import printable
+
+    print(printable(leaders(args.directories, args.baseline, args.markdown), sys.stdout.encoding))
+    return 0
+
+
+def compact(args: argparse.Namespace) -> int:
+    """Merge the files of the trials that have ended into files of many trials, about 64 MB each.
+
+    A run of many trials does so at its end. Whatever is read, run again or replayed is as before.
+    """
+    from zfscale.results.compact import compact as merge
+    from zfscale.results.lock import held
+    from zfscale.watch.standing import results_of
+
+    there = results_of(args.directory)
+    with held(there):
+        print(f"{there}: {merge(there)}")
+    return 0
+
+
+def sync(args: argparse.Namespace) -> int:
+    """Upload the offline W&B runs of a sweep; the same command goes on where it was stopped, and sends no run twice.
+
+    Exit status: 0 if every run of a trial that has ended is uploaded, 1 if some failed, 2 if there are no runs, or no
+    API key that W&B takes.
+    """
+    from zfscale.sinks.wandb_sync import sync as upload
+
+    told = upload(args.directory, args.processes)
+    print(redact(str(told)))
+    return int(bool(told.failed))

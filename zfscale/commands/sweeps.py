@@ -1,0 +1,123 @@
+"""Commands on a sweep file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zfscale.spec import Sweep
+    from zfscale.spec.fork import Lookup
+    from zfscale.sweep.ending import Ended
+
+
+def _load(args: argparse.Namespace) -> Sweep:
+    """The sweep file of a command, with what its forks have from their parents."""
+    from zfscale import spec
+
+    def parents(directory: str, name: str) -> Lookup:
+        from zfscale.results.parents import lookup
+
+        return lookup(directory, name)
+
+    return spec.load(args.file, args.overrides, parents)
+
+
+def validate(args: argparse.Namespace) -> int:
+    """Check a sweep file and count its trials; nothing is started. --data reads its models and datasets as well."""
+    sweep = _load(args)
+    if args.data:
+        from zfscale.trial.inputs import read
+
+        read(sweep, sweep.outline)
+    count, most = sweep.size, "at most " * bool(sweep.unknown)
+    print(f"{args.file}: ok, {most}{count} trial{'' if count == 1 else 's'}{', models and data read' * args.data}")
+    return 0
+
+
+def schema(args: argparse.Namespace) -> int:
+    """Print the JSON Schema of a sweep file, or with --markdown the tables of its options."""
+    import json
+
+    from zfscale import spec
+
+    if args.markdown:
+        from zfscale.spec.tables import markdown
+
+        print(markdown())
+        return 0
+    print(json.dumps(spec.json_schema(), indent=2))
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Finish every trial of the file that is not finished, then print and write the report.
+
+    Exit status: 0 if every trial finished, 1 if all ended and some failed, 2 if the input was wrong, 130 if trials are
+    left, after an interrupt or where results could not be written: the same command goes on.
+    """
+    sweep = _load(args)
+    if args.shard:
+        from zfscale.spec.sharding import shard_of
+
+        sweep = shard_of(sweep, args.shard)
+    if args.dry_run:
+        from zfscale.sweep.dry_run import describe
+
+        print(describe(sweep, args.retry_failed, args.continue_stopped))
+        return 0
+    from zfscale.sweep.launch import run as run_sweep
+
+    ended = run_sweep(sweep, continue_stopped=args.continue_stopped, **_running(args))
+    if _unfinished(ended, sweep.size):
+        return 130
+    print(ended.report)
+    return 1 if _failed(ended, sweep.size) and not args.exit_zero else 0
+
+
+def _running(args: argparse.Namespace) -> dict[str, Any]:
+    """What `run` and `tune` have in common."""
+    return {"retry_failed": args.retry_failed, "address": args.address, "max_hours": args.max_hours}
+
+
+def _unfinished(ended: Ended, trials: int) -> bool:
+    """Whether trials are left, which is told."""
+    if ended.left:
+        print(f"unfinished: {ended.left} of {trials} trials left; run the same command to go on", file=sys.stderr)
+    return bool(ended.left)
+
+
+def _failed(ended: Ended, trials: int) -> bool:
+    """Whether trials failed, which is told."""
+    if ended.failed:
+        print(f"failed: {ended.failed} of {trials} trials; --retry-failed runs them again", file=sys.stderr)
+    return bool(ended.failed)
+
+
+def tune(args: argparse.Namespace) -> int:
+    """Search for the values that `search.space` names, on held-out training images, at one budget for every optimizer.
+
+    Writes the file with the chosen values. The search is a sweep of its own, results/NAME-tune, which the same command
+    resumes. Exit status as of `run`; a candidate with a trial that failed is not chosen.
+    """
+    from zfscale import tuning
+
+    sweep = _load(args)
+    out, plan = tuning.target(sweep, args.out), tuning.plan(sweep)
+    if args.dry_run:
+        print(plan)
+        return 0
+    print(plan, file=sys.stderr)
+    from zfscale.sweep.launch import run as run_sweep
+
+    ended = run_sweep(plan.sweep, **_running(args))
+    if _unfinished(ended, len(plan.sweep.trials)):
+        return 130
+    print(ended.report)
+    chosen = tuning.chosen(plan)
+    for warning in filter(None, (each.warning for each in chosen)):
+        print(f"warning: {warning}", file=sys.stderr)
+    tuning.write(sweep, chosen, out)
+    print(f"tuned: {out}")
+    return int(_failed(ended, len(plan.sweep.trials)))
