@@ -110,7 +110,7 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         time.sleep(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sweep_on_two_nodes_with_a_token(cluster, project, monkeypatch):
     without = {name: value for name, value in cluster.env.items() if not name.startswith("RAY_AUTH")}
