@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from zfscale.recording import Recording
 from zfscale.testing import tiny
-from zfscale.testing.recording import Recording
 from zfscale.zo import catalogue
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for models this small, threads only wait for each other

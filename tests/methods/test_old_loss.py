@@ -13,8 +13,8 @@ from zfscale.errors import ZfscaleError
 from zfscale.methods.ease import ensemble
 from zfscale.methods.old_loss import OldLoss
 from zfscale.methods.prototypes import cosine
+from zfscale.recording import Recording
 from zfscale.streams.class_incremental import ClassIncremental, Task
-from zfscale.testing.recording import Recording
 from zfscale.testing.running import Kept, learners
 from zfscale.training.journal import Snapshots
 from zfscale.trial.inputs import Inputs

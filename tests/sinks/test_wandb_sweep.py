@@ -126,17 +126,24 @@ def test_the_driver_tells_it_and_waits_for_the_end(sweep, tmp_path):
 def test_a_sweep_that_wandb_is_not_to_see_starts_nothing(sweep, monkeypatch):
     output = sweep.spec.output.model_copy(update={"wandb": spec.WandbSpec(mode="disabled")})
     quiet = replace(sweep, spec=sweep.spec.model_copy(update={"output": output}))
-    monkeypatch.setattr(subprocess, "Popen", None)
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **_: started.append(given))
     with wandb_process(quiet) as process:
         process.tell(display())
+    assert started == []
 
 
 def test_a_process_that_died_is_no_error(sweep, monkeypatch):
     dead = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE, text=True)
     dead.wait()
-    monkeypatch.setattr(WandbProcess, "_start", lambda self: dead)
+    started = []
+    monkeypatch.setattr(WandbProcess, "_start", lambda self: started.append(dead) or dead)
     with wandb_process(sweep) as process:
         process.tell(display())
+        process.tell(display())
+    assert started == [dead], "it is not started again for every word"
+    assert dead.stdin is not None
+    assert dead.stdin.closed
 
 
 def test_a_process_that_reads_nothing_holds_nobody_up(sweep, monkeypatch):
@@ -149,5 +156,7 @@ def test_a_process_that_reads_nothing_holds_nobody_up(sweep, monkeypatch):
         with wandb_process(sweep) as process:
             for _ in range(2000):  # more than a pipe takes
                 process.tell(display())
+            assert stuck.poll() is None
+        assert stuck.stdin.closed
     finally:
         stuck.kill()

@@ -87,7 +87,7 @@ def test_a_trial_repeats_resumes_and_is_replayed(name, small, tmp_path):
 
 def run(trial: TrialSpec, inputs: Inputs, results, past=()):
     """A trial with snapshots, after the first steps of an earlier attempt."""
-    from zfscale.testing.recording import Recording
+    from zfscale.recording import Recording
     from zfscale.testing.running import Kept
     from zfscale.trial.run import run as whole
 

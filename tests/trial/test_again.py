@@ -10,11 +10,11 @@ import pytest
 from tests.trial.test_replay import ALL, HYBRID, optimized, run_into
 from zfscale.engine.module_oracle import ModuleOracle
 from zfscale.errors import ZfscaleError
+from zfscale.recording import Recording
 from zfscale.results.check import look
 from zfscale.sinks.about import About
 from zfscale.sinks.fanout import Fanout
 from zfscale.sinks.parquet import ParquetSink
-from zfscale.testing.recording import Recording
 from zfscale.training.snapshots import Snapshots
 from zfscale.trial import run as trial
 from zfscale.trial.again import Lacking, again

@@ -9,7 +9,7 @@ import pytest
 
 from zfscale.data.image_data import ImageData
 from zfscale.metrics.accuracy_matrix import fwt
-from zfscale.testing.recording import Recording
+from zfscale.recording import Recording
 from zfscale.training.journal import Journal
 from zfscale.trial import run as trial
 

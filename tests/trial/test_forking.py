@@ -10,8 +10,8 @@ import pytest
 from tests.trial.forks import column, fork_of, run_into, tables
 from tests.trial.test_replay import HYBRID, after, assert_same, optimized  # noqa: F401 (a fixture)
 from zfscale.errors import ZfscaleError
+from zfscale.recording import Recording
 from zfscale.results.check import look
-from zfscale.testing.recording import Recording
 from zfscale.training.batch import Batch
 from zfscale.training.journal import Snapshots
 from zfscale.trial.again import again as walk_again

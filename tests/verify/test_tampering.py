@@ -190,12 +190,11 @@ def test_one_pixel_of_an_image_is_found(split: str, made: Made) -> None:
     for file in sorted((made.images / "class3").iterdir()):
         with kept(file):
             pixels = np.asarray(Image.open(file)).copy()
-            pixels[...] = 255 - pixels
+            middle = len(pixels) // 2, len(pixels[0]) // 2  # nothing of the middle is cut off for the model
+            pixels[middle] = 255 - pixels[middle]
             Image.fromarray(pixels).save(file)
             seen.add(findings(look(made.root, made.hybrid)).partition(":")[0])
-        if f"{split} data" in seen:
-            return
-    pytest.fail(f"found {seen}")
+    assert f"{split} data" in seen
 
 
 def test_an_objective_that_was_edited_is_found(made: Made) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from unittest.mock import patch
 
 from zfscale.methods.base import Learner
+from zfscale.recording import Recording
 from zfscale.spec import TrialSpec
-from zfscale.testing.recording import Recording
 from zfscale.trial.inputs import Inputs
 from zfscale.trial.run import run
 from zfscale.zo.ledger import Entry, Past

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from zfscale.metrics.accuracy_matrix import fwt
+from zfscale.recording import Recording
 from zfscale.records import Query, Step
 from zfscale.registry import is_path
 from zfscale.results.layout import EVALS, LEDGER, STEPS, TRIALS
@@ -17,7 +18,6 @@ from zfscale.spec import TrialSpec
 from zfscale.training.seeds import QUERY, STEP
 from zfscale.verify.finding import Finding, told
 from zfscale.verify.machine import Machine
-from zfscale.verify.witness import Witness
 from zfscale.zo.philox import derive
 
 ALONE = "accuracy_alone"  # of the forward transfer's references, which are trained beside the trial
@@ -108,6 +108,6 @@ def recorded(table: pa.Table) -> dict[Key, float]:
     return {(r["stage"], r["task"], r["metric"]): r["value"] for r in table.to_pylist()}
 
 
-def witnessed(said: Witness) -> dict[Key, float]:
+def witnessed(said: Recording) -> dict[Key, float]:
     """The same, as the replay has said them."""
     return {(e.stage, e.task, e.metric): e.value for e in said.evals}

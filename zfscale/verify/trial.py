@@ -11,6 +11,7 @@ from zfscale.errors import StorageError, ZfscaleError
 from zfscale.methods.base import FeatureCache
 from zfscale.methods.old_loss import METRIC
 from zfscale.models.precision import PRECISIONS
+from zfscale.recording import Recording
 from zfscale.records import Status
 from zfscale.results.check import contents
 from zfscale.results.inputs import Known, as_json, from_json
@@ -27,7 +28,6 @@ from zfscale.verify import sample, tables
 from zfscale.verify.checked import Checked
 from zfscale.verify.finding import Finding, told
 from zfscale.verify.machine import Machine
-from zfscale.verify.witness import Witness
 from zfscale.zo.exact import ARITHMETIC
 
 OLD_LOSS = METRIC.partition("{")[0]
@@ -103,7 +103,7 @@ def _replayed(found: Checked, spec: TrialSpec, recorded: dict[str, pa.Table], re
     row = found.row
     assert row is not None
     low = PRECISIONS[spec.train.precision].compute.itemsize < 4
-    machine, past, said = Machine.of(row, low), taken(read.there, row), Witness()
+    machine, past, said = Machine.of(row, low), taken(read.there, row), Recording()
     journal = Again(said, past, Snapshots(read.there, spec.trial_id), samples=sample.chosen(past, read.sampled))
     measured, threads = dict[str, Any](), versions(row["versions"]).get("threads", "")
     cache = None if row["micro_batch"] else read.caches.setdefault(threads, {})
