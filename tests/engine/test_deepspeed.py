@@ -150,3 +150,9 @@ def test_a_module_that_was_divided_leaves_no_weights_behind():
 def large_tensors() -> list[torch.Size]:
     found = (x for x in gc.get_objects() if isinstance(x, torch.Tensor))
     return [x.shape for x in found if x.untyped_storage().nbytes() >= 4_000_000]
+
+
+def test_a_machine_without_a_gpu_is_not_told_so_at_every_command():
+    code = "from zfscale.engine.deepspeed import start_process_group; start_process_group()"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")

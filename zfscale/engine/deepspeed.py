@@ -42,8 +42,7 @@ class Engine:
         settings: EngineSpec | None = None,
         ranks: Ranks | None = None,
     ) -> None:
-        import deepspeed
-
+        deepspeed = _deepspeed()
         start_process_group()
         self.plain = settings is None or (settings.stage, settings.dtype) == (0, "fp32")
         self._low = settings is not None and settings.dtype != "fp32"
@@ -122,6 +121,17 @@ def whole(parameter: nn.Parameter, ranks: Ranks) -> torch.Tensor:
     return ranks.gathered(shard.home.data.view(-1))[: shard.shape.numel()].view(shard.shape)
 
 
+def _deepspeed() -> Any:
+    """The package; its first import does not warn everybody who has no GPU of that."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        import deepspeed
+    finally:
+        logging.disable(before)
+    return deepspeed
+
+
 def start_process_group(store: dist.Store | None = None, rank: int = 0, world: int = 1) -> None:
     """A process group of `world` processes that meet at `store`, by default of this one alone; once per process.
 
@@ -130,8 +140,9 @@ def start_process_group(store: dist.Store | None = None, rank: int = 0, world: i
 
     float32 is to mean float32: cuDNN would compute its convolutions in TF32, whose 10 bits lose a small perturbation.
     """
-    import deepspeed
     import torch.distributed as dist
+
+    deepspeed = _deepspeed()
     from deepspeed.utils import logger
 
     if dist.is_initialized():
