@@ -43,11 +43,17 @@ def report(args: argparse.Namespace) -> int:
     """
     from zfscale.report import combine, make
     from zfscale.report.text import printable
+    from zfscale.results.layout import PAGE
+    from zfscale.results.storage import storage
 
     if len(args.directories) > 1 and args.out is None:
         raise ZfscaleError("the report of several sweeps is no one's own: say with --out DIR where to write it")
     text, file = combine(args.directories, args.out) if args.out else make(args.directories[0])
-    print(printable(f"{text}\nreport: {file}", sys.stdout.encoding))
+    print(
+        printable(
+            f"{text}\npage: {storage(args.out or args.directories[0])}/{PAGE}\nreport: {file}", sys.stdout.encoding
+        )
+    )
     return 0
 
 

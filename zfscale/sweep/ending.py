@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from zfscale.records import Status
 from zfscale.results.check import Found
+from zfscale.results.layout import PAGE
 from zfscale.results.missing import check, root, why_over
 from zfscale.results.proposals import known
 from zfscale.results.tuned import note
@@ -48,4 +49,4 @@ def finish(sweep: Sweep, every: Found | None = None) -> Ended:
     text, file = make(place, found)
     if unwanted := sweep.unknown + sum(trial.trial_id not in status for trial in sweep.trials):
         text += f"\n{why_over(sweep, check(sweep))}: {unwanted} of {sweep.size} trials were not run"
-    return Ended(0, failed, printable(f"{text}\nreport: {file}", sys.stdout.encoding))
+    return Ended(0, failed, printable(f"{text}\npage: {place}/{PAGE}\nreport: {file}", sys.stdout.encoding))
