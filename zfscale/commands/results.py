@@ -49,11 +49,8 @@ def report(args: argparse.Namespace) -> int:
     if len(args.directories) > 1 and args.out is None:
         raise ZfscaleError("the report of several sweeps is no one's own: say with --out DIR where to write it")
     text, file = combine(args.directories, args.out) if args.out else make(args.directories[0])
-    print(
-        printable(
-            f"{text}\npage: {storage(args.out or args.directories[0])}/{PAGE}\nreport: {file}", sys.stdout.encoding
-        )
-    )
+    page = f"{storage(args.out or args.directories[0])}/{PAGE}"
+    print(printable(f"{text}\npage: {page}\nreport: {file}", sys.stdout.encoding))
     return 0
 
 
