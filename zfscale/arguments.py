@@ -17,8 +17,19 @@ RETRY = "--retry-failed"  # its value may be left out
 
 
 def parse(given: list[str]) -> argparse.Namespace:
-    """What a command line says; it ends the program where that is wrong."""
-    return parser().parse_args([f"{RETRY}=" if each == RETRY else each for each in given])  # or it takes FILE for one
+    """What a command line says; it ends the program where that is wrong.
+
+    Trials may come after options: argparse takes a list of none for the whole list, and gives back what comes later.
+    """
+    whole = parser()
+    # Without `=`, the option would take FILE for its value.
+    args, rest = whole.parse_known_args([f"{RETRY}=" if each == RETRY else each for each in given])
+    trials = getattr(args, "trials", None)
+    if rest and (not isinstance(trials, list) or any(each.startswith("-") for each in rest)):
+        whole.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.trials = [*trials, *rest]
+    return args
 
 
 def parser() -> argparse.ArgumentParser:

@@ -37,8 +37,9 @@ def accuracy_alone(spec: TrialSpec, base: Any, task: Task, stream: ClassIncremen
 
     Source: Feng et al., ZeroFlow, ICML 2025 (Table 8), who train "a randomly initialised model" on each task.
     NOTE: random, from the trial's seed, is what the method adds to the pretrained model and trains, adapters and heads.
-    With a random backbone the difference would say what pretraining did, not what earlier tasks did. It depends on
-    all of the spec, the optimizer too, so it is computed once for each trial; a trial that is resumed while it is
+    With a random backbone the difference would say what pretraining did, not what earlier tasks did; and the paper's
+    values, -8.6 to -6.9 over 20 tasks of CIFAR-100, say that the reference is the better one. It depends on all of
+    the spec, the optimizer too, so it is computed once for each trial; a trial that is resumed while it is
     computed computes it again.
     """
     only = copy.copy(stream)
