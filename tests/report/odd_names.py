@@ -17,6 +17,7 @@ NAMES = [
     "=HYPERLINK(\"x\")", "\\input{/etc/passwd} $x$ 50% #1 a_b ~^{}", "--!><!--", "[x] *", "&lt;b&gt;", "\udcff",
     "${title}",
 ]  # fmt: skip
+URL, SCRIPTED = 'https://wandb.test/runs/"><b>&amp;', "javascript:window.pwned=1"
 FOLDER = "<script>window.pwned=1<|script> `x`\n\N{GRINNING FACE} &amp; ${title}"  # no slash is in the name of a folder
 
 
@@ -30,7 +31,7 @@ def classes(root: Path, seeds: int = 2) -> None:
                 _trial(root, given | {"seed": seed}, 0.5 + 0.01 * i + 0.1 * seed + 0.02 * (optimizer == "zo-sgd"))
         said = name.encode(errors="backslashreplace").decode()  # as errors are
         failed = {"stream": stream, "method": {"name": "ease"}, "optimizer": {"name": "zo-adam", "lr": 1.0}, "seed": 0}
-        _sink(root, failed).close(Outcome(Status.FAILED, error=f"Traceback\n  {said}\nOpError: {said}"))
+        _sink(root, failed).close(Outcome(Status.FAILED, error=f"Traceback\n  {said}\nOpError: {said}", url=SCRIPTED))
 
 
 def domains(root: Path, seeds: int = 2) -> None:
@@ -65,7 +66,7 @@ def _trial(root: Path, spec: dict[str, object], average: float) -> None:
         for task in range(1, stage + 1):
             sink.eval(Eval(stage, task, "accuracy", average))
     measures = {"avg_accuracy": average, "last_accuracy": average, "forgetting": 0.1, "forwards": 24, "seconds": 2.0}
-    sink.close(Outcome(Status.FINISHED, measures))
+    sink.close(Outcome(Status.FINISHED, measures, url=URL))
 
 
 def _sink(root: Path, spec: dict[str, object]) -> ParquetSink:

@@ -136,7 +136,7 @@ def test_one_goes_down_to_a_trial_and_back_by_keyboard(tab: browser.Page, file: 
     assert tab.troubles() == []
 
 
-def test_a_failed_trial_shows_its_error_and_a_verified_one_its_certificate(tab: browser.Page, file: Path) -> None:
+def test_a_trial_shows_its_error_its_certificate_and_its_run(tab: browser.Page, file: Path) -> None:
     tab.open(file)
     failed, verified = tab.run(
         "[RUNS => [RUNS.errors.codes.findIndex((code) => RUNS.errors.values[code]), "
@@ -144,9 +144,11 @@ def test_a_failed_trial_shows_its_error_and_a_verified_one_its_certificate(tab: 
         "[0](JSON.parse(document.getElementById('data').textContent).runs)"
     )
     tab.open(file, hash=f"#trial-{failed}")
+    assert tab.run("document.querySelector('dialog a')") is None  # its address is a script
     assert "OpError" in tab.run("document.querySelector('dialog pre').textContent")
     tab.open(file, hash=f"#trial-{verified}")
     assert "verified" in tab.run("document.querySelector('dialog .badge.good').textContent")
+    assert tab.run("document.querySelector('dialog a').textContent") == odd_names.URL
 
 
 def test_the_theme_can_be_chosen(tab: browser.Page, file: Path) -> None:

@@ -49,6 +49,7 @@ class Trial:
     stopped_at: int | None = None  # the stage after which a scheduler stopped it
     certificate: Certificate | None = None  # what `zfscale verify` found of this very row
     inputs: Prints = field(default_factory=dict)  # content hashes of what it read; nothing of earlier versions
+    url: str | None = None  # of its online W&B run
 
     @property
     def verified(self) -> bool:
@@ -123,7 +124,7 @@ def contents(root: Place, found: Found | None = None) -> Contents:
     """
     if not storage(root).exists(TRIALS):
         raise DataError(f"{root} is not a results directory: it has no folder `{TRIALS}`")
-    found = found or look(root, [*READ, "error", "versions", "stopped_at", *SIGNED])
+    found = found or look(root, [*READ, "error", "versions", "stopped_at", "url", *SIGNED])
     if not found.rows and not found.faults:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
     searched, certified = spent(root), read_certificates(root, found.rows)
@@ -174,7 +175,7 @@ def _trial(row: dict[str, Any], searched: Mapping[str, int], certificate: Certif
     measures = {**{name: row[name] for name in READ}, SEARCHED: searched.get(row["trial_id"])}
     spec, status = flatten(_branched(json.loads(row["spec"]))), Status(row["status"])
     allocator = read.versions(row["versions"]).get("memory") == "allocator"
-    about = (row["error"], allocator, row["stopped_at"], certificate, from_json(row["inputs"]))
+    about = (row["error"], allocator, row["stopped_at"], certificate, from_json(row["inputs"]), row["url"])
     return Trial(row["trial_id"], status, spec, measures, *about)
 
 

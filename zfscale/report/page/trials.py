@@ -17,6 +17,7 @@ from zfscale.results.redact import redact
 # Trials whose matrices, training losses and whole certificates are in the page: so it stays small, and is soon made.
 DRAWN = 1000
 WHOLE, ERROR, REST = 200, 6000, 300  # so many different errors with so many letters, from their ends; the others with
+WEB = ("https://", "http://")  # what a link may open
 CERTIFIED = ("holds", "replay_exact", "rerun_exact", "at")  # of a certificate that is not in the page as a whole
 
 
@@ -37,6 +38,7 @@ def columns(report: Gathered, first: Sequence[Row]) -> dict[str, Any]:
         "same": {leaf: plain(value) for leaf, value in _common(trials).items() if leaf not in leaves},
         "measures": _measures(trials),
         "ends": {i: trial.stopped_at for i, trial in enumerate(trials) if trial.stopped_at is not None},
+        "urls": {i: trial.url for i, trial in enumerate(trials) if trial.url and trial.url.startswith(WEB)},
         "errors": _errors(trials),
         "certificates": _certificates(trials, set(drawn)),
         "curves": _of(pool.read(curves, ids), ids),

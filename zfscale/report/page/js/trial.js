@@ -12,7 +12,7 @@ function showTrial(i) {
   dialog.replaceChildren(
     el("div", { class: "head" }, el("h2", { id: "trial-title", tabindex: "-1" }, "Trial ", el("span", { class: "id" }, RUNS.ids[i])), close),
     el("p", {}, el("span", { class: status === "failed" ? "badge bad" : "badge" }, status + stopped), " ", certificateBadge(i)),
-    definitions([["sweep", sweep], ["method", leafOf("method.name", i)], ["optimizer", leafOf("optimizer.name", i)], ["seed", brief(leafOf("seed", i))]]),
+    definitions([["sweep", sweep], ["method", leafOf("method.name", i)], ["optimizer", leafOf("optimizer.name", i)], ["seed", brief(leafOf("seed", i))], ["W&B", link(RUNS.urls[i])]]),
     ...(error ? [el("h3", {}, "Error"), el("pre", { tabindex: "0" }, error)] : []),
     ...(kind ? measured(kind, i) : []),
     ...certificate(i),
@@ -23,6 +23,8 @@ function showTrial(i) {
 }
 
 dialog.addEventListener("close", () => history.replaceState(null, "", location.pathname + location.search));
+
+const link = (url) => (url ? el("a", { href: url, rel: "noreferrer" }, url) : null);
 
 function measured(kind, i) {
   const pairs = kind.columns.filter((column) => column.measured && measureOf(column.name, i) != null).map((column) => [column.title, shownMeasure(column, i)]);
