@@ -117,6 +117,19 @@ def test_a_later_run_compares_with_earlier_trials_and_repeats_their_decisions(tm
     assert second.kept() == [(1, CONTINUE), (1, STOP), (1, STOP)]
 
 
+def test_a_stopped_trial_that_is_made_again_goes_as_far_as_before(tmp_path: Path, specs: Any) -> None:
+    """Its row was damaged, say."""
+    first = Run(tmp_path, **ASHA)
+    first.report(specs[0], 1, 0.5)
+    first.report(specs[0], 2, 0.5)
+    assert not first.report(specs[1], 1, 0.6)
+    assert first.report(specs[1], 2, 0.4)
+    second = Run(tmp_path, **ASHA)
+    assert not second.report(specs[1], 1, 0.6)
+    assert second.report(specs[1], 2, 0.4)
+    assert len(second.kept()) == 4
+
+
 def test_other_metrics_decided_nothing(tmp_path: Path, specs: Any) -> None:
     first = Run(tmp_path, **ASHA)
     first.report(specs[0], 1, 0.5)

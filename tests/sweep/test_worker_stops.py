@@ -138,6 +138,24 @@ def test_one_that_was_stopped_inside_a_stage_is_continued_as_well(
     assert contents(cut) == contents(whole)
 
 
+def test_a_worker_that_died_after_its_report_says_it_again(tmp_path: Path, tiny_vit: Path, image_folder: Path) -> None:
+    """So it is stopped where it was to stop, if it died before it could."""
+    sweep = one_trial(tmp_path / "a", tiny_vit, image_folder, **CASES["forward-only"])
+    mine = Alone(sweep, every=3)
+    before = mine.step()
+    while before.get("step") != 3:
+        before = mine.step()
+    mine.reset_config({})
+    other = Alone(sweep, every=3)
+    again = other.step()
+    while "loss" not in again:
+        again = other.step()
+    assert again | {"seconds": None} == before | {"seconds": None}
+    other.stop_here()
+    assert other.step()["status"] == "stopped"
+    assert len(contents(sweep)["steps"]) == 3
+
+
 def test_a_worker_takes_the_next_trial_after_one_that_was_stopped(
     tmp_path: Path, tiny_vit: Path, image_folder: Path
 ) -> None:

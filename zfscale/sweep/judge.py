@@ -44,7 +44,7 @@ class Judge(FIFOScheduler):
         self.added: set[str] = set()  # those that the rule has been told of
         self.compared, _ = search.compared
         self.kept: dict[tuple[str, str, int], bool] = {}  # our id, metric, stage -> whether the trial was stopped
-        self.stopped: set[str] = set()
+        self.stopped: dict[str, int] = {}  # our id -> the stage (report) at which the trial was to stop
         self.resumed: set[str] = set()
         self._recall()
 
@@ -100,12 +100,12 @@ class Judge(FIFOScheduler):
             return False
         if every := self.search.scheduler.every:
             if "loss" not in result:  # the end of a stage
-                return name in self.stopped
+                return False
             stage, value = result["step"] // every, finite(result["loss"])
         if name not in self.stopped and (name, self.compared, stage) not in self.kept:
             stop, why = self._tell(name, stage, value, CONTINUE)
             self._keep(known, self.compared, stage, value, STOP if stop else CONTINUE, why)
-        return name in self.stopped
+        return name in self.stopped and stage >= self.stopped[name]  # one that is made again goes as far as before
 
     def _tell(self, name: str, stage: int, value: float | None, decision: str) -> tuple[bool, str]:
         """Tell the rule of a report; whether it would stop the trial, and why."""
@@ -124,7 +124,7 @@ class Judge(FIFOScheduler):
     def _keep(self, known: Known, metric: str, stage: int, value: float | None, decision: str, why: str) -> None:
         self.kept[known.trial_id, metric, stage] = decision in (STOP, OVER)
         if decision == STOP:
-            self.stopped.add(known.trial_id)
+            self.stopped[known.trial_id] = stage
         self.decisions.add(known.trial_id, stage, metric, value, decision, why)
 
     def _recall(self) -> None:
@@ -135,4 +135,5 @@ class Judge(FIFOScheduler):
             elif row.metric == self.compared and row.decision in REPORTS:
                 self._tell(row.trial_id, row.stage, row.value, row.decision)
                 self.kept[row.trial_id, row.metric, row.stage] = row.decision == STOP
-                self.stopped |= {row.trial_id} if row.decision == STOP else set()
+                if row.decision == STOP:
+                    self.stopped[row.trial_id] = row.stage
