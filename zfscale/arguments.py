@@ -25,10 +25,10 @@ def parse(given: list[str]) -> argparse.Namespace:
     # Without `=`, the option would take FILE for its value.
     args, rest = whole.parse_known_args([f"{RETRY}=" if each == RETRY else each for each in given])
     trials = getattr(args, "trials", None)
-    if rest and (not isinstance(trials, list) or any(each.startswith("-") for each in rest)):
-        whole.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
+    if rest and isinstance(trials, list) and not any(each.startswith("-") for each in rest):
         args.trials = [*trials, *rest]
+    elif rest:
+        whole.error(f"unrecognized arguments: {' '.join(rest)}")
     return args
 
 
