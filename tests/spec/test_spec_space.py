@@ -37,6 +37,13 @@ def column(result: Sweep, *names: str) -> list[tuple[Any, ...]]:
     return [tuple(trial.leaves()[name] for name in names) for trial in result.trials]
 
 
+def test_a_copy_of_a_trial_has_an_id_of_its_own(tmp_path: Path) -> None:
+    (one,) = sweep(tmp_path, {}).trials
+    other = one.model_copy(update={"seed": 7})
+    assert one.trial_id != other.trial_id == sweep(tmp_path, {}, "seed=7").trials[0].trial_id
+    assert one.model_copy() == one == TrialSpec.from_json(one.to_json())
+
+
 def test_grids_cross_with_the_first_path_outermost(tmp_path: Path) -> None:
     result = sweep(tmp_path, {"method.name": {"grid": ["ease", "aper"]}, "seed": {"grid": [0, 1, 2]}})
     assert column(result, "method.name", "seed") == [(m, s) for m in ("ease", "aper") for s in (0, 1, 2)]

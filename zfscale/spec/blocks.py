@@ -48,7 +48,7 @@ class Blocks:
             return value
         key = (name, repr(value))
         if key not in self._made:
-            self._made[key] = valid({name: value}).get(name)
+            self._made[key] = _valid(BLOCKS[name], value)
             self._ids.add(id(self._made[key]))
         return self._made[key] or value
 
@@ -71,8 +71,11 @@ class Blocks:
 
 def valid(whole: Mapping[str, Any]) -> dict[str, Any]:
     """The blocks of a trial that are valid, where others are not."""
-    blocks: dict[str, Any] = {}
-    for name, model in BLOCKS.items():
-        with suppress(ValidationError):
-            blocks[name] = model.model_validate(whole.get(name))
-    return blocks
+    found = {name: _valid(model, whole.get(name)) for name, model in BLOCKS.items()}
+    return {name: block for name, block in found.items() if block is not None}
+
+
+def _valid(model: type[Block], value: Any) -> Block | None:
+    with suppress(ValidationError):
+        return model.model_validate(value)
+    return None

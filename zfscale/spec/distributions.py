@@ -5,7 +5,9 @@ A draw is a pure function of u, rounded where libm differs between machines, so 
 
 from __future__ import annotations
 
+import json
 import math
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -50,6 +52,11 @@ TRIPLE = Field(min_length=3, max_length=3)
 
 class _Values(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @cached_property
+    def text(self) -> str:
+        """As JSON, of which draws are a function."""
+        return json.dumps(self.model_dump(), sort_keys=True)
 
     def draw(self, u: float) -> Any:
         raise NotImplementedError

@@ -60,7 +60,7 @@ def count_ends(draws: Mapping[str, Distribution]) -> int:
 
 
 def _hashed(path: str, values: Distribution, point: Mapping[str, Any], sample: int) -> int:
-    key = json.dumps([path, values.model_dump(), point, sample], sort_keys=True)
+    key = f"[{json.dumps(path)}, {values.text}, {json.dumps(point, sort_keys=True)}, {sample}]"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> (64 - BITS)
 
 

@@ -103,6 +103,7 @@ class Outside:
     def __init__(self, blocks: Mapping[str, type[OpenBlock]]) -> None:
         self.blocks = blocks
         self._found: dict[tuple[str, str], type[Block] | SpecError | None] = {}
+        self._fitted: dict[tuple[type[Block], str], tuple[dict[str, Any], dict[Place, str]]] = {}
 
     def fit(self, whole: dict[str, Any]) -> Fitted:
         """Check and take in the own options of a trial's things; a default is left out, as in the hash of a spec."""
@@ -128,11 +129,17 @@ class Outside:
                 if key not in allowed
             ]
             mine = {key: value for key, value in given.items() if key in fields}
-            kept, wrong = (mine, {}) if own is None else _kept(own, mine)
+            kept, wrong = (mine, {}) if own is None else self._kept(own, mine)
             problems |= {(block, *place): message for place, message in wrong.items()}
             known = {key: value for key, value in given.items() if key in kind.model_fields}
             whole = {**whole, block: {**known, **kept}}
         return Fitted(whole, tuple(unknown), problems)
+
+    def _kept(self, own: type[Block], options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[Place, str]]:
+        key = (own, repr(options))
+        if key not in self._fitted:
+            self._fitted[key] = _kept(own, options)
+        return self._fitted[key]
 
     def _own(self, block: str, kind: type[OpenBlock], name: str) -> type[Block] | None:
         if (block, name) not in self._found:

@@ -189,7 +189,7 @@ def drawn(
 ) -> list[Assignment]:
     """A grid point with the values of the other paths at these numbers of [0, 1)."""
     values = [
-        Assignment(tuple(path.split(".")), of_path.draw(shares[path]), ("space", path, *of_path.model_dump()))
+        Assignment(tuple(path.split(".")), of_path.draw(shares[path]), ("space", path, *type(of_path).model_fields))
         for path, of_path in draws.items()
     ]
     return in_depth([*fixed, *values])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -205,12 +206,20 @@ class TrialSpec(Block):
         """Trials that are equal in it end equally: its id; where nothing is trained, all but optimizer and epochs."""
         return self.trial_id if self.trains else self.model_dump_json(exclude={"optimizer": True, "train": {"epochs"}})
 
-    @property
+    @functools.cached_property
     def trial_id(self) -> str:
         """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
-        own = self.model_dump(exclude_defaults=True, exclude={"fork": set(ForkSpec.ELSEWHERE)})
+        own = self.model_dump(exclude_defaults=True)
+        if "fork" in own:
+            own["fork"] = {key: value for key, value in own["fork"].items() if key not in ForkSpec.ELSEWHERE}
         canonical = json.dumps(own, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> TrialSpec:
+        """Another trial, whose id is its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("trial_id", None)
+        return copied
 
     @property
     def parent(self) -> TrialSpec | None:
