@@ -10,6 +10,7 @@ from typing import Any
 from zfscale.errors import ModelError, nearest
 
 BUILDERS = {
+    "vit-duo": "zfscale.pretraining.vit_duo:build_vit_duo",
     "vit-mini": "zfscale.pretraining.vit_mini:build_vit_mini",
     "vit-nano": "zfscale.pretraining.vit_nano:build_vit_nano",
     "lm-nano": "zfscale.pretraining.lm_nano:build_lm_nano",

@@ -31,7 +31,7 @@ def coloured() -> np.ndarray:
     """uint8 [N, 4, SIDE, SIDE]: red, green, blue, opacity. Errors: DataError if a package is missing."""
     if not (EMOJI.is_file() and STAMPS.is_dir()):
         raise DataError(f"the coloured pictures are missing; run: apt-get install {' '.join(PACKAGES)}")
-    found = [_framed(picture) for picture in (*_emoji(), *_stamps())]
+    found = [framed(picture) for picture in (*_emoji(), *_stamps())]
     return np.stack(found).transpose(0, 3, 1, 2)
 
 
@@ -69,7 +69,7 @@ def _stamps() -> Iterator[Any]:
                 yield image.convert("RGBA")
 
 
-def _framed(picture: Any) -> np.ndarray:
+def framed(picture: Any) -> np.ndarray:
     """The picture without its empty border, its longer side INK pixels, in the middle of an empty page."""
     from PIL import Image
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,10 @@ def sources() -> dict[str, Source]:
 class Batches:
     """Batches of the mix, of pairs of one class, a function of the seed."""
 
-    def __init__(self, of: dict[str, Source], size: int, seed: int) -> None:
+    def __init__(self, of: dict[str, Source], size: int, seed: int, mix: Mapping[str, float] = MIX) -> None:
         self._of, self._generator = of, torch.Generator().manual_seed(seed)
         self.distortion = Distortion(seed + 1)
-        self._pairs = {name: round(size / 2 * share) for name, share in MIX.items()}
+        self._pairs = {name: round(size / 2 * share) for name, share in mix.items()}
         last = of["photographs"]
         self.classes = last.first + last.classes
 
@@ -179,7 +180,7 @@ def build_vit_mini(
     pictures are missing; it says what to install.
     """
     torch.manual_seed(seed)  # a command of its own process: the one place where the global generator is ours
-    encoder = Encoder(_backbone(), PIXELS)
+    encoder = Encoder(backbone(), PIXELS)
     random = card.features(encoder.eval())
     batches = Batches(sources(), batch_size, seed)
     averaged = _train(encoder, batches, steps, lr)
@@ -191,7 +192,8 @@ def build_vit_mini(
     return facts
 
 
-def _backbone() -> Any:
+def backbone() -> Any:
+    """A randomly initialised ViT of vit-mini's size."""
     from transformers import ViTConfig, ViTModel
 
     return ViTModel(ViTConfig(**MINI), add_pooling_layer=False)

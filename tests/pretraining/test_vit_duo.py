@@ -1,0 +1,124 @@
+"""vit-duo: what its teachers say of an image, and its pretraining in small."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import DATASETS, load
+from zfscale.models.load import EMBEDDED
+from zfscale.models.vit import Encoder, build, load_base
+from zfscale.pretraining import card, vit_duo
+from zfscale.pretraining.distort import thin
+from zfscale.pretraining.vit_duo import LOOKS, MIX, WEIGHT, Mixed, bank, build_vit_duo, looks
+from zfscale.pretraining.vit_mini import ROTATIONS, Source, source
+
+
+def small() -> dict[str, Source]:
+    """Two drawings of each of three characters, and little of everything else."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((6, 40, 40), np.uint8)
+    x[:2, 5:35, 18:23] = x[2:4, 18:23, 5:35] = x[4:, 5:35, 5:9] = 255
+    y = np.repeat(np.arange(3), 2)
+    clothes = rng.integers(0, 255, (8, 28, 28), dtype=np.uint8)
+    coloured = rng.integers(0, 255, (5, 4, 40, 40), dtype=np.uint8)
+    pictures, first = {}, 6 + 2 * ROTATIONS
+    for name in ("coloured", "photographs", "clip_art"):
+        pictures[name] = source(coloured, np.arange(5), first)
+        first += 5
+    return {
+        "simple": source(x, y, 0, thin(x > 110)),
+        "complex": source(x[::2], y[::2], 3, thin(x[::2] > 110)),
+        "clothes": source(clothes, np.arange(8) % 2, 6),
+        **pictures,
+    }
+
+
+def images(n: int) -> torch.Tensor:
+    """Random pictures of little detail, uint8 [n, 3, 28, 28]."""
+    coarse = torch.rand(n, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    return (F.interpolate(coarse, (28, 28), mode="bilinear") * 255).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Encoder:
+    return build(load_base(vit_duo.TEACHER))
+
+
+def test_looks_keep_the_cosine_of_pixels():
+    """Of pictures with twelve numbers each, exactly up to their rounding to bytes."""
+    x = images(640)
+    pixels = F.normalize(x.float().flatten(1))
+    found = looks(x)
+    assert found.shape == (640, LOOKS)
+    assert torch.allclose(found @ found.T, pixels @ pixels.T, atol=2e-3)
+
+
+def test_a_target_has_the_cosines_of_both_teachers(teacher):
+    """The inner product of two targets is the weighted mean; only little of vit-mini's features gives way."""
+    torch.manual_seed(0)
+    mixed = Mixed(small(), 300, seed=0)
+    taught = bank(teacher, mixed, 2)
+    x, labels = Mixed(small(), 300, seed=0).next()
+    assert torch.equal(taught.images[: len(x)], x)
+    pictures = torch.nonzero(labels >= mixed.first_picture)[:, 0]
+    with torch.no_grad():
+        shown = F.normalize(teacher(x[pictures]))
+    looked = looks(taught.images)[pictures]
+    expected = (shown @ shown.T + WEIGHT * looked @ looked.T) / (1 + WEIGHT)
+    found = taught.targets[pictures] @ taught.targets[pictures].T
+    assert (found - expected).abs().max() < 0.03
+
+
+def test_moved_drawings_differ_a_little():
+    x = images(64)
+    moved = vit_duo._moved(x, torch.Generator().manual_seed(0))
+    away = (moved.float() - x.float()).abs().mean()
+    assert 1 < away < (x.roll(1, 0).float() - x.float()).abs().mean()
+
+
+def test_its_batches_are_of_its_mix():
+    mixed = Mixed(small(), 200, seed=0)
+    x, labels = mixed.next()
+    assert len(x) == len(labels) == sum(2 * round(100 * share) for name, share in MIX.items())
+    clip_art = small()["clip_art"]
+    assert int((labels >= clip_art.first).sum()) == 2 * round(100 * MIX["clip_art"])
+    assert pytest.approx(sum(MIX.values())) == 1
+
+
+def test_its_pretraining(tmp_path, monkeypatch):
+    """The whole of it, small and twice: the same weights, and its card."""
+    x = np.random.default_rng(0).integers(0, 255, (40, 1, 28, 28), dtype=np.uint8)
+    monkeypatch.setattr(vit_duo, "sources", small)
+    monkeypatch.setattr(vit_duo, "BANK", 2)
+    monkeypatch.setattr(card, "DATASETS", ["noise"])
+    monkeypatch.setattr(card, "load", lambda *_: ImageData(x, np.arange(40) % 2, x, np.arange(40) % 2, ("a", "b")))
+    for out in ("a", "b"):
+        with torch.random.fork_rng():
+            facts = build_vit_duo(steps=3, batch_size=40, out=tmp_path / out)
+    assert json.loads((tmp_path / "b" / "pretraining.json").read_text()) == facts
+    assert facts["teacher"] == vit_duo.TEACHER
+    weights = [(tmp_path / out / "model.safetensors").read_bytes() for out in ("a", "b")]
+    assert weights[0] == weights[1]
+    assert load_base(str(tmp_path / "a")).pixels == vit_duo.PIXELS
+
+
+def test_what_the_package_carries():
+    """As small and as fast as vit-mini, and as its card says: better than pixels where those are tested."""
+    folder = EMBEDDED / "vit-duo"
+    assert sum(f.stat().st_size for f in folder.iterdir()) < 6_000_000
+    same = [load_base(f"embedded/{name}").config.to_dict() for name in ("vit-duo", "vit-mini")]
+    assert {k: v for k, v in same[0].items() if k != "_name_or_path"} == {
+        k: v for k, v in same[1].items() if k != "_name_or_path"
+    }
+    facts = json.loads((folder / "pretraining.json").read_text())["nearest_mean"]
+    assert set(facts) == set(DATASETS)
+    assert all(found["features"] >= found["pixels"] for found in facts.values())
+    for name in ("digits", "glyphs", "photos", "mnist5k", "scripts100"):
+        found = card.accuracy(build(load_base("embedded/vit-duo")), load(name, 28))
+        assert found == pytest.approx(facts[name]["features"], abs=0.006)
