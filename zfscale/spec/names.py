@@ -26,7 +26,7 @@ CLASSES = {
     "scripts100": 100,
 }
 TEXTS = ("python-code", "cpp-headers", "reference", "licenses", "docstrings")  # text domains that do
-MODELS = ("embedded/vit-mini", "embedded/vit-nano")  # for class_incremental
+MODELS = ("embedded/vit-duo", "embedded/vit-mini", "embedded/vit-nano")  # for class_incremental
 LANGUAGE_MODELS = ("embedded/lm-nano",)
 IMAGE_MODELS = ("embedded/mae-nano",)  # for domain_incremental image streams
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
