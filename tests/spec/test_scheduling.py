@@ -38,7 +38,8 @@ def test_by_default_nothing_is_stopped(tmp_path: Path) -> None:
     ("search", "told"),
     [
         ({"scheduler": "ashaa"}, r"search\.scheduler\.name: unknown value 'ashaa'; did you mean 'asha'\?"),
-        ({"scheduler": "hyperband"}, r"search\.scheduler\.name: hyperband is not offered: .*; expected asha"),
+        ({"scheduler": {"name": "asha", "brackets": 2}}, r"search\.scheduler: 'brackets' has no effect on asha"),
+        ({"scheduler": {"name": "hyperband", "brackets": 0}}, r"search\.scheduler\.brackets: expected an integer >= 1"),
         (
             {"scheduler": {"name": "pbt"}},
             r"search\.scheduler\.name: pbt is not offered: it takes over trials",
@@ -52,7 +53,7 @@ def test_by_default_nothing_is_stopped(tmp_path: Path) -> None:
         ({"scheduler": {"name": "asha", "grace": 0}}, r"search\.scheduler\.grace: expected an integer >= 1, got 0"),
         (
             {"scheduler": 3},
-            r"search\.scheduler: expected a mapping with keys name, every, grace, reduction, others, got 3",
+            r"search\.scheduler: expected a mapping with keys name, every, grace, reduction, brackets, others, got 3",
         ),
         ({"until": {"accuracy": 0.9}}, r"search\.until.*accuracy.*avg_accuracy"),
         ({"until": {"avg_accuracy": "high"}}, r"search\.until\.avg_accuracy: expected a number, got 'high'"),

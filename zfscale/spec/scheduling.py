@@ -11,6 +11,8 @@ from pydantic import BeforeValidator, Field
 from zfscale.spec.named import NamedBlock, Reads, by_name
 from zfscale.spec.names import OneOf
 
+MOST_BRACKETS = 20  # with the smallest usual reduction, 2, the first rung of the last is after half a million stages
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -23,14 +25,13 @@ class Facts:
 SCHEDULERS: dict[str, Facts] = {
     "none": Facts(""),
     "asha": Facts("zfscale.sweep.rules:Asha", ("every", "grace", "reduction")),
+    "hyperband": Facts("zfscale.sweep.rules:HyperBand", ("every", "grace", "reduction", "brackets")),
     "median": Facts("zfscale.sweep.rules:Median", ("every", "grace", "others")),
 }
 
 
 # Ray Tune's other schedulers, which a sweep file may not name -> why.
 REFUSED = {
-    "hyperband": "it pauses trials until all of their bracket have come as far, and our workers give no trial away; "
-    "expected asha, the same rule without the waiting",
     "pbt": "it takes over trials that still run, and only one that has ended can be forked",
 }
 
@@ -49,7 +50,8 @@ class SchedulerSpec(NamedBlock):
     name: Annotated[str, OneOf(tuple(SCHEDULERS)), BeforeValidator(_offered)] = Field(
         default="none",
         description="none; asha (asynchronous successive halving): at each rung a trial must be among the best of "
-        "those that have come there; median: its best value so far must reach the median of the others' means",
+        "those that have come there; hyperband: several asha beside each other, each with a later first rung; median: "
+        "its best value so far must reach the median of the others' means",
     )
     every: int = Field(
         default=0,
@@ -65,6 +67,13 @@ class SchedulerSpec(NamedBlock):
         gt=1,
         description="of the trials at a rung, one in so many goes on; rungs are the stages (reports) grace, "
         "grace * reduction, grace * reduction^2 ...",
+    )
+    brackets: int = Field(
+        default=3,
+        ge=1,
+        le=MOST_BRACKETS,
+        description="groups of trials that are compared among themselves; the first rung of the n-th is grace * "
+        "reduction^(n - 1)",
     )
     others: int = Field(default=3, ge=1, description="trials that must have come as far before one is stopped")
 

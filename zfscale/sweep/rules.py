@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
+from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
 
 from zfscale.spec import SearchSpec
 
@@ -22,27 +23,78 @@ class Asha:
     goes on. Where trials are judged as they come, whoever comes early meets weaker competition.
     """
 
+    brackets = 1
+
     def __init__(self, search: SearchSpec) -> None:
         options, (metric, mode) = search.scheduler, search.compared
-        grace, self.reduction = options.grace, options.reduction
-        self.tune: Any = ASHAScheduler(
-            STAGE, metric, mode, max_t=FAR, grace_period=grace, reduction_factor=self.reduction
+        self.reduction = options.reduction
+        self.tune: Any = _Brackets(
+            STAGE,
+            metric,
+            mode,
+            max_t=FAR,
+            grace_period=options.grace,
+            reduction_factor=self.reduction,
+            brackets=self.brackets,
         )
-        count = int(np.log(FAR / grace) / np.log(self.reduction)) + 1
-        self.rungs: dict[float, dict[str, float]] = {grace * self.reduction**k: {} for k in reversed(range(count))}
+        count = int(np.log(FAR / options.grace) / np.log(self.reduction)) + 1
+        rungs = [options.grace * self.reduction**k for k in range(count)]
+        self.rungs: list[dict[float, dict[str, float]]]  # of each bracket, the highest first
+        self.rungs = [{rung: {} for rung in reversed(rungs[first:])} for first in range(self.brackets)]
         self.sign = 1 if mode == "max" else -1
 
     def why(self, trial_id: str, stage: int, value: float) -> str:
         """With what a value is compared; to be asked once for each report, as Tune is."""
-        for rung, there in self.rungs.items():
+        bracket = bracket_of(trial_id, self.brackets)
+        named = f"bracket {bracket + 1}, " if self.brackets > 1 else ""
+        for rung, there in self.rungs[bracket].items():
             if stage >= rung and trial_id not in there:
                 others = list(there.values())
                 there[trial_id] = self.sign * value
                 if not others:
-                    return f"first at rung {rung:g}"
+                    return f"{named}first at rung {rung:g}"
                 cutoff = self.sign * np.percentile(others, 100 * (1 - 1 / self.reduction))
-                return f"rung {rung:g}: {value:.6g} against {cutoff:.6g}, by {len(others)} before it"
-        return "between rungs"
+                return f"{named}rung {rung:g}: {value:.6g} against {cutoff:.6g}, by {len(others)} before it"
+        return f"{named}between rungs"
+
+
+class HyperBand(Asha):
+    """Several brackets of asynchronous successive halving, each of which begins to stop trials at a later rung.
+
+    Li et al. 2018, Hyperband (arXiv 1603.06560), with the rule of Li et al. 2020 inside brackets.
+
+    NOTE: Hyperband's own rule is synchronous: trials of a bracket wait at a rung for each other, and the best of all go
+    on. Here no trial waits. Its brackets hold numbers of trials that take equal budgets; these hold shares of all
+    trials, those of Ray Tune's AsyncHyperBandScheduler (see `bracket_of`), since a sweep may grow.
+    """
+
+    def __init__(self, search: SearchSpec) -> None:
+        self.brackets = search.scheduler.brackets
+        super().__init__(search)
+
+
+class _Brackets(AsyncHyperBandScheduler):
+    """Ray Tune's rule, but that a trial's bracket follows from its id, and so is the same in all runs of a sweep.
+
+    NOTE: Ray Tune draws it, with NumPy's global generator.
+    """
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """A trial that will report."""
+        self._trial_info[trial.trial_id] = self._brackets[bracket_of(trial.trial_id, len(self._brackets))]
+
+
+def bracket_of(trial_id: str, brackets: int) -> int:
+    """The bracket of a trial, from 0, by a hash of its id.
+
+    Shares are those of Ray Tune, where a bracket has one rung less than the one before: in proportion to e^-n.
+
+    >>> [bracket_of(str(i), 3) for i in range(12)]
+    [0, 0, 1, 0, 0, 2, 1, 0, 0, 0, 0, 0]
+    """
+    shares = np.exp(-np.arange(brackets))
+    drawn = int.from_bytes(hashlib.sha256(trial_id.encode()).digest()[:6], "big") / 2**48
+    return int(np.searchsorted(np.cumsum(shares / shares.sum())[:-1], drawn, side="right"))
 
 
 class Median:
