@@ -22,6 +22,7 @@ from zfscale.sweep.worker import Worker
 from zfscale.trial.fingerprints import prints_of
 from zfscale.trial.forking import start_key
 from zfscale.trial.inputs import data_key, model_key, read
+from zfscale.verify.results import HOLDS, verify
 
 FREE = {"seconds", "peak_memory_bytes", "attempts", "files"}
 HYBRID = {"name": "zo-sgd", "lr": 1e-3, "first_order": {"name": "fo-sgd", "lr": 0.03, "epochs": 1}}
@@ -45,6 +46,7 @@ class Alone(Worker):
         self.inputs = prints_of([one], inputs)
         self.fetched, self.features = {model_key(one): base, data_key(one): data}, {}
         self.fetched[start_key(one)] = inputs.start(one)
+        self.shared, self.forked = dict.fromkeys(self.fetched), False
         self.settled, self.team, self.walk, self.judged = Settled(), None, None, judged
         self.every, self.checkpoint_minutes = every, None
         self.node, self.speaker = "here", Speaker(self.results, "a run", "here")
@@ -114,6 +116,23 @@ def test_a_continued_trial_is_as_one_that_was_never_stopped(
     forget(root(cut), todo)
     assert to_the_end(Alone(cut))[-1]["status"] == "finished"
     assert contents(cut) == contents(whole)
+
+
+@pytest.mark.parametrize(("every", "reports", "stage"), [(1, 1, 0), (2, 1, 0), (1, 3, 1), (2, 2, 1)])
+def test_one_that_was_stopped_inside_a_stage_holds_when_verified(
+    every: int, reports: int, stage: int, tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    """Also where it was stopped after the last step of the stage, before that was evaluated."""
+    sweep = one_trial(tmp_path / "a", tiny_vit, image_folder, **CASES["forward-only"])
+    mine = Alone(sweep, every=every)
+    while reports:
+        reports -= "loss" in mine.step()
+    mine.stop_here()
+    assert mine.step()["status"] == "stopped"
+    (row,) = look(root(sweep), ["stopped_at"]).rows
+    assert row["stopped_at"] == stage
+    said: list[str] = []
+    assert verify(root(sweep), tell=said.append).status == HOLDS, said
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "hybrid"])

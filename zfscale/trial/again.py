@@ -9,6 +9,7 @@ references (`trial/alone.py`) are not the trial's steps: they are in no ledger, 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,9 +66,11 @@ class Again(Journal):
         snapshots: Snapshots,
         watch: Watch | None = None,
         samples: Collection[int] = (),
+        stopped: bool = False,
     ) -> None:
         super().__init__(sink, Past([entry for _, entry in past]), snapshots)
         self._places, self._watch = deque(place for place, _ in past), watch
+        self._stopped = stopped  # whether the trial was stopped before its end
         self._samples = samples  # numbers of steps of the trial, from 0, that are measured again before they are taken
         self.measures: list[Measured] = []
         self.learner: Learner[Any] | None = None  # the one that learns, or did last
@@ -99,6 +102,16 @@ class Again(Journal):
     def measured(self, task: int, step: int, result: StepResult) -> None:
         """See `Journal.measured`."""
         self.measures.append(Measured(task, step, self._past[0], result))
+
+    @property
+    def due(self) -> bool:
+        """Whether the trial may have been stopped after this step, inside a stage."""
+        return self._stopped and not self._past
+
+    @property
+    def recent(self) -> float:
+        """Nobody asks."""
+        return math.nan
 
     def look(self, learner: Any, task: Any) -> Look | None:
         """See `Journal.look`."""
@@ -133,7 +146,8 @@ def again(
     Raises:
         ZfscaleError: The trial is first-order, a table is not what it wrote, or has not the steps that it takes.
     """
-    journal = Again(sink, taken(results, row), Snapshots(results, row["trial_id"]), look)
+    stopped = row["status"] == Status.STOPPED
+    journal = Again(sink, taken(results, row), Snapshots(results, row["trial_id"]), look, stopped=stopped)
     for report in walk(row, journal, inputs, cache):
         assert journal.learner is not None
         yield report, journal.learner
@@ -149,6 +163,10 @@ def walk(
     inputs, stopped = inputs or Inputs([spec]), row["status"] == Status.STOPPED
     try:
         for report in stages(spec, *inputs.of(spec), journal, {} if cache is None else cache):
+            if report.step:  # no step is left
+                if report.stage == row["stopped_at"]:
+                    break
+                continue
             yield report
             if report.last or (stopped and not journal.left and report.stage == row["stopped_at"]):
                 break

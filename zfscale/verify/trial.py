@@ -104,7 +104,13 @@ def _replayed(found: Checked, spec: TrialSpec, recorded: dict[str, pa.Table], re
     assert row is not None
     low = PRECISIONS[spec.train.precision].compute.itemsize < 4
     machine, past, said = Machine.of(row, low), taken(read.there, row), Recording()
-    journal = Again(said, past, Snapshots(read.there, spec.trial_id), samples=sample.chosen(past, read.sampled))
+    journal = Again(
+        said,
+        past,
+        Snapshots(read.there, spec.trial_id),
+        samples=sample.chosen(past, read.sampled),
+        stopped=row["status"] == Status.STOPPED,
+    )
     measured, threads = dict[str, Any](), versions(row["versions"]).get("threads", "")
     cache = None if row["micro_batch"] else read.caches.setdefault(threads, {})
     for report in walk(row, journal, read.inputs, cache):
