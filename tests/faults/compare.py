@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
 
+from tests.sweep import populations
 from zfscale import spec
 from zfscale.results.decisions import CONTINUE, FINISHED, STOP
 from zfscale.sweep.rules import Asha
@@ -70,6 +72,23 @@ def assert_equal(whole: dict[str, Rows], results: Path) -> None:
         if mine != theirs:
             lost, more = sorted(set(theirs) - set(mine))[:3], sorted(set(mine) - set(theirs))[:3]
             raise AssertionError(f"{name}: {len(mine)} rows for {len(theirs)}\nlost: {lost}\nmore: {more}")
+
+
+def assert_implied(file: Path) -> None:
+    """The trials of a population are those of its file and its decisions, and each is as it is when it is run alone.
+
+    Raises:
+        AssertionError: It says which of it does not hold.
+    """
+    made, wish = spec.load(file), file.with_name("wish")
+    wish.unlink(missing_ok=True)
+    populations.assert_explained(made)
+    sys.path.insert(0, str(file.parent))  # where the objective is
+    sys.modules.pop("mine", None)
+    try:
+        populations.assert_rebuilt(made, file.with_name("alone"))
+    finally:
+        sys.path.remove(str(file.parent))
 
 
 def assert_explained(file: Path, results: Path) -> None:

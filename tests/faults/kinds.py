@@ -18,7 +18,7 @@ from tests.faults.life import DRIVER, NODE, RANK, WORKER, Life
 from tests.faults.torn import TORN, tear
 
 ROOM = 3 << 30  # bytes that a sweep may take beyond what is taken when it begins, before Ray's monitor kills
-ALL = ("grid", "asha", "ranks")
+ALL = ("grid", "asha", "ranks", "pbt")
 GRANTED = 120.0  # seconds for a worker to take up a wish
 NO_SERVER = "http://127.0.0.1:9"  # nothing listens there
 

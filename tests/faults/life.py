@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 from tests.faults import sweeps
 from zfscale import spec
 from zfscale.results.layout import LEDGERS, TRIALS
+from zfscale.results.proposals import known
 from zfscale.zo.ledger import entries
 
 MARK = "ZFSCALE_FAULTS_LIFE"  # a variable that all processes of a life inherit, by which orphans are found
@@ -150,8 +151,8 @@ class Life:
 
     def to_the_end(self, failing: set[str]) -> None:
         """Run the same command until the sweep is complete, trials that failed and should not again."""
-        mine = {trial.trial_id for trial in spec.load(self.file).trials}
         for _ in range(RUNS):
+            mine = {trial.trial_id for trial in known(spec.load(self.file)).trials}
             undone = mine - self.ended() or self.ended("failed") - failing
             if not self.runs and not undone:
                 return

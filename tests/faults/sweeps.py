@@ -1,4 +1,5 @@
-"""The sweep that is disturbed: eight trials of seconds, of which two diverge, by grid, under ASHA and on two ranks."""
+"""The sweeps that are disturbed: eight trials of seconds, of which two diverge, by grid, under ASHA and on two ranks;
+and a population of eight."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ class Setting:
 
     Args:
         blocks: Replace those of the file.
-        reference: The setting whose undisturbed trials these must equal, as far as they go.
+        reference: The setting whose undisturbed trials these must equal, as far as they go; "" where each of them is
+            run alone, as the recorded decisions have it.
     """
 
     blocks: Mapping[str, Any] = field(default_factory=dict)
@@ -75,10 +77,19 @@ class Setting:
 
 
 ASHA = {"scheduler": {"name": "asha", "reduction": 2}, "metric": "last_accuracy"}
+POPULATION = {
+    "stream": {"dataset": "digits", "tasks": 5, "validation": 0.2},
+    "method": {"name": "finetune"},
+    "optimizer": {"name": "zo-adam"},
+    "space": {"optimizer.lr": {"loguniform": [1e-5, 0.1]}},
+    "search": {"samples": 8, "metric": "last_accuracy", "scheduler": {"name": "pbt", "every": 8}},
+}
+STEPS = 200  # of a member of the population, with those of the trials it takes over; about
 SETTINGS = {
     "grid": Setting(),
     "asha": Setting({"search": ASHA}),
     "ranks": Setting({"resources": {"workers": 2, "max_concurrent": 1}}, reference="ranks"),
+    "pbt": Setting(POPULATION, reference=""),
 }
 
 
@@ -87,5 +98,8 @@ def write(folder: Path, setting: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "mine.py").write_text(OBJECTIVE)
     file = folder / "s.yaml"
-    file.write_text(yaml.safe_dump(json.loads(json.dumps(BLOCKS | dict(SETTINGS[setting].blocks)))))
+    output = {**BLOCKS["output"], "dir": str(folder / "results")}
+    file.write_text(
+        yaml.safe_dump(json.loads(json.dumps(BLOCKS | dict(SETTINGS[setting].blocks) | {"output": output})))
+    )
     return file

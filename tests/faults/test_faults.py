@@ -22,6 +22,7 @@ from tests.faults.disk import own_disk
 from tests.faults.kinds import KINDS, mountable
 from tests.faults.life import Life
 from tests.faults.tally import Tally
+from zfscale import spec
 
 IN_A_LIFE = 4  # faults
 COUNT = int(os.environ.get("FAULTS") or 200)
@@ -65,6 +66,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str,
 
     def tables(setting: str) -> dict[str, compare.Rows]:
         reference = sweeps.SETTINGS[setting].reference
+        if not reference:
+            return {}
         if reference not in known:
             life = Life(tmp_path_factory.mktemp("whole"), reference, {}, random.Random(0))
             life.begin()
@@ -81,13 +84,15 @@ def assert_a_life_changes_nothing(plan: Plan, folder: Path, whole: dict[str, com
     """One life: its faults at random moments, then the same command until the sweep is complete."""
     print(plan)
     kinds, draw = [KINDS[name] for name in plan.kinds], random.Random(plan.seed)
-    sizes = Counter(row["trial_id"] for row in whole["steps"])
-    failing = {row["trial_id"] for row in whole["trials"] if row["status"] == "failed"}
+    sizes = Counter(row["trial_id"] for row in whole.get("steps", ()))
+    failing = {row["trial_id"] for row in whole.get("trials", ()) if row["status"] == "failed"}
     with ExitStack() as stack:
         if any(kind.disk for kind in kinds):
             stack.enter_context(own_disk(folder))
         life = Life(folder, plan.setting, dict(sizes), draw)
         stack.callback(life.end)
+        if not whole:
+            life.sizes = {trial.trial_id: sweeps.STEPS for trial in spec.load(life.file).trials}
         life.sets = sorted({each for kind in kinds for each in kind.sets})
         for kind in kinds:
             if kind.prepare is not None:
@@ -100,7 +105,10 @@ def assert_a_life_changes_nothing(plan: Plan, folder: Path, whole: dict[str, com
             life.took.clear()
         life.to_the_end(failing)
         print(life.words())
-        compare.assert_equal(whole, life.results)
+        if whole:
+            compare.assert_equal(whole, life.results)
+        else:
+            compare.assert_implied(life.file)
         if plan.setting == "asha":
             compare.assert_explained(life.file, life.results)
         assert "Traceback" not in life.said.read_text(errors="replace")

@@ -7,14 +7,14 @@ from pathlib import Path
 from tests.faults.life import Life
 from zfscale.results import layout
 
-ALL = ("grid", "asha", "ranks")
+ALL = ("grid", "asha", "ranks", "pbt")
 # What is torn -> the settings that have such files. The value of `PLACES` is where they are.
 TORN = {
     "journal": ALL,
     "tables": ALL,
     "trials": ALL,
     "plan": ALL,
-    "snapshot": ALL,
+    "snapshot": ("grid", "asha", "ranks"),
     "attempts": ALL,
     "lock": ALL,
     "decisions journal": ("asha",),

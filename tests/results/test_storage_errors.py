@@ -137,7 +137,9 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
 
         yield Report(1, {}, last=True)
 
-    mine._reports = lambda walk, trial_id: worker.Worker._reports(mine, walk, trial_id)
+    mine._reports = lambda walk, spec, ledger: worker.Worker._reports(mine, walk, spec, ledger)
+    mine.forked = False
+    mine._start = lambda spec: None
     monkeypatch.setattr(trial, "walk", walk)
     answer = worker.Worker.step(mine)
     rows = list((tmp_path / "r" / "trials").glob("*"))

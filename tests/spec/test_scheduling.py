@@ -40,10 +40,9 @@ def test_by_default_nothing_is_stopped(tmp_path: Path) -> None:
         ({"scheduler": "ashaa"}, r"search\.scheduler\.name: unknown value 'ashaa'; did you mean 'asha'\?"),
         ({"scheduler": {"name": "asha", "brackets": 2}}, r"search\.scheduler: 'brackets' has no effect on asha"),
         ({"scheduler": {"name": "hyperband", "brackets": 0}}, r"search\.scheduler\.brackets: expected an integer >= 1"),
-        (
-            {"scheduler": {"name": "pbt"}},
-            r"search\.scheduler\.name: pbt is not offered: it takes over trials",
-        ),
+        ({"scheduler": {"name": "pbt", "quantile": 0.6}}, r"scheduler\.quantile: expected a number > 0 and <= 0"),
+        ({"scheduler": {"name": "pbt", "resample": -1}}, r"scheduler\.resample: expected a number >= 0 and <= 1"),
+        ({"scheduler": {"name": "pbt", "reduction": 3}}, r"search\.scheduler: 'reduction' has no effect on pbt"),
         ({"scheduler": {"name": "median", "reduction": 3}}, r"search\.scheduler: 'reduction' has no effect on median"),
         ({"scheduler": {"name": "none", "grace": 1}}, r"search\.scheduler: 'grace' has no effect on none"),
         (
@@ -53,7 +52,7 @@ def test_by_default_nothing_is_stopped(tmp_path: Path) -> None:
         ({"scheduler": {"name": "asha", "grace": 0}}, r"search\.scheduler\.grace: expected an integer >= 1, got 0"),
         (
             {"scheduler": 3},
-            r"search\.scheduler: expected a mapping with keys name, every, grace, reduction, brackets, others, got 3",
+            r"search\.scheduler: expected a mapping with keys name, every, grace, reduction, brackets, others",
         ),
         ({"until": {"accuracy": 0.9}}, r"search\.until.*accuracy.*avg_accuracy"),
         ({"until": {"avg_accuracy": "high"}}, r"search\.until\.avg_accuracy: expected a number, got 'high'"),

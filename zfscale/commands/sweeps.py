@@ -31,7 +31,7 @@ def validate(args: argparse.Namespace) -> int:
         from zfscale.trial.inputs import read
 
         read(sweep, sweep.outline)
-    count, most = sweep.size, "at most " * bool(sweep.unknown)
+    count, most = sweep.size, "at most " * bool(sweep.unknown) + "at least " * sweep.grows
     print(f"{args.file}: ok, {most}{count} trial{'' if count == 1 else 's'}{', models and data read' * args.data}")
     return 0
 
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
     from zfscale.sweep.launch import run as run_sweep
 
     ended = run_sweep(sweep, continue_stopped=args.continue_stopped, **_running(args))
-    if _unfinished(ended, sweep.size):
+    if _unfinished(ended, ended.trials or sweep.size):
         return 130
     print(ended.report)
-    return 1 if _failed(ended, sweep.size) and not args.exit_zero else 0
+    return 1 if _failed(ended, ended.trials or sweep.size) and not args.exit_zero else 0
 
 
 def _running(args: argparse.Namespace) -> dict[str, Any]:

@@ -77,6 +77,12 @@ class SentLedger(Ledger):
         if time.monotonic() - self._sent > SEND_EVERY:
             self._send()
 
+    def flush(self) -> None:
+        """Write all to the bucket. Errors: StorageError, if it refuses for about a minute."""
+        super().flush()
+        patiently(partial(self._there.send, self._name), f"{self._there}/{self._name}")
+        self._sent = time.monotonic()
+
     def remove(self) -> None:
         """Here and there."""
         super().remove()

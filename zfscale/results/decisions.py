@@ -40,6 +40,7 @@ CONTINUE, STOP = "continue", "stop"
 FINISHED = Status.FINISHED.value  # the last stage, on which nothing is decided; others are compared with it
 OVER = "over"  # stopped because another trial has reached `search.until`
 RESUME = "resume"  # a stopped trial is taken up again, to its end
+EXPLOIT = "exploit"  # stopped, to go on as a fork of another trial; `why` is then JSON, as of a population's `continue`
 REPORTS = (CONTINUE, STOP, FINISHED)  # what the decision on a trial's report may be
 SEARCH, PROPOSE, TOLD = "search", "propose", "told"  # what a searcher does; `why` is then JSON (`proposals`)
 FOLD_EVERY = 60.0  # seconds that a row stays in the journal alone

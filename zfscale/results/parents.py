@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from zfscale.errors import nearest
 from zfscale.records import Status
 from zfscale.results.check import contents, look
-from zfscale.results.layout import starts_of
+from zfscale.results.layout import ledger_of, starts_of
 from zfscale.results.reading import DamagedFile
 from zfscale.results.resuming import steps
 from zfscale.results.storage import Storage, storage
@@ -18,7 +18,7 @@ from zfscale.results.tables import versions
 from zfscale.spec import TrialSpec
 from zfscale.spec.fork import Lookup, Origin, Unforkable
 from zfscale.zo.exact import ARITHMETIC
-from zfscale.zo.ledger import Entry
+from zfscale.zo.ledger import Entry, entries
 
 NAMED = 20  # trials that are named to the user, if there are no more
 
@@ -61,9 +61,19 @@ class Shared(NamedTuple):
 def shared(there: Storage, trial: str, step: int) -> Shared:
     """The first steps of a trial. Errors: Unforkable."""
     row = _row(there, trial)
-    taken = _steps(there, trial, row)[:step]
-    free = [(place["task"], replace(entry, forwards=0, seconds=0.0)) for place, entry in taken]
-    return Shared(free, None if row is None else row["inputs"])
+    taken = [(place["task"], entry) for place, entry in _steps(there, trial, row)[:step]]
+    return Shared(_free(taken), None if row is None else row["inputs"])
+
+
+def shared_so_far(there: Storage, trial: str, step: int) -> Shared:
+    """As `shared`, of a forward-only trial that may still run; tasks are not told then. Errors: Unforkable."""
+    taken = [(0, entry) for entry in entries(there.read(ledger_of(trial)) or b"")][:step]
+    return Shared(_free(taken), None) if len(taken) == step else shared(there, trial, step)
+
+
+def _free(taken: list[tuple[int, Entry]]) -> list[tuple[int, Entry]]:
+    """Steps that cost nothing any more."""
+    return [(task, replace(entry, forwards=0, seconds=0.0)) for task, entry in taken]
 
 
 def _row(there: Storage, trial: str) -> dict[str, Any] | None:

@@ -38,6 +38,7 @@ class Plan:
         started: When its first trial could start, in seconds since 1970.
         unknown: Key of a cell -> the names of its trials that a searcher has not proposed yet.
         inputs: Key of a model, dataset or module -> the content hashes of its parts, as a run has read it last.
+        grows: Whether trials may be added to it, or found, while the run goes on.
     """
 
     trials: dict[str, Expected] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Plan:
     started: float = 0.0
     unknown: dict[str, list[str]] = field(default_factory=dict)
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    grows: bool = False
 
     @classmethod
     def of(
@@ -84,6 +86,15 @@ class Plan:
         if expected and trial_id:
             self.trials[trial_id] = expected
 
+    def left(self, spec: TrialSpec, step: int) -> float:
+        """How many steps are expected of a forward-only trial after so many."""
+        shared = 0 if spec.fork is None else spec.fork.step
+        return shared + self.forwards(spec.trial_id) / _a_step(spec) - step
+
+    def add(self, spec: TrialSpec, steps: float) -> None:
+        """A forward-only trial is to take so many steps of its own."""
+        self.trials[spec.trial_id] = Expected(kind_of(spec), steps * _a_step(spec))
+
     def write(self, root: Place) -> None:
         """Replace the plan of the results."""
         kinds = list(dict.fromkeys(one.kind for one in self.trials.values()))
@@ -105,6 +116,11 @@ def read(root: Place) -> Plan | None:
         return Plan(trials, str(found["run"]), str(found["host"]), float(found["started"]), inputs=inputs)
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _a_step(spec: TrialSpec) -> float:
+    """The forwards that are expected of a forward-only step."""
+    return sum(spec.optimizing.forwards(spec.optimizer.filled())) / 2
 
 
 def label(spec: TrialSpec) -> str:

@@ -18,6 +18,7 @@ from zfscale.records import Status
 from zfscale.results.decisions import PROPOSE, SEARCH, TOLD, Decision, kept
 from zfscale.results.layout import PLAN
 from zfscale.results.storage import storage
+from zfscale.results.takeovers import with_forks
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.spec.cells import Cell
 
@@ -92,12 +93,12 @@ def _event(row: Decision, about: Mapping[str, Any]) -> Proposed | Told:
 
 
 def known(sweep: Sweep) -> Sweep:
-    """The sweep with the trials that a searcher has proposed in all runs; any other as it is.
+    """The sweep with the trials that a searcher has proposed, or a population made, in all runs; any other as it is.
 
     Errors: ZfscaleError if the table `decisions` is damaged.
     """
     if not sweep.cells:
-        return sweep
+        return with_forks(sweep)
     found = _studies(sweep)
     proposals = sorted(((row, study.cell, one.values) for study in found for row, one in study.proposals), key=_first)
     trials: dict[str, TrialSpec] = {}

@@ -87,8 +87,13 @@ class Sweep:
 
     @property
     def size(self) -> int:
-        """How many trials it has, at most."""
+        """How many trials it has, at most, unless it grows."""
         return len(self.trials) + self.unknown
+
+    @property
+    def grows(self) -> bool:
+        """Whether trials may be added while it runs, beyond that size: those by which members of a population go on."""
+        return self.spec.search.scheduler.takes_over
 
     def error(self, problems: Collection[Problem]) -> SpecError:
         """Problems of trials that show only when models and data are read, with the lines of the file."""

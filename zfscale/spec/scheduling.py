@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -16,10 +16,17 @@ MOST_BRACKETS = 20  # with the smallest usual reduction, 2, the first rung of th
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts of a scheduler: the path of its class ("" if it stops nothing), and the options that it reads."""
+    """The facts of a scheduler.
+
+    Args:
+        path: That of its class; "" if it stops nothing.
+        options: Those that it reads.
+        takes_over: Whether trials that it stops go on as forks of others.
+    """
 
     path: str
     options: tuple[str, ...] = ()
+    takes_over: bool = False
 
 
 SCHEDULERS: dict[str, Facts] = {
@@ -27,19 +34,8 @@ SCHEDULERS: dict[str, Facts] = {
     "asha": Facts("zfscale.sweep.rules:Asha", ("every", "grace", "reduction")),
     "hyperband": Facts("zfscale.sweep.rules:HyperBand", ("every", "grace", "reduction", "brackets")),
     "median": Facts("zfscale.sweep.rules:Median", ("every", "grace", "others")),
+    "pbt": Facts("zfscale.sweep.pbt:Pbt", ("every", "grace", "quantile", "resample"), takes_over=True),
 }
-
-
-# Ray Tune's other schedulers, which a sweep file may not name -> why.
-REFUSED = {
-    "pbt": "it takes over trials that still run, and only one that has ended can be forked",
-}
-
-
-def _offered(name: Any) -> Any:
-    if isinstance(name, str) and name in REFUSED:
-        raise ValueError(f"{name} is not offered: {REFUSED[name]}")
-    return name
 
 
 class SchedulerSpec(NamedBlock):
@@ -47,11 +43,12 @@ class SchedulerSpec(NamedBlock):
 
     CATALOGUE: ClassVar[Mapping[str, Reads]] = SCHEDULERS
 
-    name: Annotated[str, OneOf(tuple(SCHEDULERS)), BeforeValidator(_offered)] = Field(
+    name: Annotated[str, OneOf(tuple(SCHEDULERS))] = Field(
         default="none",
         description="none; asha (asynchronous successive halving): at each rung a trial must be among the best of "
         "those that have come there; hyperband: several asha beside each other, each with a later first rung; median: "
-        "its best value so far must reach the median of the others' means",
+        "its best value so far must reach the median of the others' means; pbt (population based training): the worst "
+        "take over the best, with other values of the optimizer",
     )
     every: int = Field(
         default=0,
@@ -77,6 +74,20 @@ class SchedulerSpec(NamedBlock):
     )
     others: int = Field(default=3, ge=1, description="trials that must have come as far before one is stopped")
 
+    quantile: float = Field(
+        default=0.25,
+        gt=0,
+        le=0.5,
+        description="share of the population that is among the worst, and as large a share that is among the best",
+    )
+    resample: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="probability with which a value is drawn anew; otherwise a number is multiplied by 0.8 or 1.2, and "
+        "another value is the one beside it in its list",
+    )
+
     @property
     def loss(self) -> str:
         """What trials are compared by inside their stages, as the table of decisions calls it; "" for nothing.
@@ -85,6 +96,11 @@ class SchedulerSpec(NamedBlock):
         'loss of 50 steps'
         """
         return f"loss of {self.every} steps" if self.every else ""
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether trials that it stops go on as forks of others."""
+        return SCHEDULERS[self.name].takes_over
 
     @property
     def path(self) -> str:

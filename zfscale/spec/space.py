@@ -25,6 +25,7 @@ from zfscale.spec.inheriting import Parents, differing
 from zfscale.spec.layout import layout
 from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.owners import setting
+from zfscale.spec.population import unbreedable
 from zfscale.spec.problems import explain, show
 from zfscale.spec.schema import MAX_COMBINATIONS, TEMPLATE_PATHS, SweepSpec
 from zfscale.spec.searchable import unsearchable
@@ -92,7 +93,7 @@ def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSp
     made, found = list(trials.values()), {**strays.problems(complete), **problems}
     found |= tuned.unused(document) if complete else {}
     found = found or unmeasured(document, spec.search, made) or searching(document, spec.search, made)
-    found = found or unhalting(spec, made)
+    found = found or unhalting(spec, made) or unbreedable(spec, made)
     if found := found or unfair(document, spec.search, made):
         raise document.error(found)
     return made

@@ -40,7 +40,7 @@ from zfscale.sweep.listed import Listed
 from zfscale.sweep.node import module_path, where
 from zfscale.sweep.progress import Listener, Progress
 from zfscale.sweep.servers import watched
-from zfscale.sweep.source import deciding, most, planned, trials_for, typical
+from zfscale.sweep.source import deciding, judge_of, most, planned, trials_for, typical
 from zfscale.sweep.stopping import stoppable
 from zfscale.sweep.tune_fixes import tune_fixes
 from zfscale.sweep.unfinished import Unfinished
@@ -153,7 +153,7 @@ def drive(
         callbacks = [Limits(sweep, me), RecordDeaths(sweep), Unfinished()]
         listeners = [Gauges(sweep.spec.name), *listeners]
         with Progress(sweep, there, plan, listeners) as display, tune_fixes(), deciding(sweep) as decisions:
-            judge = Judge(sweep.spec.search, decisions) if decisions and sweep.spec.search.judged else None
+            judge = judge_of(sweep, plan, decisions)
             source = trials_for(sweep, todo, plan, decisions, judge, own)
             _tuner(sweep, source, shared, inputs, me, [*callbacks, display], place / "tune", judge).fit()
     except Exception as error:
@@ -212,7 +212,8 @@ def _tuner(
         "resources": r,
         "path": module_path(own_code(sweep.outline, output)),
     }
-    judged = {"judged": judge is not None, "every": sweep.spec.search.scheduler.every}
+    scheduler = sweep.spec.search.scheduler
+    judged = {"judged": judge is not None, "every": scheduler.every, "forked": scheduler.takes_over}
     worker = tune.with_parameters(Worker, shared=shared, inputs=inputs, **judged, **fixed)
     return tune.Tuner(
         tune.with_resources(worker, bundles(r)),

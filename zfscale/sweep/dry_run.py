@@ -13,7 +13,8 @@ from zfscale.trial.inputs import read
 def describe(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool = False) -> str:
     """One line a trial: id, what it is, expected training forwards and peak memory; then the totals.
 
-    Of trials that a searcher will propose, one line a cell, of a trial in the middle of its space.
+    Of trials that a searcher will propose, one line a cell, of a trial in the middle of its space. The forks by which
+    members of a population will go on are not counted: of each, the forwards are those that its member has left.
     """
     sweep = known(sweep)
     todo = {t.trial_id for t in missing(sweep, retry_failed, continue_stopped)}
@@ -30,7 +31,8 @@ def describe(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool =
         least, most = least + count * cost.least, most + count * cost.most
         lines.append(_line(f"{count:,}", "at most", spec, cost))
     more = sum(count for _, count in left.values())
-    total = f"{'at most ' * bool(more)}{len(sweep.trials) + more} trials, {len(todo) + more} to run"
+    bound = "at most " * bool(more) + "at least " * sweep.grows
+    total = f"{bound}{len(sweep.trials) + more} trials, {len(todo) + more} to run"
     return "\n".join([*lines, f"{total}, {_range(least, most)} training forwards; memory is an estimate a worker"])
 
 

@@ -22,11 +22,13 @@ class Ended(NamedTuple):
         left: Trials without a result: the run was interrupted, or could not write.
         failed: Trials recorded as failed, by this run or an earlier one.
         report: The report as text; empty if trials are left.
+        trials: How many there are, with those that runs have added; 0 where that is what the file says.
     """
 
     left: int
     failed: int = 0
     report: str = ""
+    trials: int = 0
 
 
 def finish(sweep: Sweep, every: Found | None = None) -> Ended:
@@ -49,4 +51,5 @@ def finish(sweep: Sweep, every: Found | None = None) -> Ended:
     text, file = make(place, found)
     if unwanted := sweep.unknown + sum(trial.trial_id not in status for trial in sweep.trials):
         text += f"\n{why_over(sweep, check(sweep))}: {unwanted} of {sweep.size} trials were not run"
-    return Ended(0, failed, printable(f"{text}\npage: {place}/{PAGE}\nreport: {file}", sys.stdout.encoding))
+    lines = printable(f"{text}\npage: {place}/{PAGE}\nreport: {file}", sys.stdout.encoding)
+    return Ended(0, failed, lines, sweep.size)

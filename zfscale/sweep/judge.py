@@ -17,7 +17,7 @@ from ray.tune.schedulers import FIFOScheduler
 
 from zfscale import registry
 from zfscale.records import Status
-from zfscale.results.decisions import CONTINUE, FINISHED, OVER, REPORTS, RESUME, STOP, Decisions
+from zfscale.results.decisions import CONTINUE, EXPLOIT, FINISHED, OVER, REPORTS, RESUME, STOP, Decisions
 from zfscale.spec import SearchSpec, TrialSpec
 from zfscale.sweep.rules import STAGE, finite, measured
 
@@ -39,7 +39,7 @@ class Judge(FIFOScheduler):
     def __init__(self, search: SearchSpec, decisions: Decisions) -> None:
         super().__init__()
         self.search, self.decisions, self.over = search, decisions, False
-        self.rule = registry.load(search.scheduler.path)(search) if search.scheduler.path else None
+        self.rule = self._make_rule()
         self.known: dict[str, Known] = {}  # by Tune's ids, while they run
         self.added: set[str] = set()  # those that the rule has been told of
         self.compared, _ = search.compared
@@ -51,6 +51,10 @@ class Judge(FIFOScheduler):
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its scheduler for a restore that we never ask for."""
         return {}
+
+    def _make_rule(self) -> Any:
+        path = self.search.scheduler.path
+        return registry.load(path)(self.search) if path else None
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Tune has made a trial of one of ours."""
@@ -103,9 +107,13 @@ class Judge(FIFOScheduler):
                 return False
             stage, value = result["step"] // every, finite(result["loss"])
         if name not in self.stopped and (name, self.compared, stage) not in self.kept:
-            stop, why = self._tell(name, stage, value, CONTINUE)
-            self._keep(known, self.compared, stage, value, STOP if stop else CONTINUE, why)
+            self._decide(known, stage, value, result)
         return name in self.stopped and stage >= self.stopped[name]  # one that is made again goes as far as before
+
+    def _decide(self, known: Known, stage: int, value: float | None, result: dict[str, Any]) -> None:
+        """Decide on a report that is new."""
+        stop, why = self._tell(known.trial_id, stage, value, CONTINUE)
+        self._keep(known, self.compared, stage, value, STOP if stop else CONTINUE, why)
 
     def _tell(self, name: str, stage: int, value: float | None, decision: str) -> tuple[bool, str]:
         """Tell the rule of a report; whether it would stop the trial, and why."""
@@ -122,8 +130,8 @@ class Judge(FIFOScheduler):
         return bool(rule.on_trial_result(None, known, result) == self.STOP), why
 
     def _keep(self, known: Known, metric: str, stage: int, value: float | None, decision: str, why: str) -> None:
-        self.kept[known.trial_id, metric, stage] = decision in (STOP, OVER)
-        if decision == STOP:
+        self.kept[known.trial_id, metric, stage] = decision in (STOP, EXPLOIT, OVER)
+        if decision in (STOP, EXPLOIT):
             self.stopped[known.trial_id] = stage
         self.decisions.add(known.trial_id, stage, metric, value, decision, why)
 

@@ -61,6 +61,6 @@ def run(
                 listeners=[process],
             )
             if count := len(left) + unproposed(sweep):
-                return Ended(count)
+                return Ended(count, trials=known(sweep).size)
             ended, process.complete = finish(sweep), True
             return ended

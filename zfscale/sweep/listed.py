@@ -27,13 +27,18 @@ class Listed(Searcher):
         """The next trial's configuration, under Tune's own id of it; None if it has to wait."""
         if self._over() or self._gate.closed:
             return Searcher.FINISHED
-        if self._gate.full:
+        if self._gate.full or self.waits:
             return None
         spec = self.following()
         if spec is None:
             return Searcher.FINISHED
         self._gate.begin(trial_id, spec.trial_id)
         return {"spec": spec.to_json()}
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next trial cannot be told yet."""
+        return False
 
     def following(self) -> TrialSpec | None:
         """The next trial, if there is one."""

@@ -178,7 +178,7 @@ class Progress(tune.Callback):
         """How far the running trials are, from which follows the time left."""
         now = time.monotonic()
         with suppress(OSError):  # a bucket that does not answer now
-            if self.plan.unknown:  # it changes while the sweep runs
+            if self.plan.grows:
                 self.plan.write(self.root)
             said = {word.trial_id: word for word in words(self.root, self.run)}
             going = []

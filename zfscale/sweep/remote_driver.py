@@ -116,11 +116,12 @@ def drive_there(
                 if todo or unproposed(sweep):
                     todo = drive(sweep, todo, shared, inputs, me, place, forwards, [process])
                 if count := len(todo) + unproposed(sweep):
-                    return Ended(count)
+                    return Ended(count, trials=known(sweep).size)
                 ended, process.complete = finish(sweep), True
                 return ended
     except KeyboardInterrupt:
-        return Ended(len(missing(known(sweep))) + unproposed(sweep))
+        sweep = known(sweep)
+        return Ended(len(missing(sweep)) + unproposed(sweep), trials=sweep.size)
     except ZfscaleError as error:
         return str(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -21,11 +22,18 @@ from zfscale.sweep.bundles import room
 from zfscale.sweep.gate import Gate
 from zfscale.sweep.judge import Judge
 from zfscale.sweep.listed import Listed
+from zfscale.sweep.population import Population
 from zfscale.sweep.proposing import COLUMNS, Proposing
+from zfscale.sweep.successors import Successors
 
 
 def most(sweep: Sweep) -> int:
-    """How many trials a run can be asked for; a search that has to begin anew proposes all of its own once more."""
+    """How many trials a run can be asked for; a search that has to begin anew proposes all of its own once more.
+
+    Of a population this is not known.
+    """
+    if sweep.grows:
+        return sys.maxsize
     return sweep.size + sum(sweep.spec.search.samples * len(cell.seeds) for cell in sweep.cells)
 
 
@@ -42,7 +50,8 @@ def planned(sweep: Sweep, forwards: Mapping[str, float], run: str, inputs: Known
     """
     before = read(root(sweep))
     plan = Plan.of(sweep.trials, forwards, run, unknown(sweep))
-    return replace(plan, inputs=(before.inputs if before else {}) | (inputs or {}))
+    grows = bool(sweep.cells) or sweep.grows
+    return replace(plan, inputs=(before.inputs if before else {}) | (inputs or {}), grows=grows)
 
 
 @contextmanager
@@ -55,6 +64,16 @@ def deciding(sweep: Sweep) -> Iterator[Decisions | None]:
         yield decisions
 
 
+def judge_of(sweep: Sweep, plan: Plan, decisions: Decisions | None) -> Judge | None:
+    """Who decides on the reports of this run's trials, None if nobody does."""
+    search = sweep.spec.search
+    if decisions is None or not search.judged:
+        return None
+    if sweep.grows:
+        return Population(sweep, decisions, plan)
+    return Judge(search, decisions)
+
+
 def trials_for(
     sweep: Sweep, todo: Sequence[TrialSpec], plan: Plan, decisions: Decisions | None, judge: Judge | None, own: bool
 ) -> Listed:
@@ -64,12 +83,14 @@ def trials_for(
     def over() -> bool:
         return judge is not None and judge.over
 
-    if not sweep.cells and not search.limited:
+    if not sweep.cells and not search.limited and not sweep.grows:
         return Listed(todo, over)
     known = rows(root(sweep), TRIALS, [*COLUMNS, search.metric]).to_pylist()
     ids = {trial.trial_id for trial in sweep.trials} - {trial.trial_id for trial in todo}
     mine = [row for row in known if row["trial_id"] in ids]
     gate = Gate(search.budget if search.limited else None, mine, plan.forwards, _slots(sweep, own))
+    if isinstance(judge, Population):
+        return Successors(todo, judge, root(sweep), over, gate)
     if decisions is None or not sweep.cells:
         return Listed(todo, over, gate)
     return Proposing(sweep, todo, known, decisions, plan, over, gate)

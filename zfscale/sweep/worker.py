@@ -32,13 +32,13 @@ from zfscale.spec import METRICS, TrialSpec
 from zfscale.sweep.node import ModulePath, extend_path, node_name, unseen
 from zfscale.sweep.team import RankLost, Team
 from zfscale.sweep.unfinished import UNFINISHED
-from zfscale.trial.forking import start_key
+from zfscale.trial.forking import Start, start_key, start_of
 from zfscale.trial.inputs import data_key, keys_of, model_key
 
 if TYPE_CHECKING:
     from zfscale.spec import OutputSpec, ResourcesSpec
     from zfscale.trial.report import Report
-    from zfscale.zo.ledger import Entry
+    from zfscale.zo.ledger import Entry, Ledger
 
 REPORT_EVERY = 1.0  # seconds at least between two reports that nobody decides upon
 
@@ -58,12 +58,13 @@ class Worker(tune.Trainable):
         path: ModulePath,
         judged: bool = False,
         every: int = 0,
+        forked: bool = False,
     ) -> None:
         """Import what is slow; `shared` maps keys of inputs to references in the object store, `inputs` to hashes.
 
         `path` is where the driver finds modules. `run` is the id of the run, by which a node that has joined since
         knows the results. `judged` says that the driver decides on every report, so that none may be left out, and
-        `every` after how many steps there is one.
+        `every` after how many steps there is one. `forked` says that another trial may go on from where one reports.
         """
         extend_path(path.libraries)
         if problem := unseen(output.dir, name, run):
@@ -81,7 +82,7 @@ class Worker(tune.Trainable):
         self.inputs = inputs
         self.results = storage(output.dir, name)
         self.speaker = Speaker(self.results, run, self.node)
-        self.judged, self.every = judged, every
+        self.judged, self.every, self.forked = judged, every, forked
         self.checkpoint_minutes = resources.checkpoint_minutes
         self.walk: Generator[dict[str, Any], None, dict[str, Any]] | None = None
         self.fetched: dict[str, Any] = {}
@@ -130,17 +131,17 @@ class Worker(tune.Trainable):
         attempt = start_attempt(root, spec.trial_id, HALVED if micro else START)
         sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id, self.checkpoint_minutes)
-        if start := start_key(spec):
-            self._get(start).give(ledger, snapshots)
-        team = self._team(spec, ledger.past) if self.team else nullcontext()
         self.stage, self.stopping, again = 0, False, False
         try:
+            if start := self._start(spec):
+                start.give(ledger, snapshots)
+            team = self._team(spec, ledger.past) if self.team else nullcontext()
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]):
                 cache = {} if micro else self.features  # which were computed in whole batches
                 parts = in_parts(spec, micro)
                 walk = trial.walk(parts, base, data, sink, attempt, ledger, snapshots, cache, self.every)
-                outcome = yield from self._reports(walk, spec.trial_id)
+                outcome = yield from self._reports(walk, spec, ledger)
         except (RankLost, StorageError):
             raise
         except Exception as problem:
@@ -167,22 +168,26 @@ class Worker(tune.Trainable):
         return {"done": True, "stage": self.stage, **summary(outcome)}
 
     def _reports(
-        self, walk: Generator[Report, bool | None, Outcome], trial_id: str
+        self, walk: Generator[Report, bool | None, Outcome], spec: TrialSpec, ledger: Ledger
     ) -> Generator[dict[str, Any], None, Outcome]:
         """Hand on what a trial reports while there is something to decide, and the decision back, or a user's wish."""
         told, stop = time.monotonic(), None
+        judged = spec.fork.step if self.forked and spec.fork is not None else -1  # steps, in the parent
         while True:
             try:
                 report = walk.send(stop)
             except StopIteration as end:
                 return cast(Outcome, end.value)
             self.stage, stop = report.stage, None
-            if report.last:
+            if report.last or report.steps <= judged:
                 continue
             if self.judged or time.monotonic() - told > REPORT_EVERY:
-                yield {"stage": report.stage, **inside(report), **values(report.measures)}
+                if self.forked:
+                    ledger.flush()
+                far = {"stage": report.stage, "taken": report.steps, "task": report.task}
+                yield {**far, **inside(report), **values(report.measures)}
                 told, stop = time.monotonic(), self.stopping
-            stop = stop or (not report.step and self._asked(trial_id))
+            stop = stop or (not report.step and self._asked(spec.trial_id))
 
     def _asked(self, trial_id: str) -> bool:
         """Whether `zfscale stop` was given this trial."""
@@ -196,6 +201,13 @@ class Worker(tune.Trainable):
         # Another thread records it, and the views are this one's.
         record = partial(record_failure, self.results, self.name, spec, self.output, committing=True)
         return self.team.running(spec.to_json(), past, record)
+
+    def _start(self, spec: TrialSpec) -> Start | None:
+        """How a fork begins: as the driver has read it, or, where its parent may still run, as that is now."""
+        key = start_key(spec)
+        if not key:
+            return None
+        return cast(Start, self._get(key)) if key in self.shared else start_of(spec, self.results)
 
     def _get(self, key: str) -> Any:
         if key not in self.fetched:

@@ -20,8 +20,8 @@ class Journal:
     """Running totals; with a `ledger`, the steps of earlier attempts are taken over.
 
     Every rank of a trial has one; the ledger's file, the snapshots and the sinks are rank 0's. `every` is the number of
-    steps between two looks at the `recent` loss; 0 if nobody looks. `complete` says that the trial has ended, and that
-    its past is all there is.
+    steps between two looks at the `recent` loss; 0 if nobody looks. Of the `steps` so far, the last was of `task`.
+    `complete` says that the trial has ended, and that its past is all there is.
     """
 
     complete = False
@@ -33,7 +33,7 @@ class Journal:
         snapshots: Snapshots | None = None,
         every: int = 0,
     ) -> None:
-        self.sink, self.every, self.steps = sink, every, 0
+        self.sink, self.every, self.steps, self.task = sink, every, 0, 0
         self._losses: deque[float] = deque(maxlen=every)
         self.forwards = 0
         self.bytes_sent = 0  # by this rank, in this attempt
@@ -129,7 +129,7 @@ class Journal:
         return sum(self._losses) / len(self._losses)
 
     def _tell(self, task: int, step: int, lr: float, e: Entry) -> None:
-        self._last = e
+        self._last, self.task = e, task
         self.forwards += e.forwards
         self.steps += 1
         self._losses.append(e.loss)

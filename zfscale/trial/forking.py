@@ -9,8 +9,8 @@ import numpy as np
 
 from zfscale.errors import ZfscaleError
 from zfscale.methods import catalogue as methods
-from zfscale.results.parents import shared
-from zfscale.results.storage import storage
+from zfscale.results.parents import shared, shared_so_far
+from zfscale.results.storage import Storage, storage
 from zfscale.spec.domains import domain_order
 from zfscale.spec.inheriting import may_differ
 from zfscale.streams.catalogue import stream
@@ -51,18 +51,20 @@ def start_key(spec: TrialSpec) -> str:
     return "" if fork is None else f"fork {fork.results} {fork.trial} {fork.step}"
 
 
-def start_of(spec: TrialSpec) -> Start:
-    """How a fork begins, from the results of its parent.
+def start_of(spec: TrialSpec, running: Storage | None = None) -> Start:
+    """How a fork begins, from the results of its parent, or from those given, in which its parent may still run.
 
     Errors: ZfscaleError with the name of a file of the parent that is damaged or missing.
     """
     fork = spec.fork
     assert fork is not None
     assert fork.results is not None, "it was filled in"
-    there = storage(fork.results)
-    found, kept = shared(there, fork.trial, fork.step), Snapshots(there, fork.trial)
+    there = running or storage(fork.results)
+    found = (shared_so_far if running else shared)(there, fork.trial, fork.step)
+    kept = Snapshots(there, fork.trial)
     if len(found.steps) < fork.step:
-        raise ZfscaleError(f"{there}: trial {fork.trial} took {len(found.steps)} steps")
+        wanted = f"{len(found.steps)} steps, and {fork.step} are to be shared"
+        raise ZfscaleError(f"fork.trial: {there}: trial {fork.trial} took {wanted}")
     tasks = sorted({task for task, entry in found.steps if not entry.seeds})
     ledger = MAGIC + b"".join(entry.pack() for _, entry in found.steps)
     return Start(ledger, {task: kept.file(task) for task in tasks}, found.inputs)

@@ -153,10 +153,16 @@ def read(sweep: Sweep, trials: Iterable[TrialSpec], started: Iterable[TrialSpec]
     trials = list(trials)
     try:
         inputs = Inputs(trials)
-        inputs.read_starts(trials if started is None else started)
+        inputs.read_starts(_outside(sweep, trials if started is None else started))
         return inputs
     except Unfit as error:
         raise sweep.error(error.problems) from error
+
+
+def _outside(sweep: Sweep, trials: Iterable[TrialSpec]) -> Iterator[TrialSpec]:
+    """All but those that a population has made: workers read their parents' ledgers, once these are as far."""
+    mine = {trial.trial_id for trial in sweep.trials} if sweep.grows else set()
+    return (trial for trial in trials if trial.fork is None or trial.fork.trial not in mine)
 
 
 def _check_block(spec: TrialSpec, base: Any) -> None:

@@ -15,13 +15,16 @@ class Report:
     """The measures of a trial up to a stage, 1..K, by their names in `Outcome`; the last stage's are the trial's.
 
     `last` says that no stage follows, so that nothing is saved by stopping here. Inside a stage, after `step` steps of
-    the trial, `stage` is the last that is behind it, and the one measure is the mean `loss` of late.
+    the trial, `stage` is the last that is behind it, and the one measure is the mean `loss` of late. `steps` are those
+    of the trial so far, the last of them of `task`.
     """
 
     stage: int
     measures: dict[str, Any]
     last: bool = False
     step: int = 0
+    steps: int = 0
+    task: int = 0
 
 
 def learned(walk: Iterable[None], journal: Journal, stage: int) -> Iterator[Report]:

@@ -76,7 +76,8 @@ def walk(
     for report in stages(spec, base, data, journal, {} if cache is None else cache):
         measured = measured if report.step else report.measures
         with journal.paused():
-            stop = yield replace(report, measures=report.measures | costs(journal))
+            measures = report.measures | costs(journal)
+            stop = yield replace(report, measures=measures, steps=journal.steps, task=journal.task)
             stop = not report.last and _word_of_first(bool(stop))
         if stop:
             stopped_at = report.stage

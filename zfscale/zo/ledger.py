@@ -68,6 +68,10 @@ class Ledger:
         patiently(partial(self._write, data, self._end), str(self._path))
         self._end += len(data)
 
+    def flush(self) -> None:
+        """What was appended outlives this machine, and is seen by others, from here on."""
+        patiently(self._sync, str(self._path))
+
     def begin_with(self, past: list[Entry]) -> None:
         """Let these be the past, whatever was there: the steps that a trial shares with another."""
         data = b"".join(entry.pack() for entry in past)
@@ -104,6 +108,9 @@ class Ledger:
         if self._handle < 0:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         return self._handle
+
+    def _sync(self) -> None:
+        os.fsync(self._open())
 
     def _cut(self) -> None:
         """The file holds the past and no more; what is appended comes after it."""
