@@ -53,6 +53,13 @@ def test_a_bucket_has_an_earlier_state_of_the_ledger_between_two_sendings():
     assert open_ledger(there, "t").past == [ENTRY] * 2
 
 
+def test_a_ledger_that_is_flushed_is_seen_by_others(there):
+    ledger = open_ledger(there, "t")
+    ledger.append(ENTRY)
+    ledger.flush()
+    assert list(entries(there.read(".ledgers/t") or b"")) == [ENTRY]
+
+
 def test_a_bucket_that_refuses_a_ledger_does_not_stop_the_trial(monkeypatch, caplog):
     there = bucket()
 
