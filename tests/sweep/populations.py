@@ -64,7 +64,7 @@ def alone(made: Sweep, trial: TrialSpec, decision: Decision | None, file: Path) 
     """A trial as a plain file has it: what its file says of it, or the decision by which it is a fork."""
     output = {"dir": str(file.with_suffix("")), "wandb": {"mode": "disabled"}}
     if decision is None:
-        blocks = {key: value for key, value in trial.model_dump(mode="json").items() if key != "fork"}
+        blocks = trial.model_dump(mode="json", exclude_defaults=True)
     else:
         what = takeover_of(decision)
         assert what is not None
