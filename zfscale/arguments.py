@@ -213,6 +213,13 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     command.add_argument("--trials", type=count, metavar="N", default=400, help="of each contestant; default: 400")
     command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     command.set_defaults(command=machines.bench_sweep)
+    command = benchmarks.add_parser("cluster", help="what a driver bears", description=machines.bench_cluster.__doc__)
+    command.add_argument(
+        "--workers", type=count, metavar="N", default=32, help="trials that sleep at a time; default: 32"
+    )
+    command.add_argument("--trials", type=count, metavar="N", default=600, help="of most cases; default: 600")
+    command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    command.set_defaults(command=machines.bench_cluster)
     command = benchmarks.add_parser("sinks", help="what sinks take", description=machines.bench_sinks.__doc__)
     command.add_argument("--steps", type=count, metavar="N", default=10**6, help="of the trial; default: 1000000")
     command.add_argument(

@@ -67,3 +67,50 @@ def test_afterwards_all_is_as_it_was():
     with tune_fixes():
         assert state() != before
     assert state() == before
+
+
+class Cached:
+    """A controller with workers and trials of which only names are known, and a free worker."""
+
+    def __init__(self, monkeypatch, own: dict[str, str], ready: set[str], room: set[str]):
+        self.taken: list[str] = []
+        trials = {name: SimpleNamespace(name=name, placement_group_factory="room") for name in own}
+        controller: Any = Controller.__new__(Controller)
+        controller._trial_to_actor = {Hashed(trial): own[name] for name, trial in trials.items()}
+        controller._pending_trials = {trial for trial in controller._trial_to_actor if own[trial.name] not in ready}
+        controller._started_actors, controller._resetting_trials = ready, set()
+        controller._resources_to_pending_trials = {"room": set()}
+        controller._actor_manager = SimpleNamespace(is_actor_started=lambda actor: actor in room)
+        monkeypatch.setattr(
+            TuneController, "_maybe_reuse_cached_actor", lambda self, trial: bool(self.taken.append(trial.name)) or True
+        )
+        controller.taken, self.controller = self.taken, controller
+        self.trials = {trial.name: trial for trial in controller._trial_to_actor}
+
+
+class Hashed:
+    """A trial of Tune's, as far as it is looked at."""
+
+    def __init__(self, trial):
+        self.name, self.placement_group_factory = trial.name, trial.placement_group_factory
+
+
+def test_a_free_worker_takes_a_trial_that_waits_and_spares_a_worker_that_starts(monkeypatch):
+    own = {"runs": "w0", "starts": "w1", "waits": "w2", "later": "w3"}
+    cached = Cached(monkeypatch, own, ready={"w0"}, room={"w0", "w1"})
+    starts = cached.trials["starts"]
+    assert cached.controller._maybe_reuse_cached_actor(starts)
+    assert cached.taken == ["waits"]
+    assert cached.controller._resources_to_pending_trials["room"] == {starts}  # it still waits for its own
+
+
+def test_a_free_worker_takes_what_is_left_at_the_end(monkeypatch):
+    cached = Cached(monkeypatch, {"runs": "w0", "starts": "w1", "also": "w2"}, ready={"w0"}, room={"w0", "w1", "w2"})
+    cached.controller._maybe_reuse_cached_actor(cached.trials["starts"])
+    assert cached.taken == ["starts"]
+
+
+def test_a_free_worker_takes_the_trial_that_is_next(monkeypatch):
+    cached = Cached(monkeypatch, {"runs": "w0", "starts": "w1", "waits": "w2"}, ready={"w0"}, room={"w0", "w1"})
+    cached.controller._maybe_reuse_cached_actor(cached.trials["waits"])
+    assert cached.taken == ["waits"]

@@ -67,6 +67,14 @@ def bench_sweep(args: argparse.Namespace) -> int:
     return 0
 
 
+def bench_cluster(args: argparse.Namespace) -> int:
+    """Reckon how many GPUs one driver keeps busy, from trials that sleep on a simulated cluster."""
+    from zfscale.bench.cluster import report
+
+    print(report(args.workers, args.trials, args.json))
+    return 0
+
+
 def bench_sinks(args: argparse.Namespace) -> int:
     """Time each sink, and look at the memory it takes in one long trial."""
     from zfscale.bench.sinks import report

@@ -230,7 +230,7 @@ class TrialSpec(Block):
             raise ZfscaleError(
                 f"fork.trial: the spec of {self.fork.trial} is missing; it was not read from its results"
             )
-        return _parsed(json.dumps(self.fork.spec))
+        return TrialSpec.from_json(json.dumps(self.fork.spec))
 
     @property
     def lineage(self) -> tuple[tuple[int | None, TrialSpec], ...]:
@@ -284,8 +284,8 @@ class TrialSpec(Block):
 
     @classmethod
     def from_json(cls, text: str) -> TrialSpec:
-        """The inverse of `to_json`."""
-        return cls.model_validate_json(text)
+        """The inverse of `to_json`; a spec that was read lately is the same object, which nobody changes."""
+        return _parsed(text)
 
     def leaves(self) -> dict[str, str | int | float | None]:
         """Dotted path -> scalar for every leaf, defaults included; a directory is its path, a domain its name.
@@ -316,7 +316,7 @@ class TrialSpec(Block):
         return flat | {f"optimizer.first_order.{key}": value for key, value in phase.items()}
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _parsed(text: str) -> TrialSpec:
-    """A spec as JSON: trials by the thousand have the same parent."""
-    return TrialSpec.from_json(text)
+    """A spec as JSON: trials by the thousand have the same parent, and a driver asks for each again and again."""
+    return TrialSpec.model_validate_json(text)

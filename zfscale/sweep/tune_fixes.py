@@ -5,6 +5,8 @@
 - Tune ends the whole run at the death of a worker by Ray's memory monitor. It is to be a death like any other.
 - Tune waits fifteen seconds, at the end of an interrupted run, for workers that are in the middle of a trial, and kills
   them then. A killed trial resumes from its ledger, so they may be killed at once.
+- Where a worker is free, Tune gives it the next trial, and ends the worker that was being started for that one. Where
+  trials take less time than a worker's start, no further worker is ever there.
 - Tune logs a traceback at each failure of a worker. What matters of one is in the trial's row, or said in a line.
 """
 
@@ -20,6 +22,7 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import class_cache, tune_controller
 from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 
 from zfscale.replaced import replaced
 
@@ -39,7 +42,28 @@ class ActorManager(RayActorManager):
 
 
 class Controller(TuneController):
-    """Tune's, which does not wait for trials that are not to end."""
+    """Tune's, which does not wait for trials that are not to end, nor end workers that are being started."""
+
+    def _maybe_reuse_cached_actor(self, trial: Trial) -> bool:
+        """Give a free worker to the trial, or to the first that waits for room if this one's own is being started."""
+        other = self._first_without_room() if self._starts(trial) else None
+        if other is None:  # or all that are left have a worker of their own: then the free one is faster
+            return super()._maybe_reuse_cached_actor(trial)
+        asked: Any = trial.placement_group_factory
+        self._resources_to_pending_trials[asked].add(trial)  # the caller may have taken it out
+        return super()._maybe_reuse_cached_actor(other)
+
+    def _first_without_room(self) -> Trial | None:
+        """Of those that Tune has asked for workers for, in that order."""
+        pending = (trial for trial in self._trial_to_actor if trial in self._pending_trials - self._resetting_trials)
+        return next((trial for trial in pending if not self._starts(trial)), None)
+
+    def _starts(self, trial: Trial) -> bool:
+        """Whether the trial has a worker of its own, which has room on a node and is not yet ready."""
+        actor = self._trial_to_actor.get(trial)
+        if actor is None or actor in self._started_actors:
+            return False
+        return self._actor_manager.is_actor_started(actor)
 
     def _cleanup_trials(self) -> None:
         busy = list(self._actor_to_trial.values())

@@ -1,0 +1,116 @@
+"""Trials that sleep, for `zfscale bench cluster`: what a driver takes for each trial and each report of one.
+
+python -m zfscale.sweep.sleeping LOAD FOLDER
+
+LOAD is a `Load` as JSON. All on the driver's side is that of `zfscale run`; a worker sleeps in place of training. It
+imports no torch and writes no tables. FOLDER gets the looks that were taken of the processes, a JSON list.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zfscale.bearing import LOOKS, SERVERS, Load, Look
+from zfscale.errors import ZfscaleError
+from zfscale.sweep.environment import LOCAL, environment
+from zfscale.sweep.private import SESSIONS, private_directory
+
+if TYPE_CHECKING:
+    from zfscale.spec import Sweep
+    from zfscale.sweep.progress import Progress
+
+NAME, FILE = "sleeping", "sleeping.yaml"
+TICK = os.sysconf("SC_CLK_TCK")
+SWEEP = """\
+name: {name}
+model: {{name: embedded/vit-nano}}
+stream: {{dataset: digits, tasks: 5}}
+method: {{name: finetune}}
+optimizer: {{name: zo-sgd, lr: 1.0e-3}}
+train: {{epochs: 1, batch_size: 32}}
+space: {{seed: {{grid: {seeds}}}}}
+search: {{metric: avg_accuracy, scheduler: {{name: {scheduler}}}}}
+output: {{dir: {folder}, wandb: {{mode: disabled}}}}
+"""
+
+
+class Meter:
+    """Listens to how the sweep stands, and looks at the clock and the processes each time."""
+
+    def __init__(self) -> None:
+        self.looks: list[Look] = []
+
+    def tell(self, shown: Progress) -> None:
+        """One look."""
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        mib = pages * os.sysconf("SC_PAGE_SIZE") * 2**-20
+        self.looks.append(Look(shown.done, time.monotonic(), time.process_time(), servers(), mib))
+
+
+def servers() -> dict[str, float]:
+    """Seconds of processor time of Ray's servers, which this process has started, by their names."""
+    found = dict.fromkeys(SERVERS, 0.0)
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = place.read_text().partition("(")[2].rpartition(")")
+        except OSError:  # it has just ended
+            continue
+        fields = rest.split()  # from the state on: proc(5) counts it as the third
+        if name in found and int(fields[1]) == os.getpid():
+            found[name] += (int(fields[11]) + int(fields[12])) / TICK
+    return found
+
+
+def written(load: Load, folder: Path) -> Path:
+    """The sweep file of a load."""
+    file, scheduler = folder / FILE, "asha" if load.judged else "none"
+    seeds, place = list(range(load.trials)), json.dumps(str(folder))
+    file.write_text(SWEEP.format(name=NAME, seeds=seeds, scheduler=scheduler, folder=place))
+    return file
+
+
+def run(load: Load, folder: Path) -> list[Look]:
+    """Run the load on a cluster of so many logical CPUs, and look at it now and then. Errors: ZfscaleError."""
+    from zfscale import spec
+
+    sweep = spec.load(written(load, folder))
+    with environment(LOCAL), private_directory() as place:
+        import ray
+
+        options: dict[str, Any] = {"include_dashboard": False, "_temp_dir": str(place / SESSIONS)}
+        options |= {"log_to_driver": False, "logging_level": logging.ERROR}
+        ray.init(address=LOCAL, num_cpus=load.workers, object_store_memory=2**28, **options)
+        try:
+            return _driven(sweep, load, place)
+        finally:
+            ray.shutdown()
+
+
+def _driven(sweep: Sweep, load: Load, place: Path) -> list[Look]:
+    from zfscale.replaced import replaced
+    from zfscale.results.lock import held
+    from zfscale.results.missing import root
+    from zfscale.sweep import driver
+    from zfscale.sweep.sleeper import asleep
+
+    meter, nothing = Meter(), dict[str, Any]()
+    forwards: Mapping[str, float] = {trial.trial_id: 1.0 for trial in sweep.trials}
+    with held(root(sweep)) as me, replaced(driver, "Worker", asleep(load.reports, load.seconds)):
+        driver.drive(sweep, list(sweep.trials), nothing, nothing, me, place, forwards, [meter], own=True)
+    if not meter.looks or meter.looks[-1].done < len(sweep.trials):
+        raise ZfscaleError("the sleeping trials did not all end")
+    return meter.looks
+
+
+if __name__ == "__main__":
+    there = Path(sys.argv[2])
+    looks = run(Load(**json.loads(sys.argv[1])), there)
+    (there / LOOKS).write_text(json.dumps([asdict(look) for look in looks]))
