@@ -20,24 +20,31 @@ class Seen(list[Any]):
         return super().__getitem__(place)
 
 
+def following(queue: InOrder, trials: list[Any]) -> Any:
+    """Which of the trials is to be started."""
+    return queue.choose_trial_to_run(SimpleNamespace(get_trials=lambda: trials))
+
+
 def waits() -> Any:
+    """A trial that was not started."""
     return SimpleNamespace(status=Trial.PENDING)
 
 
 def test_the_first_trial_that_waits_is_next() -> None:
-    trials = [SimpleNamespace(status=status) for status in (Trial.TERMINATED, Trial.RUNNING, Trial.PENDING)]
-    queue, tune = InOrder(), SimpleNamespace(get_trials=lambda: trials)
-    assert queue.choose_trial_to_run(tune) is trials[2]
+    states = (Trial.TERMINATED, Trial.RUNNING, Trial.PENDING)
+    trials: list[Any] = [SimpleNamespace(status=state) for state in states]
+    queue = InOrder()
+    assert following(queue, trials) is trials[2]
     trials[2].status = Trial.RUNNING
-    assert queue.choose_trial_to_run(tune) is None
+    assert following(queue, trials) is None
     trials.append(waits())
-    assert queue.choose_trial_to_run(tune) is trials[3]
+    assert following(queue, trials) is trials[3]
 
 
 def test_a_trial_costs_as_much_after_many_as_after_few() -> None:
     trials = Seen(waits() for _ in range(1000))
-    queue, tune = InOrder(), SimpleNamespace(get_trials=lambda: trials)
-    for trial in trials:
-        assert queue.choose_trial_to_run(tune) is trial
+    queue = InOrder()
+    for trial in list[Any](trials):
+        assert following(queue, trials) is trial
         trial.status = Trial.TERMINATED
     assert trials.looks < 5 * len(trials)

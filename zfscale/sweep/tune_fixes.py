@@ -25,6 +25,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
 from zfscale.replaced import replaced
+from zfscale.sweep.looked_up import looked_up_once
 
 HARMLESS = ("RAY_", "TUNE_", "TRAIN_")  # how the names begin of variables that may be forwarded
 LOGGERS = ("ray.tune", "ray.train", "ray.air")
@@ -87,6 +88,7 @@ def tune_fixes() -> Iterator[None]:
         stack.enter_context(replaced(class_cache, "ENV_VARS_TO_PROPAGATE", forwarded))
         stack.enter_context(replaced(tune_controller, "RayActorManager", ActorManager))
         stack.enter_context(replaced(import_module("ray.tune.tune"), "TuneController", Controller))
+        stack.enter_context(looked_up_once())
         for name in LOGGERS:
             stack.enter_context(_silent(logging.getLogger(name)))
         yield
