@@ -36,6 +36,7 @@ WORDS: dict[str, set[str]] = {  # that mean something else there
     "results/layout.py": NAMES,
     "pretraining/lm_nano.py": {"steps"},
     "pretraining/mae_nano.py": {"steps"},
+    "pretraining/vit_duo.py": {"steps"},
     "pretraining/vit_mini.py": {"steps"},
     "pretraining/vit_nano.py": {"steps"},
     "arguments.py": {"trials"},  # that a command is given
