@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from zfscale.garbage import Settled
+from zfscale.garbage import Settled, uncollected
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +38,17 @@ def test_what_is_imported_later_is_frozen_between_trials_and_garbage_goes_first(
     settled.again()
     assert gc.get_freeze_count() >= first + len(kept)
     assert lost() is None
+
+
+def test_nothing_is_collected_while_much_is_made_and_then_as_before() -> None:
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()  # whoever has switched it off
+    finally:
+        gc.enable()

@@ -18,6 +18,7 @@ from zfscale.block import Block
 from zfscale.errors import SpecError
 from zfscale.spec.cells import Cell, cells
 from zfscale.spec.document import Document
+from zfscale.spec.expansion import expand
 from zfscale.spec.fork import ForkSpec, Lookup
 from zfscale.spec.inheriting import Parents
 from zfscale.spec.outside import opened
@@ -26,7 +27,7 @@ from zfscale.spec.problems import explain
 from zfscale.spec.schema import METRICS, OutputSpec, ResourcesSpec, SearchSpec, SweepSpec, WandbSpec, json_schema
 from zfscale.spec.sinks import sink_problems
 from zfscale.spec.sources import DatasetPath, DomainPath, HubDataset
-from zfscale.spec.space import Problem, expand, located, misspelt
+from zfscale.spec.space import Problem, located, misspelt
 from zfscale.spec.stream import DomainSpec, StreamSpec
 from zfscale.spec.trial import OPEN, EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
 from zfscale.spec.yaml import Place

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from zfscale.block import Block
 from zfscale.spec.checks import aim, findings, learning, training
+from zfscale.spec.kept import MOST, Kept
 from zfscale.spec.names import Finding
 from zfscale.spec.stream import StreamSpec
-from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
+from zfscale.spec.trial import EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.yaml import Place
 
 BLOCKS: dict[str, type[Block]] = {
@@ -21,6 +23,7 @@ BLOCKS: dict[str, type[Block]] = {
     "method": MethodSpec,
     "optimizer": OptimizerSpec,
     "train": TrainSpec,
+    "engine": EngineSpec,
 }
 # Rules, and the two blocks that each is about.
 RULES: tuple[tuple[Callable[[Any, Any], list[Finding]], str, str], ...] = (
@@ -36,8 +39,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, str], Block | None] = {}
-        self._ids: set[int] = set()  # of those made, which stay, so that an id is of one block
-        self._between: dict[tuple[int, int], dict[Place, str]] = {}
+        self._between = Kept[dict[Place, str]]()
 
     def made(self, whole: Mapping[str, Any]) -> dict[str, Any]:
         """The data of a trial with its valid blocks in place of theirs; equal ones are one object."""
@@ -47,26 +49,25 @@ class Blocks:
         if not isinstance(value, dict) or value.get("class_order_seed", 0) is None:  # that of the trial
             return value
         key = (name, repr(value))
-        if key not in self._made:
-            self._made[key] = _valid(BLOCKS[name], value)
-            self._ids.add(id(self._made[key]))
-        return self._made[key] or value
+        if key in self._made:
+            return self._made[key] or value
+        block = _valid(BLOCKS[name], value)
+        if len(self._made) < MOST:
+            self._made[key] = block
+        return block or value
 
     def between(self, blocks: Mapping[str, Any]) -> dict[Place, str]:
         """What of the blocks of a trial, each valid in itself, does not go with each other or with what is there."""
         found: dict[Place, str] = {}
         for rule, one, other in RULES:
             if one in blocks and other in blocks:
-                found |= self._asked(rule, blocks[one], blocks[other])
+                pair = (rule, blocks[one], blocks[other])
+                found |= self._between.of(pair, partial(_asked, *pair))
         return found
 
-    def _asked(self, rule: Callable[[Any, Any], list[Finding]], one: Block, other: Block) -> dict[Place, str]:
-        key = (id(one), id(other))
-        if not self._ids.issuperset(key):
-            return dict(rule(one, other))
-        if key not in self._between:
-            self._between[key] = dict(rule(one, other))
-        return self._between[key]
+
+def _asked(rule: Callable[[Any, Any], list[Finding]], one: Block, other: Block) -> dict[Place, str]:
+    return dict(rule(one, other))
 
 
 def valid(whole: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,8 +60,11 @@ def count_ends(draws: Mapping[str, Distribution]) -> int:
 
 
 def _hashed(path: str, values: Distribution, point: Mapping[str, Any], sample: int) -> int:
-    key = f"[{json.dumps(path)}, {values.text}, {json.dumps(point, sort_keys=True)}, {sample}]"
+    key = f"[{_quoted(path)}, {values.text}, {json.dumps(point, sort_keys=True) if point else '{}'}, {sample}]"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> (64 - BITS)
+
+
+_quoted = functools.lru_cache(maxsize=1024)(json.dumps)
 
 
 @functools.lru_cache(maxsize=32)

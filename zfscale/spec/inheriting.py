@@ -55,7 +55,9 @@ class Parents:
 
     def inherit(self, whole: dict[str, Any]) -> Inherited:
         """Fill in what a fork's file does not say; any other trial is as it was."""
-        given = whole.get("fork")
+        if "fork" not in whole:
+            return Inherited(whole)
+        given = whole["fork"]
         if given is None or given == {}:
             return Inherited({key: value for key, value in whole.items() if key != "fork"})
         try:

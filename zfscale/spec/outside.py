@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails
 from zfscale.block import Block
 from zfscale.errors import SpecError, nearest, one_line
 from zfscale.registry import PATH, is_path, load_user
+from zfscale.spec.kept import MOST
 from zfscale.spec.problems import explain
 from zfscale.spec.text import no_secret
 from zfscale.spec.yaml import Place
@@ -109,33 +110,39 @@ class Outside:
         """Check and take in the own options of a trial's things; a default is left out, as in the hash of a spec."""
         if not self.blocks:
             return Fitted(whole)
-        unknown: list[tuple[str, str, str, str]] = []
+        fitted: dict[str, Any] = {}
+        unknown: tuple[tuple[str, str, str, str], ...] = ()
         problems: dict[Place, str] = {}
         for block, kind in self.blocks.items():
             given = whole.get(block)
             name = given.get(kind.KEY) if isinstance(given, dict) else None
-            if not isinstance(given, dict) or not isinstance(name, str):
-                continue
-            try:
-                own = self._own(block, kind, name)
-            except SpecError as error:
-                problems[block, kind.KEY] = str(error)
-                continue
-            fields = own.model_fields if own is not None else {}
-            allowed = [*kind.model_fields, *fields]
-            unknown += [
-                (f"{block}.{key}", f"{block}.{kind.KEY}", name, nearest(key, allowed))
-                for key in given
-                if key not in allowed
-            ]
-            mine = {key: value for key, value in given.items() if key in fields}
-            kept, wrong = (mine, {}) if own is None else self._kept(own, mine)
-            problems |= {(block, *place): message for place, message in wrong.items()}
-            known = {key: value for key, value in given.items() if key in kind.model_fields}
-            whole = {**whole, block: {**known, **kept}}
-        return Fitted(whole, tuple(unknown), problems)
+            if isinstance(given, dict) and isinstance(name, str):
+                found = self._fit(block, kind, given, name)
+                fitted, unknown = fitted | found.whole, unknown + found.unknown
+                problems.update(found.problems)
+        return Fitted({**whole, **fitted}, unknown, problems)
+
+    def _fit(self, block: str, kind: type[OpenBlock], given: dict[str, Any], name: str) -> Fitted:
+        """As `fit`, of one block."""
+        try:
+            own = self._own(block, kind, name)
+        except SpecError as error:
+            return Fitted({}, (), {(block, kind.KEY): str(error)})
+        fields = own.model_fields if own is not None else {}
+        allowed = [*kind.model_fields, *fields]
+        unknown = tuple(
+            (f"{block}.{key}", f"{block}.{kind.KEY}", name, nearest(key, allowed))
+            for key in given
+            if key not in allowed
+        )
+        mine = {key: value for key, value in given.items() if key in fields}
+        kept, wrong = (mine, {}) if own is None else self._kept(own, mine)
+        known = {key: value for key, value in given.items() if key in kind.model_fields}
+        return Fitted({block: {**known, **kept}}, unknown, {(block, *place): why for place, why in wrong.items()})
 
     def _kept(self, own: type[Block], options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[Place, str]]:
+        if len(self._fitted) >= MOST:
+            return _kept(own, options)
         key = (own, repr(options))
         if key not in self._fitted:
             self._fitted[key] = _kept(own, options)

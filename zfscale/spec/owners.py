@@ -49,6 +49,7 @@ GIVEN = {"warmup": ("schedule", "warmup-cosine")} | {
 # The options of the optimizer that can decide which others it reads: all but real numbers.
 CHOICES = tuple(key for key, field in OptimizerSpec.model_fields.items() if field.annotation is not float)
 DECIDING = operator.attrgetter(*CHOICES)
+NUMBERS = operator.attrgetter(*(key for key in OptimizerSpec.model_fields if key not in CHOICES))
 GROUPS: tuple[tuple[str, Callable[[Optimizer], bool]], ...] = (
     ("the zo- optimizers", lambda facts: facts.derivative == "none"),
     ("the zo- and forward-grad optimizers", lambda facts: not facts.first_order),
@@ -89,6 +90,11 @@ def setting(blocks: Mapping[str, Any]) -> Setting:
     what = modality(stream) if stream.protocol == "domain_incremental" and stream.domains is not None else ""
     name = blocks["method"].name
     return Setting(name, o.name, options, o.schedule, o.noise, blocks["model"].train, stream.protocol, what)
+
+
+def kind(o: OptimizerSpec) -> tuple[Any, ...]:
+    """All of an optimizer that any rule may look at: of a real number of ours, only whether it is 0."""
+    return (*DECIDING(o), *map(bool, NUMBERS(o)), repr(o.model_extra) if o.model_extra else "")
 
 
 @functools.cache

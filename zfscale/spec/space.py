@@ -8,35 +8,26 @@ leaves all other trials as they were, and replicas that differ only in `seed` sh
 from __future__ import annotations
 
 import difflib
+import functools
 import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from zfscale.errors import nearest
-from zfscale.spec.blocks import Blocks, valid
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
 from zfscale.spec.drawing import count_ends
-from zfscale.spec.fairness import unfair
-from zfscale.spec.inheriting import Parents, differing
-from zfscale.spec.layout import layout
+from zfscale.spec.inheriting import Parents
 from zfscale.spec.outside import Outside, is_own
-from zfscale.spec.owners import setting
-from zfscale.spec.population import unbreedable
-from zfscale.spec.problems import explain, show
+from zfscale.spec.problems import show
 from zfscale.spec.schema import MAX_COMBINATIONS, TEMPLATE_PATHS, SweepSpec
-from zfscale.spec.searchable import unsearchable
-from zfscale.spec.searching import searching, unhalting, unmeasured
-from zfscale.spec.strays import Assignment, Strays, Unknown
+from zfscale.spec.strays import Assignment
 from zfscale.spec.trial import OPEN, TrialSpec
 from zfscale.spec.tuned import Tuned
 from zfscale.spec.yaml import Place
 
 SEED = ("seed",)
-DECIDING = {"model", "stream", "method", "optimizer"}  # the blocks that decide which options mean something
 
 
 class Problem(NamedTuple):
@@ -45,58 +36,6 @@ class Problem(NamedTuple):
     trial: TrialSpec
     place: Place
     message: str
-
-
-def expand(document: Document, spec: SweepSpec, known: Problems) -> list[TrialSpec]:
-    """Every distinct trial, first path of the space outermost; a SpecError if any combination is invalid.
-
-    Trials that train nothing differ in no optimizer and no epochs: of those that do, there is the first of the file.
-
-    `known` is what is wrong with the template: it is told together with what else is found.
-    """
-    if stopping := unsearchable(document, spec) or too_many(spec) or scalar_blocks(spec):
-        raise document.error({**known, **stopping})
-    problems, complete = dict(known), True
-    template = template_of(document)
-    outside = Outside({block: OPEN[block] for block in document.opened})
-    strays, tuned = Strays(document, spec.space), Tuned(spec.tuned)
-    parts = Blocks()
-    trials: dict[str, TrialSpec] = {}
-    for assignments in settled(combinations(spec), template, outside, tuned, document.parents):
-        inherited, unforkable = document.parents.inherit(applied(template, assignments))
-        whole, unknown, wrong = outside.fit(inherited)
-        if unforkable:  # then there is more that is not known
-            complete = False
-            problems |= {source(document, assignments, place): why for place, why in unforkable.items()}
-            continue
-        found = dict(wrong)
-        whole = parts.made(whole)
-        try:
-            trial = TrialSpec.model_validate(whole)
-            blocks: Mapping[str, Any] = vars(trial)
-        except ValidationError as error:
-            found |= explain(TrialSpec, error)
-            blocks = valid(whole)
-        if wrong:
-            blocks = {name: block for name, block in blocks.items() if name not in {place[0] for place in wrong}}
-        found |= parts.between(blocks)
-        if blocks.keys() >= DECIDING:
-            strays.note(assignments, setting(blocks), tuple((path, Unknown(*why)) for path, *why in unknown))
-        else:
-            complete = False
-        if len(blocks) == len(TrialSpec.model_fields):
-            found |= dict(layout(trial, spec.resources))
-            found |= {} if (parent := trial.parent) is None else dict(differing(trial, parent))
-            trials.setdefault(trial.sameness, trial)
-        for place, message in found.items():
-            problems.setdefault(source(document, assignments, place), message)
-    made, found = list(trials.values()), {**strays.problems(complete), **problems}
-    found |= tuned.unused(document) if complete else {}
-    found = found or unmeasured(document, spec.search, made) or searching(document, spec.search, made)
-    found = found or unhalting(spec, made) or unbreedable(spec, made)
-    if found := found or unfair(document, spec.search, made):
-        raise document.error(found)
-    return made
 
 
 def template_of(document: Document) -> dict[str, Any]:
@@ -176,13 +115,19 @@ def combinations(spec: SweepSpec) -> Iterator[list[Assignment]]:
             yield drawn(fixed, draws, facts.draw(draws, point, sample))
 
 
-def grid_points(grids: Mapping[str, Grid]) -> Iterator[list[Assignment]]:
-    """Every point of the grids' product."""
-    for indices in itertools.product(*(range(len(values.grid)) for values in grids.values())):
-        yield [
-            Assignment(tuple(path.split(".")), values.grid[i], ("space", path, "grid", i))
-            for (path, values), i in zip(grids.items(), indices, strict=True)
-        ]
+def grid_points(grids: Mapping[str, Grid]) -> Iterator[tuple[Assignment, ...]]:
+    """Every point of the grids' product; the assignment of a value is one object."""
+    values = [
+        [Assignment(target(path), value, ("space", path, "grid", i)) for i, value in enumerate(grid.grid)]
+        for path, grid in grids.items()
+    ]
+    return itertools.product(*values)
+
+
+@functools.lru_cache(maxsize=1024)
+def target(path: str) -> tuple[str, ...]:
+    """The keys of a dotted path."""
+    return tuple(path.split("."))
 
 
 def drawn(
@@ -190,7 +135,7 @@ def drawn(
 ) -> list[Assignment]:
     """A grid point with the values of the other paths at these numbers of [0, 1)."""
     values = [
-        Assignment(tuple(path.split(".")), of_path.draw(shares[path]), ("space", path, *type(of_path).model_fields))
+        Assignment(target(path), of_path.draw(shares[path]), ("space", path, *type(of_path).model_fields))
         for path, of_path in draws.items()
     ]
     return in_depth([*fixed, *values])

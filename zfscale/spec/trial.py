@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from zfscale.block import MAX_SEED, Block
+from zfscale.block import CANONICAL, MAX_SEED, Block
 from zfscale.errors import ZfscaleError
 from zfscale.methods.catalogue import METHODS, method
 from zfscale.spec.fork import DRAWN, ForkSpec
@@ -209,17 +208,20 @@ class TrialSpec(Block):
     @functools.cached_property
     def trial_id(self) -> str:
         """12 hex digits of a hash of all but the defaults: a new option with a default keeps old ids."""
-        own = self.model_dump(exclude_defaults=True)
-        if "fork" in own:
-            own["fork"] = {key: value for key, value in own["fork"].items() if key not in ForkSpec.ELSEWHERE}
-        canonical = json.dumps(own, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return hashlib.sha256(self.canonical.encode()).hexdigest()[:12]
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> TrialSpec:
-        """Another trial, whose id is its own."""
-        copied = super().model_copy(update=update, deep=deep)
-        vars(copied).pop("trial_id", None)
-        return copied
+    @property
+    def canonical(self) -> str:
+        """As a block's, put together from those of its blocks, which trials share; without where a fork's parent is."""
+        texts = {name: getattr(self, name).canonical for name in ("model", "stream", "method", "optimizer", "train")}
+        if self.engine != type(self).model_fields["engine"].default:
+            texts["engine"] = self.engine.canonical
+        if self.seed:
+            texts["seed"] = str(self.seed)
+        if self.fork is not None:
+            kept = self.fork.model_dump(exclude_defaults=True, exclude=set(ForkSpec.ELSEWHERE))
+            texts["fork"] = CANONICAL.encode(kept)
+        return "{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}"
 
     @property
     def parent(self) -> TrialSpec | None:
