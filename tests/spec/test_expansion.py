@@ -77,8 +77,9 @@ def test_a_seed_that_orders_the_classes_is_each_trial_s_own(tmp_path: Path) -> N
 def test_what_goes_with_an_optimizer_follows_from_its_kind(name: str) -> None:
     """Real numbers decide by whether they are 0 alone."""
     numbers = [key for key in OptimizerSpec.model_fields if key not in CHOICES]
-    few, many = (dict.fromkeys(numbers, value) for value in (0.25, 0.75))
-    one, other = (OptimizerSpec(name=name, **values) for values in (few, many))
+    few: dict[str, Any] = dict.fromkeys(numbers, 0.25)
+    many: dict[str, Any] = dict.fromkeys(numbers, 0.75)
+    one, other = OptimizerSpec(name=name, **few), OptimizerSpec(name=name, **many)
     assert kind(one) == kind(other) != kind(OptimizerSpec(name=name, **{**few, "clip": 0.0}))
     assert training(one, TrainSpec(epochs=1, batch_size=8)) == training(other, TrainSpec(epochs=1, batch_size=8))
     facts = OPTIMIZERS[name]

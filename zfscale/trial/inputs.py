@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +12,7 @@ from zfscale.errors import ModelError, SpecError, ZfscaleError
 from zfscale.models.catalogue import family, family_name
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.pretrained import Pretrained
-from zfscale.spec import Problem, StreamSpec, Sweep, TrialSpec
+from zfscale.spec import ModelSpec, Problem, StreamSpec, Sweep, TrialSpec
 from zfscale.spec.own import own_paths
 from zfscale.spec.yaml import dotted
 from zfscale.streams.base import Stream, Unread
@@ -22,12 +23,22 @@ from zfscale.trial.forking import Start, misfit, start_key, start_of
 
 def model_key(spec: TrialSpec) -> str:
     """Trials with equal keys start from the same weights."""
-    return f"{family_name(spec)} {spec.model.model_dump_json(include={'name', 'input_range'})}"
+    return _model_key(family_name(spec), spec.model)
+
+
+@functools.lru_cache(maxsize=1024)  # trials by the thousand have the same model
+def _model_key(family: str, model: ModelSpec) -> str:
+    return f"{family} {model.model_dump_json(include={'name', 'input_range'})}"
 
 
 def data_key(spec: TrialSpec) -> str:
     """Trials with equal keys read the same arrays: the dataset, at the size of the model, or in its tokens."""
-    return f"{spec.model.name} {spec.stream.model_dump_json(exclude=set(stream(spec.stream.kind).order))}"
+    return _data_key(spec.model.name, spec.stream)
+
+
+@functools.lru_cache(maxsize=1024)
+def _data_key(model: str, data: StreamSpec) -> str:
+    return f"{model} {data.model_dump_json(exclude=set(stream(data.kind).order))}"
 
 
 def keys_of(spec: TrialSpec) -> list[str]:
@@ -91,7 +102,10 @@ class Inputs:
     def _read_data(self, specs: Iterable[TrialSpec], problems: list[Problem]) -> None:
         refused: set[Any] = set()
         for spec in specs:
-            data, key = data_key(spec), (data_key(spec), spec.stream)
+            data = data_key(spec)
+            key = data, spec.stream
+            if key in self._streams:
+                continue
             kind = stream(spec.stream.kind).load()
             if data not in self._data and data not in refused:
                 with noted(problems, spec, "stream", "dataset"):
@@ -101,7 +115,7 @@ class Inputs:
             elif finding := kind.misfit(spec.stream, self._data[data]):
                 problems.append(Problem(spec, *finding))
                 refused.add(key)
-            elif key not in self._streams:
+            else:
                 self._streams[key] = kind.of(spec.stream, self._data[data])
 
     def read_starts(self, specs: Iterable[TrialSpec]) -> None:
