@@ -93,3 +93,13 @@ def test_what_is_kept_is_of_an_object_not_of_its_value_and_bounded() -> None:
     assert kept.of((values[0],), lambda: -1) == 0
     assert kept.of(([0],), lambda: -1) == -1
     assert kept.of((values[-1],), lambda: -1) == -1  # beyond the bound
+
+
+def test_trials_share_the_names_of_their_fields_and_copies_have_their_own(tmp_path: Path) -> None:
+    one, other = sweep(tmp_path, {"optimizer.lr": {"grid": [0.1, 0.2]}}).trials
+    assert one.model_fields_set is other.model_fields_set
+    assert one.optimizer.model_fields_set is other.optimizer.model_fields_set
+    before = set(one.model_fields_set)
+    copied = one.model_copy(update={"seed": 1})
+    assert copied.model_fields_set == before | {"seed"}
+    assert one.model_fields_set == before

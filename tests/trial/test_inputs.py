@@ -168,3 +168,28 @@ def test_classes_that_the_tasks_do_not_share_are_noticed_once_they_are_read(
         "stream.tasks: 4 does not divide the 6 classes of the dataset; allowed: 1, 2, 3, 6, or task_sizes",
         "stream.tasks: 5 does not divide the 6 classes of the dataset; allowed: 1, 2, 3, 6, or task_sizes",
     ]
+
+
+def test_a_stream_is_fitted_to_its_data_once_however_many_trials_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted, misfit = [], ClassIncremental.misfit
+    monkeypatch.setattr(
+        ClassIncremental, "misfit", lambda spec, data: fitted.append(spec.validation) or misfit(spec, data)
+    )
+    trials = [
+        TrialSpec.model_validate(
+            {
+                "model": {"name": "embedded/vit-nano"},
+                "stream": {"dataset": "digits", "tasks": 5, "validation": validation},
+                "method": {"name": "finetune"},
+                "optimizer": {"name": "zo-sgd", "lr": lr},
+                "train": {"epochs": 1, "batch_size": 32},
+            }
+        )
+        for validation in (0.2, 0.4)
+        for lr in (0.1, 0.2, 0.3)
+    ]
+    found = Inputs(trials)
+    assert fitted == [0.2, 0.4]
+    sizes = [len(next(iter(found.stream(trial))).train_x) for trial in trials]
+    assert sizes == [sizes[0]] * 3 + [sizes[3]] * 3
+    assert sizes[0] > sizes[3]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from zfscale.block import Block
 from zfscale.spec.checks import aim, findings, learning, training
-from zfscale.spec.kept import MOST, Kept
+from zfscale.spec.kept import MOST, Given, Kept
 from zfscale.spec.names import Finding
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.trial import EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
@@ -38,6 +38,7 @@ class Blocks:
     """Those of one expansion: directories, at which rules look, may change before the next."""
 
     def __init__(self) -> None:
+        self.given = Given()
         self._made: dict[tuple[str, str], Block | None] = {}
         self._between = Kept[dict[Place, str]]()
 
@@ -52,6 +53,8 @@ class Blocks:
         if key in self._made:
             return self._made[key] or value
         block = _valid(BLOCKS[name], value)
+        if block is not None:
+            self.given.share(block)
         if len(self._made) < MOST:
             self._made[key] = block
         return block or value

@@ -135,6 +135,7 @@ class Expansion:
         if wrong:
             found, decided = self._check(_without(vars(trial), wrong), None)
             return Checked({**wrong, **found}, decided)
+        self._blocks.given.share(trial)
         self.trials.setdefault(trial.sameness, trial)
         if trial.fork is not None:
             return self._check(vars(trial), trial)
