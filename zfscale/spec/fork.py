@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from zfscale.block import MAX_SEED, Block
+from zfscale.block import CANONICAL, MAX_SEED, Block
 from zfscale.errors import ZfscaleError
 from zfscale.spec.text import ResultsPlace
 
@@ -41,6 +42,11 @@ class ForkSpec(Block):
     )
     spec: SkipJsonSchema[dict[str, Any] | None] = Field(default=None, description="the parent's spec")
     tasks: SkipJsonSchema[int] = Field(default=0, description="how many tasks have begun before the fork")
+
+    @cached_property
+    def canonical(self) -> str:
+        """As a block's, of what is part of a trial's id."""
+        return CANONICAL.encode(self.model_dump(exclude_defaults=True, exclude=set(self.ELSEWHERE)))
 
 
 class Origin(NamedTuple):

@@ -212,16 +212,13 @@ class TrialSpec(Block):
 
     @property
     def canonical(self) -> str:
-        """As a block's, put together from those of its blocks, which trials share; without where a fork's parent is."""
-        texts = {name: getattr(self, name).canonical for name in ("model", "stream", "method", "optimizer", "train")}
-        if self.engine != type(self).model_fields["engine"].default:
-            texts["engine"] = self.engine.canonical
-        if self.seed:
-            texts["seed"] = str(self.seed)
-        if self.fork is not None:
-            kept = self.fork.model_dump(exclude_defaults=True, exclude=set(ForkSpec.ELSEWHERE))
-            texts["fork"] = CANONICAL.encode(kept)
-        return "{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}"
+        """As a block's, put together from those of its blocks, which trials share."""
+        texts = []
+        for name, default in _defaults():
+            value = getattr(self, name)
+            if value != default:
+                texts.append(f'"{name}":{value.canonical if isinstance(value, Block) else CANONICAL.encode(value)}')
+        return "{" + ",".join(texts) + "}"
 
     @property
     def parent(self) -> TrialSpec | None:
@@ -322,3 +319,9 @@ class TrialSpec(Block):
 def _parsed(text: str) -> TrialSpec:
     """A spec as JSON: trials by the thousand have the same parent, and a driver asks for each again and again."""
     return TrialSpec.model_validate_json(text)
+
+
+@functools.cache
+def _defaults() -> list[tuple[str, Any]]:
+    """The fields of a trial in order, with their defaults; nothing is equal to that of a field without one."""
+    return [(name, TrialSpec.model_fields[name].default) for name in sorted(TrialSpec.model_fields)]
