@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
@@ -121,8 +122,9 @@ def whole(parameter: nn.Parameter, ranks: Ranks) -> torch.Tensor:
     return ranks.gathered(shard.home.data.view(-1))[: shard.shape.numel()].view(shard.shape)
 
 
+@functools.cache  # the loggers look up their levels anew after each time
 def _deepspeed() -> Any:
-    """The package; its first import does not warn everybody who has no GPU of that."""
+    """The package; its import does not warn everybody who has no GPU of that."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
