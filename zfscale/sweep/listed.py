@@ -7,6 +7,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from zfscale.records import Status
 from zfscale.spec import TrialSpec
 from zfscale.sweep.gate import Gate
 
@@ -22,6 +23,7 @@ class Listed(Searcher):
     ) -> None:
         super().__init__()
         self._left, self._over, self._gate = iter(specs), over, gate or Gate()
+        self.running: dict[str, str] = {}  # Tune's id -> ours
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's configuration, under Tune's own id of it; None if it has to wait."""
@@ -32,6 +34,7 @@ class Listed(Searcher):
         spec = self.following()
         if spec is None:
             return Searcher.FINISHED
+        self.running[trial_id] = spec.trial_id
         self._gate.begin(trial_id, spec.trial_id)
         return {"spec": spec.to_json()}
 
@@ -47,6 +50,11 @@ class Listed(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Makes room; the list stays."""
         self._gate.end(trial_id, result)
+        recorded = result is not None and result.get("status") in list(Status)
+        self.ended(self.running.pop(trial_id), result if recorded else None)
+
+    def ended(self, name: str, row: dict[str, Any] | None) -> None:
+        """A trial of ours has its row, or none: its workers have died, or could not write."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Keep nothing: Parquet says what is left of the list."""

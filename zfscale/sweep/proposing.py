@@ -65,15 +65,14 @@ class Proposing(Listed):
         self.search, self.plan = sweep.spec.search, plan
         again = {trial.trial_id for trial in todo}
         rows = [row for row in rows if row["trial_id"] not in again]
-        self.ended = {row["trial_id"]: self._ending(row, row["stopped_at"]) for row in rows}
+        self.endings = {row["trial_id"]: self._ending(row, row["stopped_at"]) for row in rows}
         finished = {
             row["trial_id"]: (TrialSpec.from_json(row["spec"]), end.value)
             for row in rows
-            if (end := self.ended[row["trial_id"]]).status is Status.FINISHED and end.value is not None
+            if (end := self.endings[row["trial_id"]]).status is Status.FINISHED and end.value is not None
         }
         self.queue, self.given = deque(todo), again
         self.same = {trial.sameness: trial for trial in sweep.trials}
-        self.running: dict[str, str] = {}  # Tune's id -> ours
         self.waiting: dict[str, list[Asked]] = {}
         kept = studies(sweep.cells, decisions.rows)
         self.searches = [Search(study, decisions, finished) for study in kept]
@@ -93,19 +92,10 @@ class Proposing(Listed):
                 self.plan.found(search.cell.key, new[i].trial_id if i < len(new) else None)
         return self.queue.popleft()
 
-    def suggest(self, trial_id: str) -> Any:
-        """As of a list."""
-        suggested = super().suggest(trial_id)
-        if isinstance(suggested, dict):
-            self.running[trial_id] = TrialSpec.from_json(suggested["spec"]).trial_id
-        return suggested
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def ended(self, name: str, row: dict[str, Any] | None) -> None:
         """Tell whoever has proposed it; a trial without a row is left to the next run, as is what depends on it."""
-        super().on_trial_complete(trial_id, result, error)
-        name = self.running.pop(trial_id)
-        if result and result.get("status") in list(Status):
-            self.ended[name] = self._ending(result, result.get("stage"))
+        if row is not None:
+            self.endings[name] = self._ending(row, row.get("stage"))
             for asked in self.waiting.pop(name, ()):
                 self._tell(asked)
 
@@ -113,18 +103,18 @@ class Proposing(Listed):
         """Queue the trials of a proposal that are new, which come back."""
         trials = [self.same.setdefault(t.sameness, t) for t in trials_of(search.cell, proposed.values)]
         asked = Asked(search, proposed.n, tuple(trials))
-        new = [t for t in dict.fromkeys(trials) if t.trial_id not in self.given and t.trial_id not in self.ended]
+        new = [t for t in dict.fromkeys(trials) if t.trial_id not in self.given and t.trial_id not in self.endings]
         self.given |= {trial.trial_id for trial in new}
         self.queue.extend(new)
         for trial in dict.fromkeys(trials):
-            if trial.trial_id not in self.ended:
+            if trial.trial_id not in self.endings:
                 self.waiting.setdefault(trial.trial_id, []).append(asked)
         self._tell(asked)
         return new
 
     def _tell(self, asked: Asked) -> None:
-        if asked.trials and all(trial.trial_id in self.ended for trial in asked.trials):
-            endings = [self.ended[trial.trial_id] for trial in asked.trials]
+        if asked.trials and all(trial.trial_id in self.endings for trial in asked.trials):
+            endings = [self.endings[trial.trial_id] for trial in asked.trials]
             asked.search.tell(together(asked.n, endings), asked.trials[0].trial_id)
 
     def _ending(self, row: Mapping[str, Any], stage: int | None) -> Ending:

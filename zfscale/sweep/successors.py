@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from zfscale.records import Status
-from zfscale.results.check import ended
+from zfscale.results import check
 from zfscale.results.storage import Storage
 from zfscale.spec import TrialSpec
 from zfscale.sweep.gate import Gate
@@ -38,7 +37,6 @@ class Successors(Listed):
         self.population, self.there = population, there
         self.queue = deque(todo)
         self.left = {trial.trial_id for trial in todo}  # those without a row
-        self.running: dict[str, str] = {}  # Tune's id -> ours
         self.died: set[str] = set()
 
     @property
@@ -59,16 +57,11 @@ class Successors(Listed):
             fork = self.population.forks.popleft()
             self.left.add(fork.trial_id)
             self.queue.append(fork)
-        suggested = super().suggest(trial_id)
-        if isinstance(suggested, dict):
-            self.running[trial_id] = TrialSpec.from_json(suggested["spec"]).trial_id
-        return suggested
+        return super().suggest(trial_id)
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """It has a row, unless its workers have died, or could not write."""
-        super().on_trial_complete(trial_id, result, error)
-        name = self.running.pop(trial_id)
-        if result and result.get("status") in list(Status):
+    def ended(self, name: str, row: dict[str, Any] | None) -> None:
+        """Who has died may have left enough of a ledger for forks."""
+        if row is not None:
             self.left.discard(name)
         else:
             self.died.add(name)
@@ -77,4 +70,4 @@ class Successors(Listed):
         parent = None if trial.fork is None else trial.fork.trial
         if trial.fork is None or parent not in self.left or self.population.steps.get(parent, 0) >= trial.fork.step:
             return True
-        return parent in self.died and ended(self.there, parent) is not None
+        return parent in self.died and check.ended(self.there, parent) is not None
