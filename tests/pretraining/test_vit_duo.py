@@ -9,34 +9,21 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.pretraining import test_vit_mini
 from zfscale.data.image_data import ImageData
 from zfscale.data.images import DATASETS, load
 from zfscale.models.load import EMBEDDED
 from zfscale.models.vit import Encoder, build, load_base
 from zfscale.pretraining import card, vit_duo
-from zfscale.pretraining.distort import thin
 from zfscale.pretraining.vit_duo import LOOKS, MIX, WEIGHT, Mixed, bank, build_vit_duo, looks
-from zfscale.pretraining.vit_mini import ROTATIONS, Source, source
+from zfscale.pretraining.vit_mini import Source, source
 
 
 def small() -> dict[str, Source]:
-    """Two drawings of each of three characters, and little of everything else."""
-    rng = np.random.default_rng(0)
-    x = np.zeros((6, 40, 40), np.uint8)
-    x[:2, 5:35, 18:23] = x[2:4, 18:23, 5:35] = x[4:, 5:35, 5:9] = 255
-    y = np.repeat(np.arange(3), 2)
-    clothes = rng.integers(0, 255, (8, 28, 28), dtype=np.uint8)
-    coloured = rng.integers(0, 255, (5, 4, 40, 40), dtype=np.uint8)
-    pictures, first = {}, 6 + 2 * ROTATIONS
-    for name in ("coloured", "photographs", "clip_art"):
-        pictures[name] = source(coloured, np.arange(5), first)
-        first += 5
-    return {
-        "simple": source(x, y, 0, thin(x > 110)),
-        "complex": source(x[::2], y[::2], 3, thin(x[::2] > 110)),
-        "clothes": source(clothes, np.arange(8) % 2, 6),
-        **pictures,
-    }
+    """What vit-mini is taught in small, and five pictures more."""
+    of = test_vit_mini.small()
+    more = of["photographs"]
+    return of | {"clip_art": source(more.x.numpy(), np.arange(5), more.first + more.classes)}
 
 
 def images(n: int) -> torch.Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from zfscale.models.load import EMBEDDED
 from zfscale.models.vit import Encoder, build, load_base
 from zfscale.pretraining import card, vit_mini
 from zfscale.pretraining.clip_art import clip_art
-from zfscale.pretraining.recipe import adamw
+from zfscale.pretraining.recipe import averaged
 from zfscale.pretraining.vit_mini import PIXELS, Batches, Source, backbone, source
 
 TEACHER = "embedded/vit-mini"
@@ -137,33 +134,23 @@ def build_vit_duo(
     random = card.features(Encoder(backbone(), PIXELS).eval())
     student = build(load_base(TEACHER))
     taught = bank(build(load_base(TEACHER)), Mixed(sources(), BANK[1], seed), BANK[0])
-    averaged = _train(student, taught, steps, batch_size, lr, torch.Generator().manual_seed(seed))
-    averaged.backbone.save_pretrained(out)
+    made = _train(student, taught, steps, batch_size, lr, torch.Generator().manual_seed(seed))
+    made.backbone.save_pretrained(out)
     PIXELS.save(out)
     facts: dict[str, Any] = {"teacher": TEACHER, "steps": steps, "seed": seed, "batch_size": batch_size}
-    facts |= {"images": len(taught.images), "nearest_mean": card.compare(averaged.eval(), random)}
+    facts |= {"images": len(taught.images), "nearest_mean": card.compare(made.eval(), random)}
     (out / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
     return facts
 
 
 def _train(student: Encoder, taught: Bank, steps: int, batch_size: int, lr: float, generator: torch.Generator) -> Any:
-    """AdamW, warm-up over 5 % of the steps, then cosine to 0; returns the average of the student's weights (EMA)."""
-    averaged = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(0.995))
-    optimizer, schedule = adamw(student, lr, 0.01, steps, warm=max(1, steps // 20))
-    student.train()
-    start = time.perf_counter()
-    for step in range(steps):
+    """By the square of the distance to what the teachers say, on rows of the bank at random."""
+
+    def loss_of(_: int) -> torch.Tensor:
         rows = torch.randint(len(taught.images), (batch_size,), generator=generator)
         with torch.autocast("cpu", torch.bfloat16):
             features = student(taught.images[rows])
         found = features.float() / math.sqrt(features.shape[1])  # a LayerNorm's, so of a length of about 1
-        loss = (found - taught.targets[rows]).square().sum(1).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        averaged.update_parameters(student)
-        if step % 100 == 0 or step == steps - 1:
-            print(f"step {step + 1}/{steps}: loss {loss.item():.4f}, {time.perf_counter() - start:.0f} s", flush=True)
-    return averaged.module
+        return (found - taught.targets[rows]).square().sum(1).mean()
+
+    return averaged(student, loss_of, steps, lr, weight_decay=0.01, decay=0.995)
