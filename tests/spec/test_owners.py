@@ -11,7 +11,7 @@ from zfscale.errors import SpecError
 from zfscale.spec import load
 from zfscale.spec.owners import owners
 from zfscale.spec.schema import TEMPLATE_PATHS
-from zfscale.spec.trial import MethodSpec, OptimizerSpec
+from zfscale.spec.trial_blocks import MethodSpec, OptimizerSpec
 
 GOOD = """\
 name: x

@@ -26,7 +26,7 @@ from zfscale.models.network import Network
 from zfscale.models.pixels import Pixels
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.vit import Encoder, build, load_base
-from zfscale.spec.trial import OptimizerSpec
+from zfscale.spec.trial_blocks import OptimizerSpec
 from zfscale.zo.directions.base import make_directions
 from zfscale.zo.problem import Problem
 from zfscale.zo.step import Stepper, make_algorithm

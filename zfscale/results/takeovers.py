@@ -20,7 +20,7 @@ from zfscale.spec.inheriting import Parents
 from zfscale.spec.outside import Outside
 from zfscale.spec.space import whole_trial
 from zfscale.spec.strays import Assignment
-from zfscale.spec.trial import OPEN
+from zfscale.spec.trial_blocks import OPEN
 
 
 class Reached(NamedTuple):

@@ -29,7 +29,8 @@ from zfscale.spec.sinks import sink_problems
 from zfscale.spec.sources import DatasetPath, DomainPath, HubDataset
 from zfscale.spec.space import Problem, located, misspelt
 from zfscale.spec.stream import DomainSpec, StreamSpec
-from zfscale.spec.trial import OPEN, EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec, TrialSpec
+from zfscale.spec.trial import TrialSpec
+from zfscale.spec.trial_blocks import OPEN, EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.yaml import Place
 
 __all__ = [

@@ -14,7 +14,7 @@ from zfscale.spec.checks import aim, findings, learning, training
 from zfscale.spec.kept import MOST, Given, Kept
 from zfscale.spec.names import Finding
 from zfscale.spec.stream import StreamSpec
-from zfscale.spec.trial import EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
+from zfscale.spec.trial_blocks import EngineSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.yaml import Place
 
 BLOCKS: dict[str, type[Block]] = {

@@ -16,7 +16,8 @@ from zfscale.spec.outside import Outside
 from zfscale.spec.schema import SweepSpec
 from zfscale.spec.space import SEED, grid_points, in_depth, settled, split, template_of, whole_trial
 from zfscale.spec.strays import Assignment
-from zfscale.spec.trial import OPEN, TrialSpec
+from zfscale.spec.trial import TrialSpec
+from zfscale.spec.trial_blocks import OPEN
 from zfscale.spec.tuned import Tuned
 
 

@@ -17,7 +17,7 @@ from zfscale.spec.names import CLASSES, MODELS, PATH_LIKE, Finding, hub_id
 from zfscale.spec.sources import DatasetPath, HubDataset
 from zfscale.spec.stream import StreamSpec
 from zfscale.spec.tasks import misfit
-from zfscale.spec.trial import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
+from zfscale.spec.trial_blocks import MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.yaml import Place
 from zfscale.zo import catalogue
 

@@ -18,7 +18,7 @@ from zfscale.spec.directories import layout
 from zfscale.spec.names import CLASSES, IMAGE_MODELS, LANGUAGE_MODELS, PATH_LIKE, TEXTS, Finding, hub_id
 from zfscale.spec.sources import DomainPath, HubDataset
 from zfscale.spec.stream import DomainSpec, StreamSpec
-from zfscale.spec.trial import ModelSpec
+from zfscale.spec.trial_blocks import ModelSpec
 from zfscale.spec.yaml import Place
 
 Modality = Literal["text", "images"]

@@ -28,7 +28,8 @@ from zfscale.spec.searchable import unsearchable
 from zfscale.spec.searching import searching, unhalting, unmeasured
 from zfscale.spec.space import applied, combinations, scalar_blocks, settled, source, template_of, too_many
 from zfscale.spec.strays import Assignment, Strays, Unknown
-from zfscale.spec.trial import OPEN, OptimizerSpec, TrialSpec
+from zfscale.spec.trial import TrialSpec
+from zfscale.spec.trial_blocks import OPEN, OptimizerSpec
 from zfscale.spec.tuned import Tuned
 from zfscale.spec.yaml import Place
 

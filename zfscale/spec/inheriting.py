@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from zfscale.spec.fork import ForkSpec, Lookup, Origin, Unforkable
 from zfscale.spec.names import Finding
 from zfscale.spec.problems import explain, show
-from zfscale.spec.trial import OPEN, TrialSpec
+from zfscale.spec.trial import TrialSpec
+from zfscale.spec.trial_blocks import OPEN
 from zfscale.spec.yaml import Place
 from zfscale.streams.catalogue import stream
 

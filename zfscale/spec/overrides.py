@@ -16,7 +16,7 @@ from zfscale.spec.document import Document
 from zfscale.spec.outside import is_own, opened
 from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec, paths
 from zfscale.spec.space import unknown_path
-from zfscale.spec.trial import OPEN
+from zfscale.spec.trial_blocks import OPEN
 from zfscale.spec.yaml import Place
 
 ROOT_PATHS = tuple(dict.fromkeys([*paths(SweepSpec), *TEMPLATE_PATHS]))

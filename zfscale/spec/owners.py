@@ -15,7 +15,7 @@ from zfscale.spec.algorithms import AlgorithmSpec
 from zfscale.spec.domains import modality
 from zfscale.spec.problems import show
 from zfscale.spec.scheduling import SchedulerSpec
-from zfscale.spec.trial import MethodSpec, OptimizerSpec
+from zfscale.spec.trial_blocks import MethodSpec, OptimizerSpec
 from zfscale.zo import catalogue
 from zfscale.zo.catalogue import DIRECTIONS, OPTIMIZERS, Optimizer
 

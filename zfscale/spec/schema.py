@@ -22,7 +22,8 @@ from zfscale.spec.scheduling import Scheduler, SchedulerSpec
 from zfscale.spec.sinks import Sinks
 from zfscale.spec.spending import Budget
 from zfscale.spec.text import LONGEST_NAME, ResultsPlace, Text
-from zfscale.spec.trial import OPEN, TrialSpec
+from zfscale.spec.trial import TrialSpec
+from zfscale.spec.trial_blocks import OPEN
 from zfscale.spec.tuned import TunedSpec
 
 METRICS = SEARCHED  # those that `search.metric` may name

@@ -23,7 +23,8 @@ from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.problems import show
 from zfscale.spec.schema import MAX_COMBINATIONS, TEMPLATE_PATHS, SweepSpec
 from zfscale.spec.strays import Assignment
-from zfscale.spec.trial import OPEN, TrialSpec
+from zfscale.spec.trial import TrialSpec
+from zfscale.spec.trial_blocks import OPEN
 from zfscale.spec.tuned import Tuned
 from zfscale.spec.yaml import Place
 

@@ -19,7 +19,7 @@ from zfscale.spec.scheduling import SchedulerSpec
 from zfscale.spec.schema import OutputSpec, ResourcesSpec, SearchSpec, WandbSpec
 from zfscale.spec.spending import BudgetSpec
 from zfscale.spec.stream import DomainSpec, StreamSpec
-from zfscale.spec.trial import EngineSpec, FirstOrderSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
+from zfscale.spec.trial_blocks import EngineSpec, FirstOrderSpec, MethodSpec, ModelSpec, OptimizerSpec, TrainSpec
 from zfscale.spec.tuned import TunedSpec
 
 # Block -> its model; a block inside another has its own table below that one's.
