@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -51,9 +53,33 @@ class Learner(ABC, Generic[T]):
         self.spec = spec
         # Not shared with a method from outside, which may feed or measure the pretrained model in another way.
         self.cache: FeatureCache = {} if cache is None or is_path(spec.method.name) else cache
-        seed = derive(spec.seed, 0, ADAPTER)
-        self.network: Any = family(spec).network(spec, base, seed, self.has_adapters)
-        self.engine = Engine(self.network, spec.train.batch_size, settings=spec.engine)
+        self._base = base
+
+    @cached_property
+    def network(self) -> Any:
+        """The model, made when it is first asked for: a trial that only reads `cache` makes none."""
+        spec = self.spec
+        network = family(spec).network(spec, self._base, derive(spec.seed, 0, ADAPTER), self.has_adapters)
+        self.engine = Engine(network, spec.train.batch_size, settings=spec.engine)
+        self.made(network)
+        return network
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The network behind DeepSpeed."""
+        assert self.network is not None
+        made: Engine = vars(self)["engine"]  # by the network
+        return made
+
+    def made(self, network: Any) -> None:
+        """The network has just been made and is behind its engine; nothing has run it yet."""
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of all parameters that have been trained; every rank has to ask for it."""
+        if "network" not in vars(self):
+            return hashlib.sha256().hexdigest()
+        found: str = self.network.fingerprint(self.engine.ranks)
+        return found
 
     def stages(self, stream: Stream[T]) -> Iterator[T]:
         """What is learned at each stage: the stream's tasks, unless the method adds to them."""
@@ -78,7 +104,7 @@ class Learner(ABC, Generic[T]):
             look, legs = both(self.look(task, journal), watch), self.legs(task, journal.steps)
             fit = Fit(self.network, self.engine, task, self.offset(task), legs, journal, loss, augment, look)
             yield from fit.walk()
-        journal.trained(self.network.fingerprint(self.engine.ranks))
+        journal.trained(self.fingerprint())
         self.settle(task)
         self.remember(task)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,10 +29,15 @@ class ClassLearner(Learner[Task]):
 
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
-        self.width: int = self.network.encoder.width
         self.old: OldLoss | None = None  # what is measured of earlier tasks during training, if anything
         self._test_features: dict[tuple[int, int], torch.Tensor] = {}
         self._looked_at: tuple[np.ndarray | None, dict[int | None, torch.Tensor]] = (None, {})
+
+    @cached_property
+    def width(self) -> int:
+        """Of a feature."""
+        found: int = self.network.encoder.width
+        return found
 
     def augment(self) -> Augment | None:
         """Random crops and flips, if the stream has any."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from zfscale.data.examples import Examples
-from zfscale.methods.base import FeatureCache, Learner, embed
+from zfscale.methods.base import Learner, embed
 from zfscale.methods.prototypes import class_means, cosine
 from zfscale.streams.domain_incremental import DomainTask
 
@@ -28,9 +28,8 @@ class DomainLearner(Learner[DomainTask]):
 
     one_by_one = True  # a stage a domain; forgetting and transfer are defined of nothing else
 
-    def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
-        super().__init__(spec, base, cache)
-        self.network.ready()
+    def made(self, network: Any) -> None:
+        network.ready()
 
     def losses(self, task: Examples) -> np.ndarray:
         """float64 [M]: the mean loss of each held-out example of a domain, in nats a token or squared error a pixel."""

@@ -34,12 +34,14 @@ class Ease(ClassLearner):
 
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
-        self.freeze()
         self._labels: list[range] = []
         self._measured: list[list[torch.Tensor]] = []  # [task i][subspace j <= i]: prototypes [classes of i, D]
         self._frozen_means: dict[tuple[int, int], torch.Tensor] = {}  # (task, subspace) -> prototypes, while it trains
         self._plain: list[torch.Tensor] = []  # [task i]: prototypes in the pretrained space, if beta > 0
         self._prototypes: list[torch.Tensor] = []  # [subspace j]: [K, D], measured or completed
+
+    def made(self, network: Any) -> None:
+        network.freeze()
 
     @classmethod
     def trains(cls, spec: TrialSpec, stage: int) -> bool:

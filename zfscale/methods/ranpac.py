@@ -35,7 +35,6 @@ class RanPac(ClassLearner):
 
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
-        self.freeze()
         options: Any = spec.method.filled()
         generator = torch.Generator().manual_seed(derive(spec.seed, 0, PROJECTION))
         width = options.random_features
@@ -43,6 +42,9 @@ class RanPac(ClassLearner):
         self._gram = torch.zeros(width, width, dtype=torch.float64)
         self._sums = torch.zeros(width, 0, dtype=torch.float64)
         self.weights = torch.zeros(width, 0, dtype=torch.float64)  # [M, K]
+
+    def made(self, network: Any) -> None:
+        network.freeze()
 
     @classmethod
     def trains(cls, spec: TrialSpec, stage: int) -> bool:

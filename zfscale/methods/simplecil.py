@@ -21,8 +21,10 @@ class SimpleCil(ClassLearner):
 
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
-        self.freeze()
         self._prototypes: list[torch.Tensor] = []  # one [classes of the task, D] a task
+
+    def made(self, network: Any) -> None:
+        network.freeze()
 
     @classmethod
     def trains(cls, spec: TrialSpec, stage: int) -> bool:

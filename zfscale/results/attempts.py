@@ -18,9 +18,9 @@ SEND_EVERY = 30.0  # seconds of steps that are taken again at most, where result
 
 
 def start_attempt(root: Place, trial_id: str, sign: bytes = START) -> int:
-    """Count a start of the trial, durably (a byte a start, so that a killed attempt counts too); which one it is."""
+    """Count a start of the trial (a byte a start, so that a killed attempt counts too); which one it is."""
     there, name, starts = storage(root), starts_of(trial_id), _starts(root, trial_id) + sign
-    patiently(partial(there.write, name, starts), f"{there}/{name}")
+    patiently(partial(there.write, name, starts, lasting=False), f"{there}/{name}")
     return len(starts)
 
 

@@ -86,9 +86,9 @@ class Storage:
                 return None
             raise
 
-    def write(self, name: str, content: bytes) -> None:
-        """Write a whole file."""
-        with self.writing(name) as path:
+    def write(self, name: str, content: bytes, lasting: bool = True) -> None:
+        """Write a whole file; one that is not `lasting` outlives every process, but may go where power fails."""
+        with self.writing(name, lasting) as path:
             path.write_bytes(content)
 
     def remove(self, name: str) -> None:
@@ -119,7 +119,7 @@ class Storage:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
+    def writing(self, name: str, lasting: bool = True) -> Iterator[Path]:
         """A path to write a file to; the file is there when the block ends without an error."""
         with told(f"{self}/{name}"), self._aside(name) as aside:
             yield aside
@@ -240,17 +240,19 @@ class Directory(Storage):
         return self.root / SCRATCH
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
-        """Written aside, fsynced, renamed."""
+    def writing(self, name: str, lasting: bool = True) -> Iterator[Path]:
+        """Written aside, fsynced if it shall be `lasting`, renamed."""
         self._real(name)
         final = self.root / name
         with told(f"{self}/{name}"):
             final.parent.mkdir(parents=True, exist_ok=True)
             with self._aside(name) as aside:
                 yield aside
-                fsync(aside)
+                if lasting:
+                    fsync(aside)
                 os.replace(aside, final)
-                fsync(final.parent)
+                if lasting:
+                    fsync(final.parent)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
