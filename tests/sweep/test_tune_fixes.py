@@ -10,8 +10,10 @@ from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune import progress_reporter
 from ray.tune.execution import class_cache, tune_controller
 from ray.tune.execution.tune_controller import TuneController
+from ray.tune.utils.callback import _create_default_callbacks
 
 from zfscale.results.redact import NAMES
 from zfscale.sweep.tune_fixes import LOGGERS, NO_MEMORY, ActorManager, Controller, tune_fixes
@@ -19,7 +21,7 @@ from zfscale.sweep.tune_fixes import LOGGERS, NO_MEMORY, ActorManager, Controlle
 
 def state():
     levels = [logging.getLogger(name).level for name in LOGGERS]
-    controller = import_module("ray.tune.tune").TuneController
+    controller = import_module("ray.tune.tune").TuneController, progress_reporter.TrialProgressCallback
     return class_cache.ENV_VARS_TO_PROPAGATE, tune_controller.RayActorManager, controller, levels
 
 
@@ -60,6 +62,21 @@ def test_only_workers_without_a_trial_are_waited_for(monkeypatch):
         controller._actor_to_trial = busy
         controller._cleanup_trials()
     assert said == ["trial", "killed", "waited"]
+
+
+def test_trials_that_have_ended_are_forgotten_but_the_last(monkeypatch):
+    a, b, c, d, e = trials = [type("Trial", (), {"name": name})() for name in "abcde"]
+    controller: Any = Controller.__new__(Controller)
+    kept = controller._trials = list(trials)
+    controller._stopped_trials, controller._trials_to_cache = {a, c, d}, {a, b}
+    monkeypatch.setattr(TuneController, "step", lambda self: None)
+    controller.step()
+    assert controller._trials is kept  # which Tune hands on
+    assert [trial.name for trial in kept] == ["b", "d", "e"]
+    assert controller._stopped_trials == {d}
+    assert not controller._trials_to_cache
+    controller.step()
+    assert kept == [b, d, e]
 
 
 def test_afterwards_all_is_as_it_was():
@@ -114,3 +131,13 @@ def test_a_free_worker_takes_the_trial_that_is_next(monkeypatch):
     cached = Cached(monkeypatch, {"runs": "w0", "starts": "w1", "waits": "w2"}, ready={"w0"}, room={"w0", "w1"})
     cached.controller._maybe_reuse_cached_actor(cached.trials["waits"])
     assert cached.taken == ["waits"]
+
+
+def test_no_callback_of_tunes_keeps_trials():
+    with tune_fixes():
+        made = _create_default_callbacks([])
+    assert made
+    for callback in made:
+        callback.on_trial_result(0, [], "trial", {"done": True})
+        callback.on_trial_complete(0, [], "trial")
+        assert not [name for name, kept in vars(callback).items() if kept]

@@ -34,7 +34,6 @@ from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
 from zfscale.sweep.environment import LOCAL, as_ctrl_c
 from zfscale.sweep.gauges import Gauges
-from zfscale.sweep.in_order import InOrder
 from zfscale.sweep.judge import Judge
 from zfscale.sweep.limits import Limits
 from zfscale.sweep.listed import Listed
@@ -220,7 +219,7 @@ def _tuner(
         tune.with_resources(worker, bundles(r)),
         tune_config=tune.TuneConfig(
             search_alg=source,
-            scheduler=judge or InOrder(),
+            scheduler=judge,
             num_samples=most(sweep),
             reuse_actors=True,
             max_concurrent_trials=r.max_concurrent,

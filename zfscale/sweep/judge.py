@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 
 from zfscale import registry
 from zfscale.records import Status
 from zfscale.results.decisions import CONTINUE, EXPLOIT, FINISHED, OVER, REPORTS, RESUME, STOP, Decisions
 from zfscale.spec import SearchSpec, TrialSpec
-from zfscale.sweep.in_order import InOrder
 from zfscale.sweep.rules import STAGE, finite, measured
 
 
@@ -30,7 +30,7 @@ class Known:
     trains: bool = True
 
 
-class Judge(InOrder):
+class Judge(FIFOScheduler):
     """Starts trials in the order of the file; `over` once a trial has reached `search.until`.
 
     Controls, which train nothing, are neither stopped nor compared with.

@@ -7,6 +7,9 @@
   them then. A killed trial resumes from its ledger, so they may be killed at once.
 - Where a worker is free, Tune gives it the next trial, and ends the worker that was being started for that one. Where
   trials take less time than a worker's start, no further worker is ever there.
+- Tune keeps all trials that have ended, about 40 KB each, looks through them to find the next, and turns them into JSON
+  at its end. Their rows are in Parquet.
+- Tune prints each result, with `verbose=0` to nobody, and keeps the trials that it has printed.
 - Tune logs a traceback at each failure of a worker. What matters of one is in the trial's row, or said in a line.
 """
 
@@ -18,8 +21,10 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any
 
+from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune import progress_reporter
 from ray.tune.execution import class_cache, tune_controller
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
@@ -43,7 +48,20 @@ class ActorManager(RayActorManager):
 
 
 class Controller(TuneController):
-    """Tune's, which does not wait for trials that are not to end, nor end workers that are being started."""
+    """Tune's, which forgets ended trials, waits for none that is to be killed, and spares workers that start."""
+
+    def step(self) -> None:
+        """One turn of Tune's loop."""
+        super().step()
+        if len(self._stopped_trials) > 1:
+            self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        """All trials that have ended but the latest, for Tune wants to see one when it is done."""
+        over = self._stopped_trials - {max(self._stopped_trials, key=self._trials.index)}
+        self._trials[:] = [trial for trial in self._trials if trial not in over]
+        self._stopped_trials -= over
+        self._trials_to_cache.clear()  # of a state that is not written
 
     def _maybe_reuse_cached_actor(self, trial: Trial) -> bool:
         """Give a free worker to the trial, or to the first that waits for room if this one's own is being started."""
@@ -76,6 +94,13 @@ class Controller(TuneController):
         self._actor_manager.cleanup()
 
 
+class Silent(tune.Callback):
+    """In place of the one that prints results."""
+
+    def __init__(self, **_options: Any) -> None:
+        super().__init__()
+
+
 def _as_death(error: Exception) -> Exception:
     return RayActorError(error_msg=f"{NO_MEMORY}\n{error}") if isinstance(error, OutOfMemoryError) else error
 
@@ -88,6 +113,7 @@ def tune_fixes() -> Iterator[None]:
         stack.enter_context(replaced(class_cache, "ENV_VARS_TO_PROPAGATE", forwarded))
         stack.enter_context(replaced(tune_controller, "RayActorManager", ActorManager))
         stack.enter_context(replaced(import_module("ray.tune.tune"), "TuneController", Controller))
+        stack.enter_context(replaced(progress_reporter, "TrialProgressCallback", Silent))
         stack.enter_context(looked_up_once())
         for name in LOGGERS:
             stack.enter_context(_silent(logging.getLogger(name)))
