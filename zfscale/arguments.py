@@ -218,6 +218,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "--workers", type=count, metavar="N", default=32, help="trials that sleep at a time; default: 32"
     )
     command.add_argument("--trials", type=count, metavar="N", default=600, help="of most cases; default: 600")
+    command.add_argument("--nodes", type=count, metavar="N", default=1, help="that share the workers; default: 1")
     command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     command.set_defaults(command=machines.bench_cluster)
     command = benchmarks.add_parser("sinks", help="what sinks take", description=machines.bench_sinks.__doc__)

@@ -18,6 +18,7 @@ class Load:
         reports: Of each trial, beside its end.
         seconds: That a trial sleeps.
         judged: Whether a scheduler decides on each report; without one, the driver only shows it.
+        nodes: Of the cluster, all on this machine, which share the workers.
     """
 
     workers: int
@@ -25,6 +26,7 @@ class Load:
     reports: int
     seconds: float
     judged: bool = False
+    nodes: int = 1
 
 
 @dataclass(frozen=True)

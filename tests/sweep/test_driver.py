@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import RayError
@@ -23,6 +24,7 @@ from zfscale.sweep.node import module_path
 def sweep(tmp_path, tiny_vit, image_folder, monkeypatch):
     for name in ("check_resources", "check_nodes"):
         monkeypatch.setattr(driver, name, lambda *_: None)
+    monkeypatch.setattr(driver, "Gauges", lambda _name: SimpleNamespace(tell=lambda _display: None))
     return spec.load(sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder))
 
 

@@ -16,6 +16,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.utils.callback import _create_default_callbacks
 
 from zfscale.results.redact import NAMES
+from zfscale.sweep.environment import QUIET
 from zfscale.sweep.tune_fixes import LOGGERS, NO_MEMORY, ActorManager, Controller, tune_fixes
 
 
@@ -133,11 +134,14 @@ def test_a_free_worker_takes_the_trial_that_is_next(monkeypatch):
     assert cached.taken == ["waits"]
 
 
-def test_no_callback_of_tunes_keeps_trials():
+def test_no_callback_of_tunes_keeps_trials(monkeypatch):
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
     with tune_fixes():
         made = _create_default_callbacks([])
     assert made
+    trial: Any = object()
     for callback in made:
-        callback.on_trial_result(0, [], "trial", {"done": True})
-        callback.on_trial_complete(0, [], "trial")
+        callback.on_trial_result(0, [], trial, {"done": True})
+        callback.on_trial_complete(0, [], trial)
         assert not [name for name, kept in vars(callback).items() if kept]

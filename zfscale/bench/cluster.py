@@ -3,7 +3,7 @@
 Each case is a run of its own on a Ray cluster of this machine that is told of more CPUs than there are, so that many
 trials sleep at a time. Seconds are of processor time, user and system, which other work on the machine changes little.
 
-NOTE: the cluster has one node. What Ray's servers take for further nodes, and the network, is not in these figures.
+NOTE: all nodes are on this machine, so the network is not in these figures.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +28,22 @@ PER_HOUR = (6, 60, 3600)  # reports of one trial; a worker sends one a second at
 CASES = ("few", "silent", "telling", "judged", "flat_out")
 
 
-def loads(workers: int, trials: int) -> dict[str, Load]:
+def loads(workers: int, trials: int, nodes: int) -> dict[str, Load]:
     """Case -> what its driver has to bear."""
     few = max(workers // 4, 1)
-    return {
+    found = {
         "few": Load(few, max(trials // 4, 2 * few), 0, 4.0),
         "silent": Load(workers, trials, 0, 4.0),
         "telling": Load(workers, max(trials // 2, 2 * workers), REPORTS, 8.0),
         "judged": Load(workers, max(trials // 2, 2 * workers), REPORTS, 8.0, judged=True),
         "flat_out": Load(workers, 2 * trials, 0, 0.0),
     }
+    return {name: replace(load, nodes=nodes) for name, load in found.items()}
 
 
-def measure(workers: int, trials: int) -> dict[str, Any]:
+def measure(workers: int, trials: int, nodes: int = 1) -> dict[str, Any]:
     """All cases, and what follows from them; the keys are those that `--json` prints. Errors: ZfscaleError."""
-    found = {name: figures(load, _looks(load)) for name, load in loads(workers, trials).items()}
+    found = {name: figures(load, _looks(load)) for name, load in loads(workers, trials, nodes).items()}
     prices = costs(found)
     return {"cpus": os.cpu_count(), "cases": found, **prices, "gpus": gpus(prices)}
 
@@ -100,9 +101,9 @@ def gpus(prices: Mapping[str, float], share: float = SHARE) -> list[dict[str, An
     return found
 
 
-def report(workers: int, trials: int, as_json: bool) -> str:
+def report(workers: int, trials: int, nodes: int, as_json: bool) -> str:
     """`measure` as JSON or as a table."""
-    found = measure(workers, trials)
+    found = measure(workers, trials, nodes)
     return json.dumps(found, indent=2) if as_json else table(found)
 
 

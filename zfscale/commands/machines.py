@@ -71,7 +71,7 @@ def bench_cluster(args: argparse.Namespace) -> int:
     """Reckon how many GPUs one driver keeps busy, from trials that sleep on a simulated cluster."""
     from zfscale.bench.cluster import report
 
-    print(report(args.workers, args.trials, args.json))
+    print(report(args.workers, args.trials, args.nodes, args.json))
     return 0
 
 

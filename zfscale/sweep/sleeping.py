@@ -13,7 +13,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from zfscale.sweep.progress import Progress
 
 NAME, FILE = "sleeping", "sleeping.yaml"
+WAIT = 600.0  # seconds for all nodes to be there
 TICK = os.sysconf("SC_CLK_TCK")
 SWEEP = """\
 name: {name}
@@ -85,13 +87,36 @@ def run(load: Load, folder: Path) -> list[Look]:
     with environment(LOCAL), private_directory() as place:
         import ray
 
-        options: dict[str, Any] = {"include_dashboard": False, "_temp_dir": str(place / SESSIONS)}
-        options |= {"log_to_driver": False, "logging_level": logging.ERROR}
-        ray.init(address=LOCAL, num_cpus=load.workers, object_store_memory=2**28, **options)
-        try:
-            return _driven(sweep, load, place)
-        finally:
-            ray.shutdown()
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        with _cluster(load, str(place / SESSIONS)) as where:
+            ray.init(**where, **quiet)
+            try:
+                return _driven(sweep, load, place)
+            finally:
+                ray.shutdown()
+
+
+@contextmanager
+def _cluster(load: Load, folder: str) -> Iterator[dict[str, Any]]:
+    """What Ray is to be given for the load's nodes, each with a server of its own; logs lie in the folder.
+
+    NOTE: of several nodes, Ray writes the address down where `address: auto` finds it, as of a cluster of this user's.
+    """
+    size: dict[str, Any] = {"num_cpus": -(-load.workers // load.nodes), "object_store_memory": 2**27}
+    if load.nodes == 1:
+        yield {**size, "address": LOCAL, "include_dashboard": False, "_temp_dir": folder}
+        return
+    from ray.cluster_utils import Cluster
+
+    head = {**size, "include_dashboard": False, "temp_dir": folder}
+    cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
+    try:
+        for _ in range(load.nodes - 1):
+            cluster.add_node(wait=False, **size)
+        cluster.wait_for_nodes(timeout=WAIT)
+        yield {"address": cluster.address}
+    finally:
+        cluster.shutdown()
 
 
 def _driven(sweep: Sweep, load: Load, place: Path) -> list[Look]:
