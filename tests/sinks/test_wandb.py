@@ -1,6 +1,7 @@
 """Offline runs, read back by `wandb leet inspect`; and a W&B that breaks."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -108,9 +109,27 @@ def test_an_offline_run_holds_config_history_and_summary(tmp_path, capfd):
     assert found["summary"]["accuracy_matrix"]["nrows"] == 3
 
     rows = history(run)
-    assert [row["step"] for row in rows if "loss" in row] == [0, 1, 2, 3, 4, 5]
-    assert [row["loss"] for row in rows if "loss" in row] == [1.0] * 3 + [0.5] * 3
+    steps = [(row["step"], row["loss"], row["forwards"]) for row in rows if "loss" in row]
+    assert steps == [(2, 1.0, 2), (5, 0.5, 5)]  # a row of up to ten steps, of one task
     assert [row["stage_accuracy"] for row in rows if "stage" in row] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize(("every", "told"), [(1, 7), (3, 3), (100, 1)])
+def test_a_row_stands_for_so_many_steps(tmp_path, every, told):
+    options = WandbSpec(mode="offline", project="proj", every=every)
+    sink = View(Chosen("wandb", SINKS["wandb"], options), About(tmp_path, "t1", json.dumps(CONFIG), sweep="demo"))
+    losses = [3.0, math.nan, 1.0, 2.0, 4.0, 6.0, math.nan]
+    for step, loss in enumerate(losses):
+        sink.step(Step(1, step, loss, 0.1 * step, 2 * step, 0.1))
+    sink.close(OUTCOME)
+    rows = [row for row in history(runs(tmp_path)[0]) if "loss" in row]
+    ends = [min(end, 7) - 1 for end in range(every, 7 + every, every)]
+    assert [row["step"] for row in rows] == ends
+    assert [row["forwards"] for row in rows] == [2 * end for end in ends]
+    assert len(rows) == told
+    for row, end in zip(rows, ends, strict=True):
+        mine = [loss for loss in losses[end - end % every : end + 1] if math.isfinite(loss)]
+        assert row["loss"] == (sum(mine) / len(mine) if mine else "NaN")
 
 
 def test_the_matrix_is_a_table_kept_with_the_results(tmp_path):
@@ -186,7 +205,7 @@ def test_online_without_a_connection_goes_offline(tmp_path, monkeypatch, caplog)
     monkeypatch.setattr(wandb, "init", init)
     trial(tmp_path, mode="online")
     assert warnings(caplog) == ["W&B cannot connect, the run is kept offline instead: no route to host more"]
-    assert len(history(runs(tmp_path)[0])) == 9
+    assert len(history(runs(tmp_path)[0])) == 5  # two of steps, two of stages, and the table
     trial(tmp_path, trial_id="t2", mode="online")
     assert len(runs(tmp_path, "t2")) == 1
     assert tried == ["t1"], "the next trial does not wait for the server again"

@@ -42,7 +42,7 @@ QUICK = {f"WANDB__{part}_RETRY_WAIT_MIN_SECONDS": "0.2" for part in ("GRAPHQL", 
 def trial(root: Path, trial_id: str, ended: bool = True) -> None:
     start_attempt(root, trial_id)  # as a worker does; the note stays
     about = About(root, trial_id, json.dumps({"seed": 0}), {"seed": 0}, sweep="demo")
-    sink = WandbSink(about, WandbSpec(project="proj"))
+    sink = WandbSink(about, WandbSpec(project="proj", every=1))
     for step in range(STEPS):
         sink.step(Step(1, step, 1.0 / (step + 1), 0.1, step, 0.1))
     sink.eval(Eval(1, 1, "accuracy", 0.5))

@@ -155,6 +155,9 @@ class WandbSpec(Block):
 
     mode: Literal["offline", "online", "disabled"] = Field(default="offline", description="what W&B does")
     project: Text = Field(default="zfscale", description="W&B project")
+    every: int = Field(
+        default=10, ge=1, description="steps of a task that a row of W&B's history stands for, by their mean loss"
+    )
 
 
 class OutputSpec(Block):
