@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Small
 from zfscale.methods.base import embed
-from zfscale.methods.catalogue import Method
+from zfscale.methods.catalogue import METHODS, Method
 from zfscale.methods.simplecil import SimpleCil
 
 
@@ -45,3 +45,19 @@ def test_an_image_is_embedded_once_by_a_model_that_is_frozen(
     assert len([e for e in told.evals if e.metric == "accuracy"]) == 6
     assert len(embedded) == 60 * states
     assert set(Counter(embedded).values()) <= {states}
+
+
+@pytest.mark.parametrize("method", ["simplecil", "aper"])
+def test_a_network_is_made_only_for_a_trial_that_asks_for_it(
+    method: str, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features that an earlier trial has kept need none; its rows are those of the trial that made one."""
+    made: list[type[Any]] = []
+    monkeypatch.setattr(
+        METHODS[method].load(), "made", lambda self, network: (made.append(type(self)), network.freeze())
+    )
+    cache: dict[Any, Any] = {}
+    first, second = (small.run(small.spec(method), cache=cache) for _ in range(2))
+    assert len(made) == (1 if method == "simplecil" else 2)
+    assert first.told == second.told
+    assert first.outcome.weights == second.outcome.weights
