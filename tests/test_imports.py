@@ -38,7 +38,7 @@ FORBIDDEN = {
     "watch": ["data", "streams", "training", "methods", "models", "engine", "sinks", "sweep", "trial", "report"],
 }
 IMPORTERS: dict[str, set[str]] = {
-    "bench": {"machines.py"},
+    "bench": {"benches.py"},
     "arguments": {"cli.py"},
     "cli": {"__main__.py"},
     "commands": {"arguments.py"},

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from zfscale.commands.given import Add, add_results, count, names
 from zfscale.errors import StorageError
 
 
@@ -49,3 +50,39 @@ def verify(args: argparse.Namespace) -> int:
     except StorageError as error:  # results that cannot be written to are verified all the same
         print(f"report: not written: {error}", file=sys.stderr)
     return verified.status
+
+
+def add_to(add: Add) -> None:
+    """What each of these commands takes."""
+    command = add("replay", help="rebuild a trial's model", description=replay.__doc__)
+    add_results(command)
+    command.add_argument("trial", metavar="TRIAL_ID", help="as in the trials table")
+    command.add_argument(
+        "--step", type=int, metavar="N", help="after N steps, counted over all tasks; default: the last"
+    )
+    command.add_argument("-o", "--out", required=True, metavar="OUT", help="directory to write the model to")
+    command.set_defaults(command=replay)
+
+    command = add("measure", help="measure a trial's past", description=measure.__doc__)
+    add_results(command)
+    command.add_argument("trials", nargs="+", metavar="TRIAL_ID", help="as in the trials table")
+    command.add_argument("--every", type=count, metavar="N", required=True, help="steps from one look to the next")
+    command.add_argument(
+        "--what",
+        type=names,
+        metavar="NAMES",
+        default=["accuracy", "loss"],
+        help="accuracy, loss, drift or module:function of your own, with commas; default: accuracy,loss",
+    )
+    command.add_argument(
+        "--data", metavar="DATA", help="other test data: a stream.dataset, or one more domain, as YAML"
+    )
+    command.set_defaults(command=measure)
+
+    command = add("verify", help="see whether results hold", description=verify.__doc__)
+    add_results(command)
+    command.add_argument("trials", metavar="TRIAL_ID", nargs="*", help="its first digits will do; default: all")
+    command.add_argument(
+        "--losses", type=count, metavar="N", default=0, help="measure N steps of each trial again; default: none"
+    )
+    command.set_defaults(command=verify)

@@ -1,10 +1,12 @@
-"""Commands on nothing of a user's: models, toys, benchmarks."""
+"""Commands on nothing of a user's: models, and a toy."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from zfscale.commands.given import Add, count
 from zfscale.errors import ZfscaleError, nearest
 
 
@@ -32,52 +34,29 @@ def toy(args: argparse.Namespace) -> int:
     return 0
 
 
-def bench_step(args: argparse.Namespace) -> int:
-    """Time a zeroth-order step of all of a model against its bare forwards and other implementations."""
-    import torch
+def add_to(add: Add) -> None:
+    """What each of these commands takes."""
+    command = add("base", help="pretrain an embedded model", description=base.__doc__)
+    command.add_argument("action", choices=["build", "show"])
+    command.add_argument("name", metavar="NAME", help="e.g. vit-mini")
+    command.add_argument("--out", metavar="DIR", help="where it is written, or was; the package's own place by default")
+    command.set_defaults(command=base)
 
-    from zfscale.bench.settings import Settings
-    from zfscale.bench.step import report
+    _add_toy(add("toy", help="draw optimizers on a two-task toy", description=toy.__doc__))
 
-    names = (
-        "model",
-        "trained",
-        "bottleneck",
-        "copies",
-        "batch_size",
-        "precision",
-        "noise",
+
+def _add_toy(parser: argparse.ArgumentParser) -> None:
+    def several(name: str, **settings: Any) -> None:
+        parser.add_argument(f"--{name}", dest=f"{name}s", action="append", default=[], **settings)
+
+    parser.add_argument("--out", metavar="DIR", default="results/toy", help="where to write; default: results/toy")
+    several(
         "optimizer",
-        "momentum",
-        "queries",
-        "sides",
-        "repeats",
+        metavar="NAME",
+        help="of the catalogue, or enhanced: zo-sgd+hybrid, +history, +sparse, or several of them (repeatable); "
+        "default: all, and zo-sgd with each enhancement",
     )
-    threads = torch.get_num_threads() if args.threads is None else args.threads
-    given = {name: value for name in names if (value := getattr(args, name)) is not None}
-    print(report(Settings(**given, threads=threads, against=args.against and tuple(args.against)), args.json))
-    return 0
-
-
-def bench_sweep(args: argparse.Namespace) -> int:
-    """Time a sweep of nearly free trials beside Ray Tune alone, and look at its memory and its files."""
-    from zfscale.bench.sweeps import report
-
-    print(report(args.trials, args.json))
-    return 0
-
-
-def bench_cluster(args: argparse.Namespace) -> int:
-    """Reckon how many GPUs one driver keeps busy, from trials that sleep on a simulated cluster."""
-    from zfscale.bench.cluster import report
-
-    print(report(args.workers, args.trials, args.nodes, args.json))
-    return 0
-
-
-def bench_sinks(args: argparse.Namespace) -> int:
-    """Time each sink, and look at the memory it takes in one long trial."""
-    from zfscale.bench.sinks import report
-
-    print(report(args.steps, args.sinks, args.json))
-    return 0
+    several("start", choices=["A", "B"], help="A is (-8.5, -5), B (-4, 5) (repeatable); default: both")
+    parser.add_argument("--steps", type=count, metavar="N", default=1000, help="of each optimizer; default: 1000")
+    parser.add_argument("--seed", type=int, metavar="N", default=0, help="of all directions; default: 0")
+    parser.set_defaults(command=toy)

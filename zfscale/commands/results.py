@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from zfscale.commands.given import Add, add_results, add_several_results, count
 from zfscale.errors import ZfscaleError
 from zfscale.results.redact import redact
 
@@ -93,3 +94,47 @@ def sync(args: argparse.Namespace) -> int:
     told = upload(args.directory, args.processes)
     print(redact(str(told)))
     return int(bool(told.failed))
+
+
+def add_to(add: Add) -> None:
+    """What each of these commands takes."""
+    command = add("status", help="how a sweep stands", description=status.__doc__)
+    add_results(command)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(command=status)
+
+    command = add("logs", help="what is known of a trial", description=logs.__doc__)
+    add_results(command)
+    command.add_argument("trial", metavar="TRIAL_ID", help="as `zfscale status` prints it; its first digits will do")
+    command.set_defaults(command=logs)
+
+    command = add("stop", help="end a sweep's run in good order, or a trial", description=stop.__doc__)
+    add_results(command)
+    command.add_argument(
+        "trial", metavar="TRIAL_ID", nargs="?", help="end this trial alone, after the stage that it is at"
+    )
+    command.set_defaults(command=stop)
+
+    command = add("report", help="remake a report from Parquet", description=report.__doc__)
+    add_several_results(command)
+    command.add_argument("-o", "--out", metavar="OUT", help="where to write it; default, of one DIR: that directory")
+    command.set_defaults(command=report)
+
+    command = add("leaderboard", help="rank at equal cost", description=leaderboard.__doc__)
+    add_several_results(command)
+    command.add_argument(
+        "--baseline",
+        metavar="NAME",
+        help="OPTIMIZER, of the same method, or METHOD/OPTIMIZER; default: the optimizer that most methods have",
+    )
+    command.add_argument("--markdown", action="store_true", help="print Markdown")
+    command.set_defaults(command=leaderboard)
+
+    command = add("compact", help="merge the files of many trials", description=compact.__doc__)
+    add_results(command)
+    command.set_defaults(command=compact)
+
+    command = add("sync", help="upload offline W&B runs", description=sync.__doc__)
+    add_results(command, places="")
+    command.add_argument("--processes", type=count, metavar="N", default=2, help="that upload at a time; default: 2")
+    command.set_defaults(command=sync)

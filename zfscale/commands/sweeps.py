@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from zfscale.commands.given import Add, add_running, add_sweep_file, shard
+
 if TYPE_CHECKING:
     from zfscale.spec import Sweep
     from zfscale.spec.fork import Lookup
@@ -121,3 +123,33 @@ def tune(args: argparse.Namespace) -> int:
     tuning.write(sweep, chosen, out)
     print(f"tuned: {out}")
     return int(_failed(ended, len(plan.sweep.trials)))
+
+
+def add_to(add: Add) -> None:
+    """What each of these commands takes."""
+    command = add("validate", help="check a sweep file", description=validate.__doc__)
+    add_sweep_file(command)
+    command.add_argument("--data", action="store_true", help="read models and datasets too, as a run would")
+    command.set_defaults(command=validate)
+
+    command = add("run", help="run a sweep, or what is left of it", description=run.__doc__)
+    add_sweep_file(command)
+    add_running(command)
+    command.add_argument(
+        "--continue-stopped", action="store_true", help="run trials that a scheduler has stopped to their end"
+    )
+    command.add_argument("--exit-zero", action="store_true", help="exit with 0 in place of 1 if trials failed")
+    command.add_argument(
+        "--shard", type=shard, metavar="I/N", help="run the I-th of N shares, into results of its own, NAME.IofN"
+    )
+    command.set_defaults(command=run)
+
+    command = add("tune", help="choose a sweep's values, each at one budget", description=tune.__doc__)
+    add_sweep_file(command)
+    add_running(command)
+    command.add_argument("-o", "--out", required=True, metavar="FILE", help="where to write the tuned sweep file")
+    command.set_defaults(command=tune)
+
+    command = add("schema", help="print the JSON Schema", description=schema.__doc__)
+    command.add_argument("--markdown", action="store_true", help="print tables of the options, in Markdown")
+    command.set_defaults(command=schema)
