@@ -21,7 +21,7 @@ from zfscale.results.forecast import Eta
 from zfscale.results.layout import LOCK, PAGE, PICTURES, note_of
 from zfscale.results.storage import Directory, storage
 from zfscale.sinks import wandb_start
-from zfscale.sinks.wandb_runs import offline_runs
+from zfscale.sinks.wandb_runs import runs_on_disk
 from zfscale.sinks.wandb_sweep import id_of, main
 from zfscale.sinks.wandb_sync import Synced, _ready
 from zfscale.sweep.wandb_process import WandbProcess, wandb_process
@@ -49,7 +49,7 @@ def test_it_shows_how_the_sweep_stands_and_the_report(tmp_path):
     picture(tmp_path)
     (tmp_path / PAGE).write_text("<!doctype html><title>demo</title>")
     assert told(tmp_path, ROWS[0], {**ROWS[1], "shown": [PICTURES[0], PAGE]}) == 0
-    (run,) = offline_runs(tmp_path)
+    (run,) = runs_on_disk(tmp_path)
     found = json.loads(inspect(run.directory, "--summary"))
     assert (found["run_id"], found["name"], found["config"]) == (id_of("demo"), "demo", {"name": "demo"})
     assert {"best_trial": "ease", "finished": 2, "left": 0}.items() <= found["summary"].items()
@@ -62,14 +62,14 @@ def test_it_shows_how_the_sweep_stands_and_the_report(tmp_path):
 
 def test_a_driver_that_was_killed_leaves_what_it_told(tmp_path):
     assert told(tmp_path, ROWS[0]) == 0
-    (run,) = offline_runs(tmp_path)
+    (run,) = runs_on_disk(tmp_path)
     assert json.loads(inspect(run.directory, "--summary"))["state"] == "finished"
 
 
 def test_a_later_run_of_the_sweep_takes_its_place(tmp_path):
     for row in ROWS:
         told(tmp_path, row)
-    (run,) = offline_runs(tmp_path)
+    (run,) = runs_on_disk(tmp_path)
     assert [row["finished"] for row in history(run.directory)] == [2]
 
 
@@ -115,7 +115,7 @@ def test_the_driver_tells_it_and_waits_for_the_end(sweep, tmp_path):
         process.tell(display())
         process.tell(display(running={}))  # too soon to be told now; the last word has it
         process.complete = True
-    (run,) = offline_runs(tmp_path / "results" / "small")
+    (run,) = runs_on_disk(tmp_path / "results" / "small")
     found = json.loads(inspect(run.directory, "--summary"))
     assert (found["state"], found["summary"]["best_trial"]) == ("finished", "ease seed 0")
     assert found["summary"]["best_avg_accuracy"] == 0.5
@@ -144,6 +144,17 @@ def test_a_process_that_died_is_no_error(sweep, monkeypatch):
     assert started == [dead], "it is not started again for every word"
     assert dead.stdin is not None
     assert dead.stdin.closed
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_the_process_could_not_do_is_shown(sweep, tmp_path, monkeypatch, capsys, code):
+    ending = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({code})"], stdin=subprocess.PIPE, text=True)
+    monkeypatch.setattr(WandbProcess, "_start", lambda self: ending)
+    with wandb_process(sweep) as process:
+        process.tell(display())
+        process.complete = True
+        storage(tmp_path / "results" / "small").write(note_of("wandb"), b"W&B did not take it")
+    assert capsys.readouterr().err == "warning: W&B did not take it\n" * code
 
 
 def test_a_process_that_reads_nothing_holds_nobody_up(sweep, monkeypatch):

@@ -27,7 +27,7 @@ from zfscale.results.layout import SYNC
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.sinks.wandb import WandbSink
-from zfscale.sinks.wandb_runs import offline_runs
+from zfscale.sinks.wandb_runs import runs_on_disk
 from zfscale.sinks.wandb_sync import sync
 from zfscale.spec import WandbSpec
 
@@ -99,7 +99,7 @@ def assert_whole(tally, root: Path, runs: int = RUNS) -> None:
         assert (got["summary"]["avg_accuracy"], got["summary"]["status"]) == (0.5, "finished")
         assert got["ended"] >= 1
         assert (got["project"], got["group"]) == ("proj", "demo")
-    assert all(run.mark.exists() for run in offline_runs(root))
+    assert all(run.mark.exists() for run in runs_on_disk(root))
     assert [path.name for path in (root / SYNC).iterdir()] == ["lock"]
 
 
@@ -141,7 +141,7 @@ def test_a_killed_sync_goes_on(results):
 
 
 def test_a_sync_waits_for_the_processes_of_another(results, capsys):
-    for each in offline_runs(results):
+    for each in runs_on_disk(results):
         each.mark.touch()
     (results / SYNC).mkdir()
     with (results / SYNC / "lock").open("ab") as lock:
@@ -161,7 +161,7 @@ def test_a_sync_waits_for_the_processes_of_another(results, capsys):
 def test_what_fails_is_told_by_cause_and_taken_up_again(results):
     """W&B's program marks both: a refused run, whose mark is removed, and a run without its table as artifact."""
     refused, torn = id_of("1"), id_of("2")
-    (broken,) = (run for run in offline_runs(results) if run.trial_id == torn)
+    (broken,) = (run for run in runs_on_disk(results) if run.trial_id == torn)
     content = broken.log.read_bytes()
     broken.log.write_bytes(b"")
     with serving(refuse=(refused,)) as tally:
@@ -174,7 +174,7 @@ def test_what_fails_is_told_by_cause_and_taken_up_again(results):
         assert [line for line in told if line.startswith(f"warning: {RUNS - 2} runs") and "artifact" in line], (
             done.stdout
         )
-        left = {run.trial_id for run in offline_runs(results) if not run.mark.exists()}
+        left = {run.trial_id for run in runs_on_disk(results) if not run.mark.exists()}
         assert left == {refused, torn}
         broken.log.write_bytes(content)
         tally.refuse = ()
@@ -192,7 +192,7 @@ def test_a_run_of_a_trial_that_has_not_ended_is_left(tmp_path, monkeypatch, caps
 
 def test_a_mark_in_whose_log_is_an_error_does_not_count(results):
     """The sync that would have removed it was killed."""
-    (one, *others) = offline_runs(results)
+    (one, *others) = runs_on_disk(results)
     for each in (one, *others):
         each.mark.touch()
     logs = results / SYNC / "killed" / "wandb" / "logs"
@@ -207,7 +207,7 @@ def test_a_mark_in_whose_log_is_an_error_does_not_count(results):
 def test_results_without_runs_are_refused(tmp_path, capsys):
     for root in (tmp_path, tmp_path / "none"):
         assert cli.main(["sync", str(root)]) == 2
-        assert capsys.readouterr() == ("", f"{root}: has no offline runs of W&B in wandb\n")
+        assert capsys.readouterr() == ("", f"{root}: has no runs of W&B in wandb\n")
     with pytest.raises(ZfscaleError, match="sync reads a directory"):
         sync(bucket())
 
@@ -227,8 +227,8 @@ def test_a_key_that_is_none_is_said_in_a_line(case, results, tmp_path, monkeypat
 
 def test_old_results_are_found(results):
     """Before, all runs lay in one folder."""
-    for each in offline_runs(results):
+    for each in runs_on_disk(results):
         each.directory.rename(results / "wandb" / each.directory.name)
-    assert len(offline_runs(results)) == RUNS
+    assert len(runs_on_disk(results)) == RUNS
     trial(results, id_of("0"))
-    assert len(offline_runs(results)) == RUNS
+    assert len(runs_on_disk(results)) == RUNS

@@ -8,11 +8,12 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import socket
 import sys
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -87,6 +88,7 @@ _ARTIFACT = {"id": "QXJ0", "state": "PENDING", "artifactSequence": {"id": "s", "
 ANSWERS: dict[str, dict[str, Any]] = {
     "ServerFeaturesQuery": {"serverInfo": {"features": []}},
     "Viewer": {"viewer": {"id": "v", "entity": "me", "username": "me", "email": "", "flags": "{}"}},
+    "ArtifactType": {"project": {"artifact": None}},
     "CreateArtifact": {"createArtifact": {"artifact": _ARTIFACT}},
     "CommitArtifact": {"commitArtifact": {"artifact": {"id": "QXJ0", "digest": "d"}}},
 }
@@ -145,10 +147,25 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Many runs come at once."""
+    """Many runs come at once. When it goes, so do its connections."""
 
     request_queue_size = 128
     daemon_threads = True
+
+    def __init__(self, tally: Tally, port: int) -> None:
+        self.accepted: list[socket.socket] = []
+        super().__init__(("127.0.0.1", port), type("Its", (Handler,), {"tally": tally}))
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.accepted.append(connection)
+        return connection, address
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in self.accepted:
+            with suppress(OSError):  # it has ended
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: Any) -> None:
         """Nothing: a client may go at any time."""
@@ -158,12 +175,19 @@ class Server(ThreadingHTTPServer):
 def serving(fail_every: int = 0, refuse: tuple[str, ...] = (), key: str = "") -> Iterator[Tally]:
     """A server on a port of its own, `url`."""
     tally = Tally(fail_every, refuse, key)
-    server = Server(("127.0.0.1", 0), type("Its", (Handler,), {"tally": tally}))
+    with listening(tally):
+        yield tally
+
+
+@contextmanager
+def listening(tally: Tally) -> Iterator[None]:
+    """A server that has got this: a new one, or one that was away and is back at its `url`."""
+    server = Server(tally, int(tally.url.rpartition(":")[2] or 0))
     tally.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield tally
+        yield
     finally:
         server.shutdown()
         server.server_close()

@@ -84,7 +84,9 @@ def compact(args: argparse.Namespace) -> int:
 
 
 def sync(args: argparse.Namespace) -> int:
-    """Upload the offline W&B runs of a sweep; the same command goes on where it was stopped, and sends no run twice.
+    """Upload the W&B runs of a sweep that are not there: made offline, or online while the server was away.
+
+    The same command goes on where it was stopped, and sends no run twice.
 
     Exit status: 0 if every run of a trial that has ended is uploaded, 1 if some failed, 2 if there are no runs, or no
     API key that W&B takes.
@@ -134,7 +136,7 @@ def add_to(add: Add) -> None:
     add_results(command)
     command.set_defaults(command=compact)
 
-    command = add("sync", help="upload offline W&B runs", description=sync.__doc__)
+    command = add("sync", help="upload W&B runs", description=sync.__doc__)
     add_results(command, places="")
     command.add_argument("--processes", type=count, metavar="N", default=2, help="that upload at a time; default: 2")
     command.set_defaults(command=sync)

@@ -12,6 +12,7 @@ from zfscale.results.layout import WANDB
 from zfscale.results.storage import storage
 from zfscale.sinks.about import About
 from zfscale.sinks.global_step import GlobalStep
+from zfscale.sinks.wandb_finish import finish
 from zfscale.sinks.wandb_start import Named, data_beside, start
 from zfscale.spec import WandbSpec
 
@@ -69,18 +70,31 @@ class WandbSink:
             self._matrices.setdefault(record.metric, []).append([record.stage, record.task, record.value])
 
     def close(self, outcome: Outcome) -> None:
-        """Logs matrix and summary and ends the run, with exit code 1 when the trial failed."""
-        import wandb
-
+        """Logs summary and matrix and ends the run, with exit code 1 when the trial failed."""
         self._log_steps()
-        for metric, rows in self._matrices.items():
-            with data_beside(self._root):
-                table = wandb.Table(columns=["stage", "task", metric], data=rows)
-                self._run.log({f"{metric}_matrix": table})
         values = {"status": outcome.status.value, **outcome.measures}
         self._run.summary.update({name: value for name, value in values.items() if value is not None})
-        self._run.finish(exit_code=int(outcome.status is Status.FAILED))
-        self._storage.send(WANDB)
+        try:
+            for metric, rows in self._matrices.items():
+                self._log_matrix(metric, rows)
+        finally:
+            finish(self._storage, self._run, int(outcome.status is Status.FAILED))
+
+    def _log_matrix(self, metric: str, rows: list[list[float]]) -> None:
+        """Logs a table, which W&B keeps as a file of the run and as an artifact.
+
+        Before an artifact is made, the server is asked. If it does not answer in some 20 s, the file alone is made.
+        """
+        import wandb
+
+        name, columns = f"{metric}_matrix", list[str | int](["stage", "task", metric])
+        with data_beside(self._root):
+            try:
+                self._run.log({name: wandb.Table(columns=columns, data=rows)})
+            except wandb.errors.Error:
+                table = wandb.Table(columns=columns, data=rows)
+                table.bind_to_run(self._run, name, self._run.step)
+                self._run.log({name: table})
 
     def _log_steps(self) -> None:
         """One row for the steps that are kept: their mean loss, and the last one's number, rate and forwards.

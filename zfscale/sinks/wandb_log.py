@@ -1,4 +1,4 @@
-"""What `wandb sync` says of the runs that it uploaded, in a log of a JSON object a line.
+"""What W&B's service says of the runs that it uploaded, in a log of a JSON object a line.
 
 A line about a run has its path. What keeps a run from being uploaded at all is an error without one; and if a file
 cannot even be opened, no run of the command is begun.
@@ -44,16 +44,15 @@ class Log:
     def of(cls, directory: Path) -> Log:
         """The log of a command that ran with `WANDB_DIR` at this directory; an empty one if it wrote none."""
         log = cls()
-        for record in _records(directory):
-            log.begun |= record.get("msg") == BEGUN
-            fault = str(record.get("level")).startswith("ERROR")  # ERROR+4 is fatal
-            if fault and not str(record.get("msg")).startswith(ANSWER):
-                log._error(record)
+        for file in sorted(directory.glob("wandb/logs/debug-sync*.log")):
+            for record in _records(file):
+                log.begun |= record.get("msg") == BEGUN
+                if _fault(record):
+                    log._error(record)
         return log
 
     def _error(self, record: dict[str, Any]) -> None:
-        text = ": ".join(str(record[key]) for key in ("msg", "error") if record.get(key))
-        path = record.get("sync_path")
+        text, path = _text(record), record.get("sync_path")
         if path is None:
             self.others.append(text)
         else:
@@ -84,15 +83,29 @@ def lacking(log: Log, runs: Sequence[Run]) -> dict[Run, str]:
     return {run: _alike(text, run) for run, text in found.items() if text}
 
 
-def _records(directory: Path) -> Iterator[dict[str, Any]]:
-    for file in sorted(directory.glob("wandb/logs/debug-sync*.log")):
-        for line in file.read_text(errors="replace").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:  # the last one of a process that was killed
-                continue
-            if isinstance(record, dict):
-                yield record
+def faults(file: Path) -> list[str]:
+    """Why an online run is not whole on the server, as its own log has it; none if it is, or if there is no log."""
+    found = [_text(record) for record in _records(file) if _fault(record)] if file.exists() else []
+    return [text for text in found if ARTIFACT not in text.lower()]
+
+
+def _fault(record: dict[str, Any]) -> bool:
+    fault = str(record.get("level")).startswith("ERROR")  # ERROR+4 is fatal
+    return fault and not str(record.get("msg")).startswith(ANSWER)
+
+
+def _text(record: dict[str, Any]) -> str:
+    return ": ".join(str(record[key]) for key in ("msg", "error") if record.get(key))
+
+
+def _records(file: Path) -> Iterator[dict[str, Any]]:
+    for line in file.read_text(errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:  # the last one of a process that was killed
+            continue
+        if isinstance(record, dict):
+            yield record
 
 
 def _alike(text: str, run: Run, limit: int = 300) -> str:

@@ -1,6 +1,6 @@
 """Where W&B's runs lie among the results, which of them are uploaded, and how the run of an earlier attempt goes.
 
-wandb/AB/wandb/offline-run-DATE_TIME-ID/run-ID.wandb    the run of trial ID, which begins with AB
+wandb/AB/wandb/offline-run-DATE_TIME-ID/run-ID.wandb    the run of trial ID, which begins with AB; `run-...` if online
                                      .../run-ID.wandb.synced    there once it is uploaded, as `wandb sync` has it
 
 W&B itself adds the second `wandb`. A folder of all runs would have to be looked through for every trial that starts,
@@ -59,10 +59,9 @@ def root_of(results: Path, trial_id: str) -> Path:
     return results / WANDB / trial_id[:2]
 
 
-def offline_runs(results: Path) -> list[Run]:
-    """All runs that were made offline, in order of time of each folder."""
-    every = [run for folder in _folders(results) for run in _runs(folder)]
-    return [run for run in every if run.directory.name.startswith("offline-") and run.log.exists()]
+def runs_on_disk(results: Path) -> list[Run]:
+    """All runs, offline ones first, in order of time of each folder."""
+    return [run for folder in _folders(results) for run in _runs(folder) if run.log.exists()]
 
 
 def remove_runs(results: Path, trial_id: str) -> None:

@@ -1,8 +1,9 @@
 """How a run of W&B begins: what it is asked for, and what becomes of it where W&B cannot be reached.
 
 Online mode that cannot connect falls back to an offline run that `zfscale sync` uploads later, and so do the runs of
-the next minutes, without a try. W&B is asked for nothing but what is logged here: no console, code, git, packages, host
-or system statistics, which also takes a run's cost from 0.2 s to about 0.02 s.
+the next minutes, without a try, as they do after one that was not uploaded at its end. W&B is asked for nothing but
+what is logged here: no console, code, git, packages, host or system statistics, which also takes a run's cost from
+0.2 s to about 0.02 s.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from zfscale.errors import ZfscaleError, one_line
 from zfscale.results.layout import WANDB, note_of
 from zfscale.results.storage import Storage
 from zfscale.sinks.guard import warn
+from zfscale.sinks.wandb_finish import LEFT
 from zfscale.sinks.wandb_runs import remove_runs, root_of
 from zfscale.spec import WandbSpec
 
@@ -28,7 +30,8 @@ QUIET: dict[str, Any] = {
     "console": "off",
     "host": "",
     "init_timeout": 30.0,
-    "finish_timeout": 120.0,  # what is not uploaded by then stays on disk for `wandb sync --include-online`
+    "finish_timeout": 120.0,
+    "finish_timeout_raises": True,
     "login_timeout": 1.0,
     "use_dot_wandb": False,
     "symlink": False,
@@ -44,7 +47,7 @@ QUIET: dict[str, Any] = {
 
 
 AWAY = "W&B cannot connect, the run is kept offline instead"
-REST = 600.0  # seconds for which runs of a sweep do not try again, after one that could not connect
+REST = 600.0  # seconds for which runs of a sweep do not try again, after one that could not connect or upload
 LONGEST_TAG = 64  # characters that W&B takes
 
 
@@ -102,10 +105,10 @@ def start(there: Storage, named: Named, config: Mapping[str, Any], options: Wand
 
 
 def _rests(there: Storage) -> bool:
-    """Whether another run of the sweep could not connect just now: a try takes half a minute, of every trial."""
+    """Whether another run of the sweep could not connect or upload just now: a try takes half a minute and more."""
     note = note_of(WANDB)
     with suppress(OSError):  # a bucket that does not answer now
-        told = (there.read(note) or b"").startswith(AWAY.encode())
+        told = (there.read(note) or b"").startswith((AWAY.encode(), LEFT.encode()))
         return told and time.time() - there.times("").get(note, 0.0) < REST
     return False
 

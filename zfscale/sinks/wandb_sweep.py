@@ -17,6 +17,7 @@ from typing import Any
 from zfscale.results.layout import WANDB
 from zfscale.results.storage import Place, storage
 from zfscale.sinks.guard import warn
+from zfscale.sinks.wandb_finish import finish
 from zfscale.sinks.wandb_runs import OF_SWEEP
 from zfscale.sinks.wandb_start import Named, start
 from zfscale.spec import WandbSpec
@@ -44,16 +45,15 @@ class SweepRun:
         self._run.log({name: value for name, value in row.items() if not isinstance(value, str)})
         self._run.summary.update({name: value for name, value in row.items() if isinstance(value, str)})
 
-    def close(self, shown: Iterable[str] = ()) -> None:
-        """End the run, with files of the report to look at: pictures, and a page."""
+    def close(self, shown: Iterable[str] = ()) -> bool:
+        """End the run, with files of the report to look at: pictures, and a page; whether it is where it belongs."""
         import wandb
 
         for name in shown:
             with self._there.reading(name) as path:
                 page = path.suffix == ".html"
                 self._run.log({Path(name).stem: wandb.Html(path, inject=False) if page else wandb.Image(str(path))})
-        self._run.finish()
-        self._there.send(WANDB)
+        return finish(self._there, self._run)
 
 
 def id_of(sweep: str) -> str:
@@ -77,11 +77,11 @@ def main(lines: Iterable[str]) -> int:
         for word in words:
             shown = word.pop("shown", [])
             run.tell(word)
-        run.close(shown)
+        whole = run.close(shown)
     except Exception as error:
         warn(about["root"], WANDB, "W&B stopped for the sweep's own run; its trials go on", error)
         return 1
-    return 0
+    return int(not whole)
 
 
 if __name__ == "__main__":

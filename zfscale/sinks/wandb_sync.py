@@ -1,4 +1,4 @@
-"""Uploads a sweep's offline runs to Weights & Biases: `wandb sync` on batches of runs, in several processes.
+"""Uploads a sweep's runs to Weights & Biases that are not there: `wandb sync` on batches, in several processes.
 
 W&B's own program uploads, tries again what the server refused, and marks every run that it is done with. A run's id is
 its trial's and its lines are numbered, so what is sent again replaces what is there. Only runs of trials that have
@@ -32,7 +32,7 @@ from zfscale.results.storage import Directory, Place, storage
 from zfscale.results.tables import statuses
 from zfscale.sinks import leash
 from zfscale.sinks.wandb_log import Log, causes, forget, lacking, unmark
-from zfscale.sinks.wandb_runs import Run, offline_runs
+from zfscale.sinks.wandb_runs import Run, runs_on_disk
 
 BATCH = 100  # runs of one process, which takes a second to start
 AT_ONCE = 16  # runs of one process that are uploaded at a time: each waits for the server most of the time
@@ -76,7 +76,7 @@ def _of(trials: Sequence[str]) -> str:
 
 
 def sync(results: Place, processes: int = 2) -> Synced:
-    """Upload every offline run of a trial that has ended, unless it is marked as uploaded.
+    """Upload every run of a trial that has ended, unless it is marked as uploaded.
 
     Args:
         results: The directory of a sweep.
@@ -88,8 +88,8 @@ def sync(results: Place, processes: int = 2) -> Synced:
     there = storage(results)
     if not isinstance(there, Directory):
         raise ZfscaleError(f"{results}: sync reads a directory; copy the folder {WANDB} of the bucket to one first")
-    if not offline_runs(there.root):
-        raise ZfscaleError(f"{results}: has no offline runs of W&B in {WANDB}")
+    if not runs_on_disk(there.root):
+        raise ZfscaleError(f"{results}: has no runs of W&B in {WANDB}")
     told = Synced()
     with _alone(there) as lock:
         for left in (path for path in (there.root / SYNC).iterdir() if path.is_dir()):
@@ -106,7 +106,7 @@ def sync(results: Place, processes: int = 2) -> Synced:
 def _ready(there: Directory, told: Synced) -> list[Run]:
     """The runs that are to be uploaded; the others are counted."""
     ended = statuses(there)  # before a trial is tried again, its row is removed
-    runs = offline_runs(there.root)
+    runs = runs_on_disk(there.root)
     unmarked = [run for run in runs if not run.mark.exists()]
     over = (held := holder(there)) is None or not held.alive
     ready = [run for run in unmarked if (over if run.of_sweep else run.trial_id in ended)]
@@ -171,6 +171,7 @@ def _wandb_sync(directory: Path, runs: list[Run], lock: int) -> str:
         "-m",
         "wandb",
         "sync",
+        "--include-online",
         "-n",
         str(AT_ONCE),
         *(str(run.log) for run in runs),

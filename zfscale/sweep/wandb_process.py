@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zfscale
-from zfscale.results.layout import PAGE, PICTURES
+from zfscale.results.layout import PAGE, PICTURES, WANDB, note_of
 from zfscale.results.missing import root
 from zfscale.spec import Sweep
 from zfscale.sweep.node import where
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zfscale.sweep.progress import Progress
 
 TELL_EVERY = 30.0  # seconds
-WAIT = 60.0  # seconds for it to upload
+WAIT = 150.0  # seconds for it to upload, more than W&B is given
 WAIT_INTERRUPTED = 1.0  # it ends by itself, soon after
 
 
@@ -63,6 +63,9 @@ class WandbProcess:
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(WAIT if self.complete else WAIT_INTERRUPTED)
+        with suppress(OSError):
+            if self._process.poll() and (note := there.read(note_of(WANDB))):
+                print(f"warning: {note.decode()}", file=sys.stderr)
 
     def _write(self, word: dict[str, Any]) -> None:
         if self._process is None:
