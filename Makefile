@@ -105,7 +105,7 @@ vendor:  ## fetch the pinned library of report.html again and check it (needs np
 		rm uplot-$(strip $(UPLOT)).tgz && sha256sum --check --quiet SHA256SUMS && echo "uPlot $(strip $(UPLOT)): as pinned"
 
 lock:  ## resolve the pinned versions again (needs uv)
-	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra search --extra cluster --extra aws --extra gcp --universal \
+	echo "torch==2.13.0" | uv pip compile pyproject.toml --extra dev --extra search --extra workspace --extra cluster --extra aws --extra gcp --universal \
 		--python-version 3.10 -c /dev/stdin --no-header --no-annotate --upgrade -o requirements.lock
 
 clean:  ## remove the environment and caches, never results

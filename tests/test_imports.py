@@ -51,7 +51,12 @@ IMPORTERS: dict[str, set[str]] = {
     "verify": {"ledgers.py"},
     "watch": {"results.py", "ledgers.py"},
 }
-ONLY = {"ray": "sweep", "deepspeed": "engine/deepspeed.py", "wandb": "sinks"}
+ONLY = {
+    "ray": "sweep",
+    "deepspeed": "engine/deepspeed.py",
+    "wandb": "sinks",
+    "wandb_workspaces": "sinks/wandb_workspace.py",
+}
 
 
 def imports(path: Path, typing: bool = True) -> list[str]:

@@ -26,13 +26,14 @@ class Tally:
     Args:
         fail_every: Every N-th request is refused; each second of these only after it was done, as when an answer is
             lost on its way.
-        refuse: Runs of which the file stream is refused for good.
+        refuse: Runs of which the file stream is refused for good, and projects in which no view may be saved.
         key: The API key of its users; any, if it is empty.
     """
 
     def __init__(self, fail_every: int = 0, refuse: tuple[str, ...] = (), key: str = "") -> None:
         self.fail_every, self.refuse, self.requests, self.failed = fail_every, refuse, 0, 0
         self.runs: dict[str, dict[str, Any]] = {}
+        self.views: dict[str, dict[str, Any]] = {}
         self.allowed = key and "Basic " + b64encode(f"api:{key}".encode()).decode()
         self.lock = threading.Lock()
 
@@ -69,7 +70,21 @@ class Tally:
             file = {"id": "f", "uploadUrl": f"{self.url}/put/artifacts/manifest", "uploadHeaders": []}
             answer = {"artifactManifest": {"id": "m", "file": file}}
             return {operation[0].lower() + operation[1:]: answer}
+        if operation == "UpsertView2":
+            return self.save_view(given)
+        if operation == "View":
+            found = [{"node": view} for view in self.views.values() if view["name"] == given["viewName"]]
+            return {"project": {"allViews": {"edges": found}}}
         return ANSWERS.get(operation, {})
+
+    def save_view(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A workspace: a new one, or one of this id."""
+        if given["projectName"] in self.refuse:
+            raise PermissionError("permission denied")
+        view = {"id": given.get("id") or f"view{len(self.views)}", **given}
+        inserted = self.views.setdefault(view["id"], view) is view
+        self.views[view["id"]] = view
+        return {"upsertView": {"view": {"id": view["id"], "name": view["name"]}, "inserted": inserted}}
 
     url = ""
 
@@ -89,6 +104,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "ServerFeaturesQuery": {"serverInfo": {"features": []}},
     "Viewer": {"viewer": {"id": "v", "entity": "me", "username": "me", "email": "", "flags": "{}"}},
     "ArtifactType": {"project": {"artifact": None}},
+    "GetDefaultEntity": {"viewer": {"id": "v", "entity": "me"}},
     "CreateArtifact": {"createArtifact": {"artifact": _ARTIFACT}},
     "CommitArtifact": {"commitArtifact": {"artifact": {"id": "QXJ0", "digest": "d"}}},
 }
@@ -115,7 +131,12 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer({"error": "try again"}, 503)
             if self.path.endswith("/graphql"):
                 operation = re.search(r"(?:query|mutation)\s+(\w+)", given["query"])
-                answer = {"data": self.tally.graphql(operation[1] if operation else "", given.get("variables") or {})}
+                answer: dict[str, Any]
+                try:
+                    name, given = operation[1] if operation else "", given.get("variables") or {}
+                    answer = {"data": self.tally.graphql(name, given)}
+                except PermissionError as error:
+                    answer = {"errors": [{"message": str(error)}]}
             else:
                 name = self.path.split("/")[-2]
                 if name in self.tally.refuse:

@@ -125,6 +125,17 @@ def tune(args: argparse.Namespace) -> int:
     return int(_failed(ended, len(plan.sweep.trials)))
 
 
+def workspace(args: argparse.Namespace) -> int:
+    """Save a W&B workspace for the runs of a sweep, grouped by method and optimizer, and print its URL.
+
+    The same command sets the view back to what it was. Needs the extra `workspace`.
+    """
+    from zfscale.sinks.wandb_workspace import save
+
+    print(save(_load(args)))
+    return 0
+
+
 def add_to(add: Add) -> None:
     """What each of these commands takes."""
     command = add("validate", help="check a sweep file", description=validate.__doc__)
@@ -149,6 +160,10 @@ def add_to(add: Add) -> None:
     add_running(command)
     command.add_argument("-o", "--out", required=True, metavar="FILE", help="where to write the tuned sweep file")
     command.set_defaults(command=tune)
+
+    command = add("workspace", help="save a W&B workspace for a sweep", description=workspace.__doc__)
+    add_sweep_file(command)
+    command.set_defaults(command=workspace)
 
     command = add("schema", help="print the JSON Schema", description=schema.__doc__)
     command.add_argument("--markdown", action="store_true", help="print tables of the options, in Markdown")

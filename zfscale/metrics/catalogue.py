@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 CLASSES, DOMAINS = "class_incremental", "domain_incremental"  # kinds of stream
 # Measures that reports know by name: for an accuracy's own error, and for costs.
@@ -69,6 +69,13 @@ class Measure:
         return max if self.better == "max" else min
 
 
+class Staged(NamedTuple):
+    """What is evaluated after a stage: over all its tasks, a curve, and on single tasks, a matrix."""
+
+    curve: str
+    matrix: str
+
+
 def _classes(place: int, title: str, decimals: int = 2, factor: float = 100, **more: Any) -> Column:
     return Column(CLASSES, place, title, decimals, factor, **more)
 
@@ -112,9 +119,10 @@ MEASURES: tuple[Measure, ...] = (
     Measure("plasticity", "max", (_classes(4, "Plast %"),), searched=True),
     Measure(EVALUATED, "neither", (), int),  # how many the accuracy after the last stage is of
 )
-# What is evaluated after a stage: over all its tasks, a curve, and on single tasks, a matrix.
-CURVES = ("stage_accuracy", "stage_loss", *(measure.name for measure in MEASURES if measure.of_stages))
-MATRICES = ("accuracy", "loss")
+# Kind of stream -> what is evaluated after its stages.
+STAGED = {CLASSES: Staged("stage_accuracy", "accuracy"), DOMAINS: Staged("stage_loss", "loss")}
+CURVES = (*(each.curve for each in STAGED.values()), *(measure.name for measure in MEASURES if measure.of_stages))
+MATRICES = tuple(each.matrix for each in STAGED.values())
 SEARCHED = tuple(measure.name for measure in MEASURES if measure.searched)
 BY_NAME = {measure.name: measure for measure in MEASURES}
 

@@ -36,6 +36,7 @@ MEASURES = "measures"
 TUNED = "tuned.json"
 PLAN = "plan.json"
 WANDB = "wandb"
+WORKSPACE = f"{WANDB}/workspace.txt"  # the URL of the view that `zfscale workspace` saved
 SNAPSHOTS = "snapshots"
 CERTIFICATES = "certificates"
 LEDGERS, ATTEMPTS, WORKERS, STOPS = RUNNING = (".ledgers", ".attempts", ".workers", ".stops")

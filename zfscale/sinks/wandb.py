@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from zfscale.metrics.catalogue import CURVES, MATRICES
+from zfscale.metrics.catalogue import CURVES, FORWARDS, MATRICES
 from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.layout import WANDB
 from zfscale.results.storage import storage
@@ -15,6 +15,9 @@ from zfscale.sinks.global_step import GlobalStep
 from zfscale.sinks.wandb_finish import finish
 from zfscale.sinks.wandb_start import Named, data_beside, start
 from zfscale.spec import WandbSpec
+
+STEP, STAGE = "step", "stage"  # what is drawn against
+LOSS, LR = "loss", "lr"
 
 
 class WandbSink:
@@ -39,10 +42,10 @@ class WandbSink:
         self._number, self._every, self._steps = GlobalStep(), options.every, list[Step]()
         named = Named(about.trial_id, run_name(about.spec), about.sweep, tags=tags(about.spec))
         self._run = start(self._storage, named, about.spec, options)
-        for metric in ("loss", "lr", "forwards"):
-            self._run.define_metric(metric, step_metric="step")
+        for metric in (LOSS, LR, FORWARDS):
+            self._run.define_metric(metric, step_metric=STEP)
         for metric in CURVES:
-            self._run.define_metric(metric, step_metric="stage")
+            self._run.define_metric(metric, step_metric=STAGE)
 
     @property
     def url(self) -> str | None:
@@ -65,7 +68,7 @@ class WandbSink:
         """Logs what is measured over all tasks of a stage; keeps that of single tasks for the matrix."""
         self._log_steps()
         if record.metric in CURVES:
-            self._run.log({"stage": record.stage, record.metric: record.value})
+            self._run.log({STAGE: record.stage, record.metric: record.value})
         elif record.metric in MATRICES:
             self._matrices.setdefault(record.metric, []).append([record.stage, record.task, record.value])
 
@@ -87,7 +90,7 @@ class WandbSink:
         """
         import wandb
 
-        name, columns = f"{metric}_matrix", list[str | int](["stage", "task", metric])
+        name, columns = table_of(metric), list[str | int]([STAGE, "task", metric])
         with data_beside(self._root):
             try:
                 self._run.log({name: wandb.Table(columns=columns, data=rows)})
@@ -105,8 +108,17 @@ class WandbSink:
             return
         last, numbers = self._steps[-1], [step.loss for step in self._steps if math.isfinite(step.loss)]
         loss = math.fsum(numbers) / len(numbers) if numbers else last.loss
-        self._run.log({"step": self._last, "loss": loss, "lr": last.lr, "forwards": last.forwards})
+        self._run.log({STEP: self._last, LOSS: loss, LR: last.lr, FORWARDS: last.forwards})
         self._steps = []
+
+
+def table_of(metric: str) -> str:
+    """The name of the table of a matrix.
+
+    >>> table_of("accuracy")
+    'accuracy_matrix'
+    """
+    return f"{metric}_matrix"
 
 
 def run_name(config: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from zfscale.records import Status
 from zfscale.results.layout import WANDB
 from zfscale.results.storage import Place, storage
 from zfscale.sinks.guard import warn
@@ -23,6 +24,7 @@ from zfscale.sinks.wandb_start import Named, start
 from zfscale.spec import WandbSpec
 
 AXIS = "minutes"  # of this run of the driver, which everything else is drawn against
+COUNTS = ("left", "running", *(status.value for status in Status))  # of trials
 
 
 class SweepRun:
@@ -54,6 +56,15 @@ class SweepRun:
                 page = path.suffix == ".html"
                 self._run.log({Path(name).stem: wandb.Html(path, inject=False) if page else wandb.Image(str(path))})
         return finish(self._there, self._run)
+
+
+def best_of(metric: str) -> str:
+    """The name of the best value so far of what a sweep searches by.
+
+    >>> best_of("avg_accuracy")
+    'best_avg_accuracy'
+    """
+    return f"best_{metric}"
 
 
 def id_of(sweep: str) -> str:

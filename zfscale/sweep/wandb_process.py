@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import zfscale
 from zfscale.results.layout import PAGE, PICTURES, WANDB, note_of
 from zfscale.results.missing import root
+from zfscale.sinks.wandb_sweep import best_of
 from zfscale.spec import Sweep
 from zfscale.sweep.node import where
 
@@ -45,7 +46,7 @@ class WandbProcess:
         if display.eta and display.running:
             self._row["eta_minutes"] = display.eta.seconds / 60
         if display.best:
-            self._row |= {f"best_{display.search.metric}": display.best[0], "best_trial": display.best[1]}
+            self._row |= {best_of(display.search.metric): display.best[0], "best_trial": display.best[1]}
         if not self._told or time.monotonic() - self._told > TELL_EVERY:
             self._told = time.monotonic()
             self._write(self._row)
