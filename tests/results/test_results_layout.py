@@ -40,6 +40,8 @@ WORDS: dict[str, set[str]] = {  # that mean something else there
     "pretraining/vit_mini.py": {"steps"},
     "pretraining/vit_nano.py": {"steps"},
     "arguments.py": {"trials"},  # that a command is given
+    "commands/ledgers.py": {"trials"},
+    "sinks/wandb_workspace.py": {"trials"},  # the title of a panel
     "spec/spending.py": {"trials"},  # a budget's unit
     "sweep/gate.py": {"trials"},
 }
