@@ -88,8 +88,9 @@ def with_one_more(tmp_path: Path) -> Path:
     (copy / "metrics").unlink()
     shutil.copytree(PACKAGE / "metrics", copy / "metrics")
     catalogue = copy / "metrics" / "catalogue.py"
-    before, end, after = catalogue.read_text().partition("\n)\n# What is evaluated")
-    catalogue.write_text(before + LINE.rstrip() + end + after)
+    whole = catalogue.read_text()
+    end = whole.index("\n)\n", whole.index("\nMEASURES: "))
+    catalogue.write_text(whole[:end] + LINE.rstrip() + whole[end:])
     return tmp_path
 
 
