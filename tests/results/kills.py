@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zfscale.results.directory import Directory
+from zfscale.results.storage import Directory
 
 MOST = 1000  # moments of an act
 

@@ -14,8 +14,7 @@ from zfscale.records import Eval, Outcome, Status
 from zfscale.report import table, write
 from zfscale.results.check import look
 from zfscale.results.compact import compact, drop
-from zfscale.results.directory import Directory
-from zfscale.results.storage import Storage, storage
+from zfscale.results.storage import Directory, Storage, storage
 from zfscale.results.tables import statuses
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink

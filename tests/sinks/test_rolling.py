@@ -18,12 +18,11 @@ from zfscale.errors import StorageError
 from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results.attempts import open_ledger, start_attempt
 from zfscale.results.check import look
-from zfscale.results.directory import Directory
 from zfscale.results.layout import STEPS, TABLES, file_of
 from zfscale.results.listing import begun
 from zfscale.results.missing import root
 from zfscale.results.schema import RECORDS
-from zfscale.results.storage import Place, storage
+from zfscale.results.storage import Directory, Place, storage
 from zfscale.results.tables import rows, statuses
 from zfscale.sinks import parquet, rolling
 from zfscale.sinks.about import About

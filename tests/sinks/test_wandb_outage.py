@@ -19,9 +19,8 @@ from tests.sinks.test_wandb_sync import run as sync
 from tests.sinks.wandb_server import Tally, listening
 from zfscale.records import Eval, Outcome, Status, Step
 from zfscale.results.attempts import start_attempt
-from zfscale.results.directory import Directory
 from zfscale.results.layout import note_of
-from zfscale.results.storage import storage
+from zfscale.results.storage import Directory, storage
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.sinks.wandb import WandbSink

@@ -17,10 +17,9 @@ import pytest
 from tests.conftest import sweep_file
 from tests.sinks.test_wandb import history, inspect
 from zfscale import spec
-from zfscale.results.directory import Directory
 from zfscale.results.forecast import Eta
 from zfscale.results.layout import LOCK, PAGE, PICTURES, note_of
-from zfscale.results.storage import storage
+from zfscale.results.storage import Directory, storage
 from zfscale.sinks import wandb_start
 from zfscale.sinks.wandb_runs import runs_on_disk
 from zfscale.sinks.wandb_sweep import id_of, main

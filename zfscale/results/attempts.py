@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from zfscale.results.directory import Directory
 from zfscale.results.layout import ledger_of, snapshots_of, starts_of
 from zfscale.results.patience import patiently
-from zfscale.results.storage import Place, Storage, storage
+from zfscale.results.storage import Directory, Place, Storage, storage
 from zfscale.zo.ledger import Entry, Ledger
 
 START, HALVED = b".", b"h"  # of a start: as the spec says, and with half its micro-batch

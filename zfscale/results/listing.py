@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from zfscale.results.directory import Directory
 from zfscale.results.layout import ATTEMPTS, LEDGERS, is_pack, trial_of
-from zfscale.results.storage import Storage
+from zfscale.results.storage import Directory, Storage
 from zfscale.results.switch import Switch, pending
 
 

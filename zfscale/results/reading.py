@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zfscale.errors import StorageError, ZfscaleError
-from zfscale.results.directory import Directory
 from zfscale.results.patience import reason
 from zfscale.results.schema import TAIL
 from zfscale.results.seal import digest
-from zfscale.results.storage import Storage
+from zfscale.results.storage import Directory, Storage
 
 T = TypeVar("T")
 OPTIONAL = frozenset(TAIL.names)  # columns that rows of earlier versions may lack

@@ -18,9 +18,8 @@ from typing import Any
 
 from zfscale.errors import one_line
 from zfscale.records import Eval, Outcome, Query, Step
-from zfscale.results.directory import Directory
 from zfscale.results.layout import WORKERS, worker_file
-from zfscale.results.storage import Place, storage
+from zfscale.results.storage import Directory, Place, storage
 
 SAY_EVERY = 5.0  # seconds between two words of a worker
 BUCKET_EVERY = 30.0  # where each is an upload

@@ -26,10 +26,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from zfscale.errors import ZfscaleError
-from zfscale.results.directory import Directory
 from zfscale.results.layout import SYNC, WANDB
 from zfscale.results.lock import holder
-from zfscale.results.storage import Place, storage
+from zfscale.results.storage import Directory, Place, storage
 from zfscale.results.tables import statuses
 from zfscale.sinks import leash
 from zfscale.sinks.wandb_log import Log, causes, forget, lacking, unmark
