@@ -60,8 +60,9 @@ def test_a_load_is_a_sweep_of_so_many_trials(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_sleeping_trials_are_driven_to_their_ends(capsys: Any) -> None:
-    assert main(["bench", "cluster", "--workers", "2", "--trials", "8", "--nodes", "2", "--json"]) == 0
+@pytest.mark.parametrize("nodes", ["1", "2"])
+def test_sleeping_trials_are_driven_to_their_ends(nodes: str, capsys: Any) -> None:
+    assert main(["bench", "cluster", "--workers", "2", "--trials", "8", "--nodes", nodes, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {name: case["trials"] for name, case in found["cases"].items()} == {
         "few": 2,

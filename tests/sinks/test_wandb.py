@@ -121,6 +121,7 @@ def test_a_row_stands_for_so_many_steps(tmp_path, every, told):
     losses = [3.0, math.nan, 1.0, 2.0, 4.0, 6.0, math.nan]
     for step, loss in enumerate(losses):
         sink.step(Step(1, step, loss, 0.1 * step, 2 * step, 0.1))
+        sink.eval(Eval(2, 1, f"old_loss@{step}", 0.5))  # which W&B does not show
     sink.close(OUTCOME)
     rows = [row for row in history(runs(tmp_path)[0]) if "loss" in row]
     ends = [min(end, 7) - 1 for end in range(every, 7 + every, every)]

@@ -69,13 +69,15 @@ def test_trials_that_have_ended_are_forgotten_but_the_last(monkeypatch):
     a, b, c, d, e = trials = [type("Trial", (), {"name": name})() for name in "abcde"]
     controller: Any = Controller.__new__(Controller)
     kept = controller._trials = list(trials)
-    controller._stopped_trials, controller._trials_to_cache = {a, c, d}, {a, b}
+    controller._stopped_trials, controller._failed_trials = {a, d}, {c}
+    controller._live_trials, controller._trials_to_cache = {b, c, e}, {a, b}
     monkeypatch.setattr(TuneController, "step", lambda self: None)
     controller.step()
     assert controller._trials is kept  # which Tune hands on
     assert [trial.name for trial in kept] == ["b", "d", "e"]
     assert controller._stopped_trials == {d}
-    assert not controller._trials_to_cache
+    assert not controller._failed_trials | controller._trials_to_cache
+    assert controller._live_trials == {b, e}
     controller.step()
     assert kept == [b, d, e]
 

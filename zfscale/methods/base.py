@@ -57,19 +57,24 @@ class Learner(ABC, Generic[T]):
 
     @cached_property
     def network(self) -> Any:
-        """The model, made when it is first asked for: a trial that only reads `cache` makes none."""
+        """The model, made when it is first asked for, which a trial that only reads `cache` need not do."""
         spec = self.spec
         network = family(spec).network(spec, self._base, derive(spec.seed, 0, ADAPTER), self.has_adapters)
-        self.engine = Engine(network, spec.train.batch_size, settings=spec.engine)
+        self.__dict__["network"] = network  # `made` may ask for it
+        if "engine" not in self.__dict__:
+            self.engine = self._behind(network)
         self.made(network)
         return network
 
     @cached_property
     def engine(self) -> Engine:
-        """The network behind DeepSpeed."""
-        assert self.network is not None
-        made: Engine = vars(self)["engine"]  # by the network
-        return made
+        """The network behind DeepSpeed, made with it; a method that sets a network of its own gets one as well."""
+        network = self.network
+        made: Engine | None = self.__dict__.get("engine")
+        return made or self._behind(network)
+
+    def _behind(self, network: Any) -> Engine:
+        return Engine(network, self.spec.train.batch_size, settings=self.spec.engine)
 
     def made(self, network: Any) -> None:
         """The network has just been made and is behind its engine; nothing has run it yet."""

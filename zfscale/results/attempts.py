@@ -20,7 +20,8 @@ SEND_EVERY = 30.0  # seconds of steps that are taken again at most, where result
 def start_attempt(root: Place, trial_id: str, sign: bytes = START) -> int:
     """Count a start of the trial (a byte a start, so that a killed attempt counts too); which one it is."""
     there, name, starts = storage(root), starts_of(trial_id), _starts(root, trial_id) + sign
-    patiently(partial(there.write, name, starts, lasting=False), f"{there}/{name}")
+    # Without power, a count may go; that memory ran out decides how the trial is computed.
+    patiently(partial(there.write, name, starts, lasting=HALVED in starts), f"{there}/{name}")
     return len(starts)
 
 

@@ -1,8 +1,8 @@
 """Where results lie: a directory that every node sees, or a bucket behind a URL.
 
-A file is there whole or not at all: in a directory it is written aside, fsynced and renamed; in a bucket an object
-appears when its upload ends. Names are relative to the root, such as "trials/a1b2.parquet". What the storage refuses is
-a `StorageError`, an OSError that names the file.
+A file is there whole or not at all: in a directory it is written aside, fsynced (unless it need not outlive the
+machine) and renamed; in a bucket an object appears when its upload ends. Names are relative to the root, such as
+"trials/a1b2.parquet". What the storage refuses is a `StorageError`, an OSError that names the file.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ class WandbSink:
 
     def eval(self, record: Eval) -> None:
         """Logs what is measured over all tasks of a stage; keeps that of single tasks for the matrix."""
-        self._log_steps()
         if record.metric in CURVES:
+            self._log_steps()
             self._run.log({STAGE: record.stage, record.metric: record.value})
         elif record.metric in MATRICES:
             self._matrices.setdefault(record.metric, []).append([record.stage, record.task, record.value])
@@ -102,7 +102,7 @@ class WandbSink:
     def _log_steps(self) -> None:
         """One row for the steps that are kept: their mean loss, and the last one's number, rate and forwards.
 
-        A loss that is no number, of a step that was not taken, is left out where there are others.
+        A loss that is NaN or infinite, of a step that was not taken, is left out where there are others.
         """
         if not self._steps:
             return

@@ -40,6 +40,7 @@ optimizer: {{name: zo-sgd, lr: 1.0e-3}}
 train: {{epochs: 1, batch_size: 32}}
 space: {{seed: {{grid: {seeds}}}}}
 search: {{metric: avg_accuracy, scheduler: {{name: {scheduler}}}}}
+resources: {{max_concurrent: {workers}}}
 output: {{dir: {folder}, wandb: {{mode: disabled}}}}
 """
 
@@ -75,7 +76,7 @@ def written(load: Load, folder: Path) -> Path:
     """The sweep file of a load."""
     file, scheduler = folder / FILE, "asha" if load.judged else "none"
     seeds, place = list(range(load.trials)), json.dumps(str(folder))
-    file.write_text(SWEEP.format(name=NAME, seeds=seeds, scheduler=scheduler, folder=place))
+    file.write_text(SWEEP.format(name=NAME, seeds=seeds, scheduler=scheduler, folder=place, workers=load.workers))
     return file
 
 

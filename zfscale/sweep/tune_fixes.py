@@ -53,14 +53,15 @@ class Controller(TuneController):
     def step(self) -> None:
         """One turn of Tune's loop."""
         super().step()
-        if len(self._stopped_trials) > 1:
-            self._forget_ended()
+        ended = self._stopped_trials | self._failed_trials
+        if len(ended) > 1:
+            self._forget(ended - {max(ended, key=self._trials.index)})
 
-    def _forget_ended(self) -> None:
-        """All trials that have ended but the latest, for Tune wants to see one when it is done."""
-        over = self._stopped_trials - {max(self._stopped_trials, key=self._trials.index)}
+    def _forget(self, over: set[Trial]) -> None:
+        """Keep nothing of trials that have ended; of all, the latest stays, which Tune wants to see when it is done."""
         self._trials[:] = [trial for trial in self._trials if trial not in over]
-        self._stopped_trials -= over
+        for kept in (self._stopped_trials, self._failed_trials, self._live_trials):
+            kept -= over
         self._trials_to_cache.clear()  # of a state that is not written
 
     def _maybe_reuse_cached_actor(self, trial: Trial) -> bool:
