@@ -160,3 +160,11 @@ def test_the_theme_can_be_chosen(tab: browser.Page, file: Path) -> None:
         seen.append(tab.run(ground))
     assert len(set(seen)) == 2
     assert tab.run("document.getElementById('theme').textContent") == "Theme: system"
+
+
+def test_nothing_is_in_bold_among_methods(tab: browser.Page, file: Path) -> None:
+    """It would be the best of its own method."""
+    tab.open(file)
+    assert tab.run("document.querySelectorAll('#class-incremental td.lead').length") > 0
+    assert tab.run("document.querySelectorAll('#summary td').length") > 0
+    assert tab.run("document.querySelectorAll('#summary td.lead').length") == 0

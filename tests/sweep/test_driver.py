@@ -11,6 +11,7 @@ from ray.exceptions import RayError
 from tests.conftest import sweep_file
 from zfscale import spec
 from zfscale.records import Outcome, Status
+from zfscale.results.layout import SNAPSHOTS
 from zfscale.results.missing import root
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
@@ -57,6 +58,17 @@ def test_an_error_of_tune_is_a_line_and_the_rest_is_left(sweep, tmp_path, monkey
     err = capsys.readouterr().err
     assert f"Ray Tune has ended: {told}\n" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_folder_of_snapshots_stays_only_with_snapshots(sweep, tmp_path, monkeypatch, kept):
+    folder = tmp_path / "results" / "small" / SNAPSHOTS
+    folder.mkdir(parents=True)
+    if kept:
+        (folder / sweep.trials[0].trial_id).mkdir()
+    monkeypatch.setattr(driver, "_tuner", lambda *_: Tuner(sweep, RayError("ended")))
+    drive(sweep, list(sweep.trials), {}, {}, "me", tmp_path, {})
+    assert folder.exists() is kept
 
 
 def test_ctrl_c_is_no_error_of_tune(sweep, tmp_path, monkeypatch):

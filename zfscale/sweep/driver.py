@@ -162,6 +162,8 @@ def drive(
         with suppress(OSError):  # a full disk: the plan is for who looks on
             plan.write(there)
         there.remove(WORKERS)
+        if not there.names(SNAPSHOTS):  # each that was needed while its trial ran is gone
+            there.remove(SNAPSHOTS)
         there.clear()
     left = missing(known(sweep))
     if not left and pays(there):

@@ -25,11 +25,13 @@ function outcome(kind) {
     .sort((a, b) => better(first) * (kind.rows[b].means[0] - kind.rows[a].means[0])).slice(0, places.length > 1 ? 2 : 5));
   const columns = [
     ...(places.length > 1 ? [{ title: "model and stream", word: true, text: (i) => kind.rows[i].place || "-", value: (i) => kind.rows[i].place }] : []),
-    ...configurationColumns(kind).filter((column, j) => j < 2 || (j >= words && j < words + 4)),
+    ...configurationColumns(kind).filter((_, j) => j < 2 || (j >= words && j < words + 4)).map(plain), // what is in bold leads its method alone
   ];
   if (!lines.length) return el("p", { class: "empty" }, "No trial has finished.");
   return [el("h3", {}, `Best by ${first.title}`), table({ caption: `± ${kind.spread}; chosen by the measure that is shown, so that the first of many is flattered`, columns, lines }).node];
 }
+
+const plain = ({ lead, ...column }) => column;
 
 function everyTrial() {
   const trials = RUNS.ids.map((_, i) => i);
