@@ -13,7 +13,7 @@ import pytest
 from tests.spec.test_spec_space import VALIDATED, column, sweep
 from zfscale.errors import SpecError
 from zfscale.spec.distributions import Uniform
-from zfscale.spec.drawing import independent, sobol
+from zfscale.spec.drawing import independent, sobol, written
 
 TWO = {path: Uniform(uniform=[0.0, 1.0]) for path in ("optimizer.lr", "optimizer.eps")}
 
@@ -43,15 +43,15 @@ def test_a_space_that_grows_leaves_all_other_trials_as_they_were(algorithm: str,
 def test_sobol_points_have_one_in_every_stripe(power: int) -> None:
     """Of 2^m points, one in each of 2^m equal intervals of every path; and four of 16 in each quarter of the square."""
     count = 2**power
-    points = [sobol(TWO, {"method.name": "ease"}, i) for i in range(count)]
+    points = [sobol(TWO, written({"method.name": "ease"}), i) for i in range(count)]
     for path in TWO:
         assert sorted(math.floor(point[path] * count) for point in points) == list(range(count))
-    quarters = [tuple(point[path] >= 0.5 for path in TWO) for point in (sobol(TWO, {}, i) for i in range(16))]
+    quarters = [tuple(point[path] >= 0.5 for path in TWO) for point in (sobol(TWO, "{}", i) for i in range(16))]
     assert {quarters.count(quarter) for quarter in quarters} == {4}
 
 
 def test_independent_draws_leave_gaps() -> None:
-    drawn = [independent(TWO, {}, i)["optimizer.lr"] for i in range(32)]
+    drawn = [independent(TWO, "{}", i)["optimizer.lr"] for i in range(32)]
     assert len({math.floor(u * 32) for u in drawn}) < 32
 
 

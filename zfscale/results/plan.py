@@ -10,11 +10,13 @@ import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from zfscale.results.layout import PLAN
 from zfscale.results.storage import Place, storage
 from zfscale.spec import TrialSpec
+from zfscale.spec.kept import Kept
 
 UNKNOWN = "?"  # begins the name of a trial that a searcher has not proposed yet
 Kind = tuple[str, ...]  # trials of a kind take the same time for a forward, about
@@ -65,10 +67,11 @@ class Plan:
             run: The id of the run.
             unknown: Key of a cell -> a trial such as a searcher will propose there, and how many more it may.
         """
-        trials = {}
+        trials, kinds = {}, Kept[Kind]()
         for spec in specs:
-            trial_id = spec.trial_id
-            trials[trial_id] = Expected(kind_of(spec), forwards.get(trial_id, 0.0))
+            decide = (spec.model, spec.stream, spec.method, spec.train, spec.optimizer.name, spec.optimizer.queries)
+            kind = kinds.of((*decide, spec.trains), partial(kind_of, spec))
+            trials[spec.trial_id] = Expected(kind, forwards.get(spec.trial_id, 0.0))
         names = dict[str, list[str]]()
         for cell, (spec, count) in (unknown or {}).items():
             names[cell] = [f"{UNKNOWN}{cell}.{i}" for i in range(count)]

@@ -17,15 +17,20 @@ from typing import Any
 from zfscale.spec.distributions import LAST, Distribution
 
 BITS = 53  # of a number
-Draw = Callable[[Mapping[str, Distribution], Mapping[str, Any], int], dict[str, float]]
+Draw = Callable[[Mapping[str, Distribution], str, int], dict[str, float]]  # of paths, a grid point, a sample's index
 
 
-def independent(draws: Mapping[str, Distribution], point: Mapping[str, Any], sample: int) -> dict[str, float]:
+def written(point: Mapping[str, Any]) -> str:
+    """A grid point, dotted path -> value, as functions here take it: thousands of samples have the same."""
+    return json.dumps(point, sort_keys=True)
+
+
+def independent(draws: Mapping[str, Distribution], point: str, sample: int) -> dict[str, float]:
     """Each number by itself."""
     return {path: _hashed(path, values, point, sample) / 2**BITS for path, values in draws.items()}
 
 
-def sobol(draws: Mapping[str, Distribution], point: Mapping[str, Any], sample: int) -> dict[str, float]:
+def sobol(draws: Mapping[str, Distribution], point: str, sample: int) -> dict[str, float]:
     """Spread evenly over all paths together, best where there are 2^m samples: Sobol's sequence (1967).
 
     Of each grid point another one: bits are flipped at random, one pattern a path, which keeps the spread (a digital
@@ -36,12 +41,12 @@ def sobol(draws: Mapping[str, Distribution], point: Mapping[str, Any], sample: i
     return {path: (number ^ _hashed(path, draws[path], point, -1)) / 2**BITS for path, number in shares}
 
 
-def ends(draws: Mapping[str, Distribution], point: Mapping[str, Any], sample: int) -> dict[str, float]:
+def ends(draws: Mapping[str, Distribution], point: str, sample: int) -> dict[str, float]:
     """Where numbers begin and where they end, with each combination of what has no order.
 
     >>> from zfscale.spec.distributions import Choice, RandInt
     >>> draws = {"x": Choice(choice=["a", "b"]), "y": RandInt(randint=[0, 10])}
-    >>> found = [ends(draws, {}, i) for i in range(count_ends(draws))]
+    >>> found = [ends(draws, "{}", i) for i in range(count_ends(draws))]
     >>> [(draws["x"].draw(at["x"]), draws["y"].draw(at["y"])) for at in found]
     [('a', 0), ('a', 9), ('b', 0), ('b', 9)]
     """
@@ -59,8 +64,8 @@ def count_ends(draws: Mapping[str, Distribution]) -> int:
     return 2 * math.prod(values.options or 1 for values in draws.values())
 
 
-def _hashed(path: str, values: Distribution, point: Mapping[str, Any], sample: int) -> int:
-    key = f"[{_quoted(path)}, {values.text}, {json.dumps(point, sort_keys=True) if point else '{}'}, {sample}]"
+def _hashed(path: str, values: Distribution, point: str, sample: int) -> int:
+    key = f"[{_quoted(path)}, {values.text}, {point}, {sample}]"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> (64 - BITS)
 
 

@@ -14,10 +14,19 @@ from zfscale.spec.sources import DomainPath
 from zfscale.spec.trial import TrialSpec
 
 
+def unlike(trials: Iterable[TrialSpec]) -> list[TrialSpec]:
+    """The first of each kind of trials that read the same, as far as they share the blocks themselves."""
+    found: dict[tuple[object, ...], TrialSpec] = {}
+    for trial in list(trials):  # all are kept until the end, so that no two blocks have one id
+        blocks = (trial.model, trial.stream, trial.method, trial.train, trial.engine, trial.fork)
+        found.setdefault((trial.optimizer.name, *map(id, blocks)), trial)
+    return list(found.values())
+
+
 def own_code(trials: Iterable[TrialSpec], output: OutputSpec) -> dict[str, str]:
     """Path of an object of the user's own -> the first key of the sweep file that names it."""
     found = {sink.name: "output.sinks" for sink in output.sinks if is_path(sink.name)}
-    for taker in (taker for trial in trials for _, taker in reversed(trial.lineage)):
+    for taker in (taker for trial in unlike(trials) for _, taker in reversed(trial.lineage)):
         for key, name in (*_names(taker), *_parts(taker)):
             if name not in found and is_path(name):
                 found[name] = key

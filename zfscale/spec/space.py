@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from zfscale.errors import nearest
 from zfscale.spec.distributions import Distribution, Grid
 from zfscale.spec.document import Document, Problems
-from zfscale.spec.drawing import count_ends
+from zfscale.spec.drawing import count_ends, written
 from zfscale.spec.inheriting import Parents
 from zfscale.spec.outside import Outside, is_own
 from zfscale.spec.problems import show
@@ -111,7 +111,7 @@ def combinations(spec: SweepSpec) -> Iterator[list[Assignment]]:
     if facts.path:
         samples = range(count_ends(draws))
     for fixed in grid_points(grids):
-        point = {".".join(one.target): one.value for one in fixed if one.target != SEED}
+        point = written({".".join(one.target): one.value for one in fixed if one.target != SEED})
         for sample in samples:
             yield drawn(fixed, draws, facts.draw(draws, point, sample))
 

@@ -74,9 +74,9 @@ class TrialSpec(Block):
     def canonical(self) -> str:
         """As a block's, put together from those of its blocks, which trials share."""
         texts = []
-        for name, default in _defaults():
+        for name, default, required in _fields():
             value = getattr(self, name)
-            if value != default:
+            if required or value != default:
                 texts.append(f'"{name}":{value.canonical if isinstance(value, Block) else CANONICAL.encode(value)}')
         return "{" + ",".join(texts) + "}"
 
@@ -182,6 +182,6 @@ def _parsed(text: str) -> TrialSpec:
 
 
 @functools.cache
-def _defaults() -> list[tuple[str, Any]]:
-    """The fields of a trial in order, with their defaults; nothing is equal to that of a field without one."""
-    return [(name, TrialSpec.model_fields[name].default) for name in sorted(TrialSpec.model_fields)]
+def _fields() -> list[tuple[str, Any, bool]]:
+    """The fields of a trial in order, with their defaults, and whether they have none."""
+    return [(name, field.default, field.is_required()) for name, field in sorted(TrialSpec.model_fields.items())]

@@ -17,7 +17,7 @@ from zfscale.results.decisions import PROPOSE, SEARCH, TOLD, Decisions
 from zfscale.results.proposals import Proposed, Study, Told, Values, earlier, trials_of
 from zfscale.spec import TrialSpec
 from zfscale.spec.cells import Cell
-from zfscale.spec.drawing import independent
+from zfscale.spec.drawing import independent, written
 from zfscale.sweep.searchers import points_of, shares_of, space_of
 
 
@@ -120,7 +120,7 @@ class Search:
 def _startup(cell: Cell, known: list[Values]) -> list[Values]:
     """The first draws of `random` that are not known, as many as the startup still lacks."""
     search = cell.spec.search
-    draws = (cell.drawn(independent(cell.searched, cell.point, i)) for i in range(search.samples))
+    draws = (cell.drawn(independent(cell.searched, written(cell.point), i)) for i in range(search.samples))
     new = (values for values in draws if values not in known)
     return list(islice(new, max(search.algorithm.startup - len(known), 0)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from zfscale.methods import catalogue as methods
 from zfscale.models.catalogue import family
 from zfscale.models.precision import precision_of
 from zfscale.spec import TrialSpec
+from zfscale.spec.kept import Kept
 from zfscale.training.fit import steps_per_epoch
 from zfscale.training.trainers import first_order
 from zfscale.trial.inputs import Inputs
@@ -40,14 +42,12 @@ def cost(spec: TrialSpec, inputs: Inputs) -> Cost:
 
 def expected(specs: Iterable[TrialSpec], inputs: Inputs) -> dict[str, float]:
     """Trial id -> expected training forwards, the middle of their range; quick for many trials that are alike."""
-    steps: dict[Any, list[int]] = {}
+    steps = Kept[list[int]]()
     found = {}
     for spec in specs:
         # What decides the steps of an epoch: seeds, rates and the rest of the optimizer do not.
-        key = (spec.model.name, spec.stream, spec.method.model_dump_json(), spec.train.batch_size, spec.trains)
-        if key not in steps:
-            steps[key] = _per_epoch(spec, inputs)
-        found[spec.trial_id] = sum(_forwards(spec, steps[key])) / 2
+        blocks = (spec.model, spec.stream, spec.method, spec.train, spec.trains)
+        found[spec.trial_id] = sum(_forwards(spec, steps.of(blocks, partial(_per_epoch, spec, inputs)))) / 2
     return found
 
 

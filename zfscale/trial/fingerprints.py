@@ -20,7 +20,7 @@ import torch
 from zfscale import registry
 from zfscale.results.inputs import SHOWN, Known, OtherInputs, Prints, as_json, from_json
 from zfscale.spec import TrialSpec
-from zfscale.spec.own import own_paths
+from zfscale.spec.own import own_paths, unlike
 from zfscale.trial.inputs import Inputs, data_key, keys_of, model_key
 
 BASE, SETTINGS, PROCESSOR, TOKENIZER = "base weights", "model configuration", "image processor", "tokenizer"
@@ -35,7 +35,7 @@ def prints_of(specs: Iterable[TrialSpec], inputs: Inputs) -> Known:
     Errors: what the import of the user's code raises; OtherInputs, where a fork reads something else than its parent.
     """
     found: Known = {}
-    specs = list(specs)
+    specs = unlike(specs)
     for spec in specs:
         base, data = inputs.of(spec)
         for key, hashed, thing in ((model_key(spec), of_base, base), (data_key(spec), of_data, data)):

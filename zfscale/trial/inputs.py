@@ -13,7 +13,7 @@ from zfscale.models.catalogue import family, family_name
 from zfscale.models.precision import PRECISIONS
 from zfscale.models.pretrained import Pretrained
 from zfscale.spec import ModelSpec, Problem, StreamSpec, Sweep, TrialSpec
-from zfscale.spec.own import own_paths
+from zfscale.spec.own import own_paths, unlike
 from zfscale.spec.yaml import dotted
 from zfscale.streams.base import Stream, Unread
 from zfscale.streams.catalogue import stream
@@ -66,7 +66,7 @@ class Inputs:
         self._models: dict[str, Any] = {}
         self._data: dict[str, Any] = {}
         self._streams: dict[tuple[str, StreamSpec], Stream[Any]] = {}
-        specs = list(specs)
+        specs = unlike(specs)
         for read in (partial(self._read_models, objectives=objectives), self._read_data):
             problems: list[Problem] = []
             read(specs, problems)
@@ -121,9 +121,9 @@ class Inputs:
     def read_starts(self, specs: Iterable[TrialSpec]) -> None:
         """How forks begin, for trials that are to be run. Errors: `Unfit`, with every problem of theirs."""
         problems: list[Problem] = []
-        for spec in specs:
+        for spec in (spec for spec in specs if spec.fork is not None):
             key = start_key(spec)
-            if key and key not in self._starts:
+            if key not in self._starts:
                 with noted(problems, spec, "fork", "trial"):
                     self._starts[key] = start_of(spec)
             if finding := misfit(spec, self.of(spec)[1], self.stream(spec)):
