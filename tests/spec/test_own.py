@@ -27,7 +27,7 @@ def test_one_trial_stands_for_all_that_read_the_same(tmp_path: Path) -> None:
     found = unlike(trials)
     assert len(trials) == 96
     assert len(found) == 8
-    assert len({reads(trial) + (str(trial.stream.tasks),) for trial in found}) == 8
+    assert len({(*reads(trial), str(trial.stream.tasks)) for trial in found}) == 8
     assert {reads(trial) for trial in found} == {reads(trial) for trial in trials}
     assert found[0] is trials[0], "problems are told of the first"
 
