@@ -21,9 +21,10 @@ from typing import IO, NamedTuple
 from uuid import uuid4
 
 from zfscale.errors import ZfscaleError, one_line
+from zfscale.results.directory import fsync
 from zfscale.results.layout import LOCK
 from zfscale.results.patience import told
-from zfscale.results.storage import Directory, Storage, fsync
+from zfscale.results.storage import Directory, Storage
 
 HOST = socket.gethostname().encode()
 RENEW = 10.0  # seconds between two signs of life of a lease
