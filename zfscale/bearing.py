@@ -19,6 +19,7 @@ class Load:
         seconds: That a trial sleeps.
         judged: Whether a scheduler decides on each report; without one, the driver only shows it.
         nodes: Of the cluster, all on this machine, which share the workers.
+        hosts: Processes that have the workers; 0 where each worker is one.
     """
 
     workers: int
@@ -27,6 +28,7 @@ class Load:
     seconds: float
     judged: bool = False
     nodes: int = 1
+    hosts: int = 0
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def looks(load: Load, trial: float = TRIAL, report: float = REPORT) -> list[Look
 
 
 def test_costs_are_those_of_the_driver(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(cluster, "_looks", lambda load: looks(load, report=REPORT * (2 if load.judged else 1)))
+    monkeypatch.setattr(cluster, "looks_at", lambda load: looks(load, report=REPORT * (2 if load.judged else 1)))
     assert main(["bench", "cluster", "--workers", "8", "--trials", "100", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     prices = [found[name] for name in ("idle", "trial", "report", "judged_report")]

@@ -43,12 +43,13 @@ def loads(workers: int, trials: int, nodes: int) -> dict[str, Load]:
 
 def measure(workers: int, trials: int, nodes: int = 1) -> dict[str, Any]:
     """All cases, and what follows from them; the keys are those that `--json` prints. Errors: ZfscaleError."""
-    found = {name: figures(load, _looks(load)) for name, load in loads(workers, trials, nodes).items()}
+    found = {name: figures(load, looks_at(load)) for name, load in loads(workers, trials, nodes).items()}
     prices = costs(found)
     return {"cpus": os.cpu_count(), "cases": found, **prices, "gpus": gpus(prices)}
 
 
-def _looks(load: Load) -> list[Look]:
+def looks_at(load: Load) -> list[Look]:
+    """A run of such a load, in processes of its own. Errors: ZfscaleError."""
     command = [sys.executable, "-m", "zfscale.sweep.sleeping", json.dumps(asdict(load))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": module_path()}
     with tempfile.TemporaryDirectory(prefix="zfscale-bench-") as name:
@@ -73,6 +74,7 @@ def figures(load: Load, looks: Sequence[Look]) -> dict[str, Any]:
         "share": {name: value / seconds for name, value in used.items()},
         "seconds_a_trial": {name: value / trials for name, value in used.items()},
         "idle": (looks[first - 1].driver - looks[0].driver) / waiting if waiting else None,
+        "mib": end.mib,
         "driver_mib_per_1000": (end.mib - start.mib) / trials * 1000,
     }
 

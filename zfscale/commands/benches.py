@@ -50,6 +50,14 @@ def bench_cluster(args: argparse.Namespace) -> int:
     return 0
 
 
+def bench_crowd(args: argparse.Namespace) -> int:
+    """See what one driver takes for a trial as up to thousands of them, which sleep, run at a time."""
+    from zfscale.bench.crowd import report
+
+    print(report(args.workers, args.trials, args.json))
+    return 0
+
+
 def bench_sinks(args: argparse.Namespace) -> int:
     """Time each sink, and look at the memory it takes in one long trial."""
     from zfscale.bench.sinks import report
@@ -74,6 +82,13 @@ def add_to(add: Add) -> None:
     command.add_argument("--nodes", type=count, metavar="N", default=1, help="that share the workers; default: 1")
     command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     command.set_defaults(command=bench_cluster)
+    command = benchmarks.add_parser("crowd", help="as more run at a time", description=bench_crowd.__doc__)
+    command.add_argument(
+        "--workers", type=count, metavar="N", default=1024, help="trials at a time, in the last case; default: 1024"
+    )
+    command.add_argument("--trials", type=count, metavar="N", default=1000, help="of each case; default: 1000")
+    command.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    command.set_defaults(command=bench_crowd)
     command = benchmarks.add_parser("sinks", help="what sinks take", description=bench_sinks.__doc__)
     command.add_argument("--steps", type=count, metavar="N", default=10**6, help="of the trial; default: 1000000")
     command.add_argument(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -17,20 +18,24 @@ if TYPE_CHECKING:
     from zfscale.spec import OutputSpec
 
 
-def asleep(reports: int, seconds: float) -> type[Sleeper]:
-    """The class of trials that sleep so long, and report so often before they end."""
-    return type("Asleep", (Sleeper,), {"reports": reports, "seconds": seconds})
+def asleep(reports: int, pause: float, speaks: bool = True) -> type[Sleeper]:
+    """The class of trials that report so often before they end, and sleep so long before each report and their end.
+
+    Whether a worker `speaks`, to say how far it is: many in one process would do so in one file.
+    """
+    return type("Asleep", (Sleeper,), {"reports": reports, "pause": pause, "speaks": speaks})
 
 
 class Sleeper(tune.Trainable):
     """A trial of `zfscale.sweep.worker.Worker` as its driver sees it, asleep; `setup` is given what that is given."""
 
     reports: int
-    seconds: float
+    pause: float  # seconds
+    speaks: bool
 
     def setup(self, config: dict[str, Any], output: OutputSpec, name: str, run: str, **others: Any) -> None:  # type: ignore[override]
         """Set up what tells the driver how far a trial is."""
-        self.speaker = Speaker(storage(output.dir, name), run, "here")
+        self.speaker = Speaker(storage(output.dir, name), run, "here") if self.speaks else None
         self.walk: Iterator[dict[str, Any]] | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -49,10 +54,11 @@ class Sleeper(tune.Trainable):
     def _reports(self) -> Iterator[dict[str, Any]]:
         told = dict.fromkeys(METRICS, 0.5)  # all alike, so that no rule stops any
         trial = TrialSpec.from_json(self.config["spec"])
-        with self.speaker.of(trial.trial_id, "asleep", 1, self.config["spec"]):
+        spoken = self.speaker.of(trial.trial_id, "asleep", 1, self.config["spec"]) if self.speaker else nullcontext()
+        with spoken:
             for stage in range(1, self.reports + 1):
-                time.sleep(self.seconds / (self.reports + 1))
-                yield {"stage": stage, "seconds": self.seconds, "forwards": stage, **told}
-            time.sleep(self.seconds / (self.reports + 1))
-        last = {"seconds": self.seconds, "forwards": self.reports + 1, **told}
+                time.sleep(self.pause)
+                yield {"stage": stage, "seconds": self.pause * stage, "forwards": stage, **told}
+            time.sleep(self.pause)
+        last = {"seconds": self.pause * (self.reports + 1), "forwards": self.reports + 1, **told}
         yield {"done": True, "stage": self.reports + 1, "status": Status.FINISHED.value, **last}

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +103,8 @@ def _cluster(load: Load, folder: str) -> Iterator[dict[str, Any]]:
 
     NOTE: of several nodes, Ray writes the address down where `address: auto` finds it, as of a cluster of this user's.
     """
-    size: dict[str, Any] = {"num_cpus": -(-load.workers // load.nodes), "object_store_memory": 2**27}
+    workers = 1 if load.hosts else load.workers  # hosts ask for none
+    size: dict[str, Any] = {"num_cpus": -(-workers // load.nodes), "object_store_memory": 2**27}
     if load.nodes == 1:
         yield {**size, "address": LOCAL, "include_dashboard": False, "_temp_dir": folder}
         return
@@ -125,11 +126,18 @@ def _driven(sweep: Sweep, load: Load, place: Path) -> list[Look]:
     from zfscale.results.lock import held
     from zfscale.results.missing import root
     from zfscale.sweep import driver
+    from zfscale.sweep.hosted import hosted
     from zfscale.sweep.sleeper import asleep
 
     meter, nothing = Meter(), dict[str, Any]()
     forwards: Mapping[str, float] = {trial.trial_id: 1.0 for trial in sweep.trials}
-    with held(root(sweep)) as me, replaced(driver, "Worker", asleep(load.reports, load.seconds)):
+    pause = load.seconds / (load.reports + 1)
+    kind = asleep(load.reports, 0, speaks=False) if load.hosts else asleep(load.reports, pause)
+    with ExitStack() as stack:
+        me = stack.enter_context(held(root(sweep)))
+        stack.enter_context(replaced(driver, "Worker", kind))
+        if load.hosts:
+            stack.enter_context(hosted(load.workers, load.hosts, pause))
         driver.drive(sweep, list(sweep.trials), nothing, nothing, me, place, forwards, [meter], own=True)
     if not meter.looks or meter.looks[-1].done < len(sweep.trials):
         raise ZfscaleError("the sleeping trials did not all end")

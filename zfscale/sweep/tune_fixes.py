@@ -75,8 +75,10 @@ class Controller(TuneController):
 
     def _first_without_room(self) -> Trial | None:
         """Of those that Tune has asked for workers for, in that order."""
-        pending = (trial for trial in self._trial_to_actor if trial in self._pending_trials - self._resetting_trials)
-        return next((trial for trial in pending if not self._starts(trial)), None)
+        for trial in self._trial_to_actor:
+            if trial in self._pending_trials and trial not in self._resetting_trials and not self._starts(trial):
+                return trial
+        return None
 
     def _starts(self, trial: Trial) -> bool:
         """Whether the trial has a worker of its own, which has room on a node and is not yet ready."""
