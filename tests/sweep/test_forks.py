@@ -20,7 +20,7 @@ from zfscale import spec
 from zfscale.errors import SpecError
 from zfscale.results.check import look
 from zfscale.results.inputs import OtherInputs
-from zfscale.results.layout import file_of, snapshots_of, starts_of
+from zfscale.results.layout import file_of, ledger_of, snapshots_of, starts_of
 from zfscale.results.missing import missing, root
 from zfscale.results.parents import lookup
 from zfscale.results.tables import rows
@@ -28,6 +28,7 @@ from zfscale.spec import Sweep
 from zfscale.sweep import worker
 from zfscale.sweep.driver import begin, forget
 from zfscale.sweep.dry_run import describe
+from zfscale.trial.forking import start_of
 from zfscale.trial.inputs import read
 from zfscale.trial.replay import replay
 from zfscale.tuning.planning import plan
@@ -125,6 +126,32 @@ def test_a_fork_that_runs_out_of_memory_begins_again_with_what_it_shares(tmp_pat
     assert (row["attempts"], row["micro_batch"]) == (2, 4)
     assert steps(sweep)[:2] == steps(made)[:2]
     assert replay(root(sweep), row["trial_id"], tmp_path / "m") == 12
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_fork_goes_on_with_the_micro_batch_of_a_parent_that_ran_out_of_memory(
+    runs: bool, tmp_path: Path, parent: Make
+) -> None:
+    """Nothing is changed, and memory suffices now: it ends in the same numbers, as one of its own size may not."""
+    blocks = needs(f"parent{runs}", tmp_path, 4, "MemoryError()")
+    made = parent(**blocks)
+    mine = Alone(made)
+    to_the_end(mine)
+    (row,) = rows(root(made), "trials", ["micro_batch"]).to_pylist()
+    assert row["micro_batch"] == 4
+    sweep = forks(tmp_path, made, 3)
+    if runs:  # its ledger is there, and no row
+        start = start_of(sweep.trials[0])
+        root(made).write(ledger_of(made.trials[0].trial_id), start.ledger)
+        begun = start_of(sweep.trials[0], root(made))
+        assert (begun.halved, begun.inputs) == (True, None)
+    to_the_end(Alone(sweep))
+    (row,) = rows(root(sweep), "trials", ["attempts", "micro_batch"]).to_pylist()
+    assert (row["attempts"], row["micro_batch"]) == (1, 4)
+    assert steps(sweep) == steps(made)
+    (tmp_path / "own").mkdir()
+    other = forks(tmp_path / "own", made, 3, train={"micro_batch_size": 2})
+    assert not start_of(other.trials[0]).halved
 
 
 def test_a_parent_that_was_stopped_or_failed_shares_the_steps_it_took(tmp_path: Path, parent: Make) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from zfscale.errors import nearest
 from zfscale.records import Status
+from zfscale.results.attempts import was_halved
 from zfscale.results.check import contents, look
 from zfscale.results.layout import ledger_of, starts_of
 from zfscale.results.reading import DamagedFile
@@ -52,23 +53,28 @@ class Shared(NamedTuple):
     Args:
         steps: The first ones, each with its task, as the ledger of the fork has them: they cost it nothing.
         inputs: The content hashes of what the parent has read, as its row has them.
+        halved: Whether the parent ran with half its micro-batch, since memory had run out.
     """
 
     steps: list[tuple[int, Entry]]
     inputs: str | None
+    halved: bool
 
 
 def shared(there: Storage, trial: str, step: int) -> Shared:
     """The first steps of a trial. Errors: Unforkable."""
     row = _row(there, trial)
     taken = [(place["task"], entry) for place, entry in _steps(there, trial, row)[:step]]
-    return Shared(_free(taken), None if row is None else row["inputs"])
+    assert row is not None, "else it has no steps"
+    return Shared(_free(taken), row["inputs"], row["micro_batch"] is not None)
 
 
 def shared_so_far(there: Storage, trial: str, step: int) -> Shared:
     """As `shared`, of a forward-only trial that may still run; tasks are not told then. Errors: Unforkable."""
     taken = [(0, entry) for entry in entries(there.read(ledger_of(trial)) or b"")][:step]
-    return Shared(_free(taken), None) if len(taken) == step else shared(there, trial, step)
+    if len(taken) < step:
+        return shared(there, trial, step)
+    return Shared(_free(taken), None, was_halved(there, trial))
 
 
 def _free(taken: list[tuple[int, Entry]]) -> list[tuple[int, Entry]]:
@@ -78,7 +84,7 @@ def _free(taken: list[tuple[int, Entry]]) -> list[tuple[int, Entry]]:
 
 def _row(there: Storage, trial: str) -> dict[str, Any] | None:
     """The row of a trial in `trials`; None if there is none. Errors: Unforkable if a file of it is damaged."""
-    found = look(there, ["versions", "inputs"], only=[trial])
+    found = look(there, ["versions", "inputs", "micro_batch"], only=[trial])
     if found.faults:
         raise Unforkable("trial", f"{there}/{found.faults[0]}; run its sweep again to make the trial again")
     return found.rows[0] if found.rows else None

@@ -37,6 +37,7 @@ from zfscale.trial.inputs import data_key, keys_of, model_key
 
 if TYPE_CHECKING:
     from zfscale.spec import OutputSpec, ResourcesSpec
+    from zfscale.training.snapshots import Snapshots
     from zfscale.trial.report import Report
     from zfscale.zo.ledger import Entry, Ledger
 
@@ -133,8 +134,7 @@ class Worker(tune.Trainable):
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id, self.checkpoint_minutes)
         self.stage, self.stopping, again = 0, False, False
         try:
-            if start := self._start(spec):
-                start.give(ledger, snapshots)
+            micro = self._share(spec, ledger, snapshots, micro)
             team = self._team(spec, ledger.past) if self.team else nullcontext()
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]):
@@ -201,6 +201,14 @@ class Worker(tune.Trainable):
         # Another thread records it, and the views are this one's.
         record = partial(record_failure, self.results, self.name, spec, self.output, committing=True)
         return self.team.running(spec.to_json(), past, record)
+
+    def _share(self, spec: TrialSpec, ledger: Ledger, snapshots: Snapshots, micro: int | None) -> int | None:
+        """Give a fork what it shares; with which micro-batch the trial goes on, a fork as its parent."""
+        start = self._start(spec)
+        if start is None:
+            return micro
+        start.give(ledger, snapshots)
+        return halved(spec) if start.halved else micro
 
     def _start(self, spec: TrialSpec) -> Start | None:
         """How a fork begins: as the driver has read it, or, where its parent may still run, as that is now."""

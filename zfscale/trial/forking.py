@@ -30,11 +30,14 @@ class Start:
         ledger: The steps that are shared, as the file of a running trial.
         snapshots: Task -> the snapshot at the end of its first-order phase, a file, of a hybrid.
         inputs: The content hashes of what the parent has read, as its row has them.
+        halved: Whether it ran with half the micro-batch that both specs have, since memory had run out: so does the
+            fork, whose losses would else differ in their last bits.
     """
 
     ledger: bytes
     snapshots: dict[int, bytes]
     inputs: str | None
+    halved: bool = False
 
     def give(self, ledger: Ledger, snapshots: Snapshots) -> None:
         """Let a trial begin after the shared steps; one that has begun before, and is further, goes on there."""
@@ -67,7 +70,9 @@ def start_of(spec: TrialSpec, running: Storage | None = None) -> Start:
         raise ZfscaleError(f"fork.trial: {there}: trial {fork.trial} took {wanted}")
     tasks = sorted({task for task, entry in found.steps if not entry.seeds})
     ledger = MAGIC + b"".join(entry.pack() for _, entry in found.steps)
-    return Start(ledger, {task: kept.file(task) for task in tasks}, found.inputs)
+    size = None if spec.parent is None else spec.parent.train.micro_batch_size
+    halved = found.halved and spec.train.micro_batch_size == size
+    return Start(ledger, {task: kept.file(task) for task in tasks}, found.inputs, halved)
 
 
 def misfit(spec: TrialSpec, data: Any, own: Any) -> Finding | None:
