@@ -139,7 +139,7 @@ def test_a_trial_fails_by_its_own_errors_only(ours, monkeypatch, tmp_path):
 
     mine._reports = lambda walk, spec, ledger: worker.Worker._reports(mine, walk, spec, ledger)
     mine.forked = False
-    mine._start = lambda spec: None
+    mine._share = lambda spec, ledger, snapshots, micro: micro
     monkeypatch.setattr(trial, "walk", walk)
     answer = worker.Worker.step(mine)
     rows = list((tmp_path / "r" / "trials").glob("*"))

@@ -14,6 +14,7 @@ from zfscale.results.halving import CAUSE
 from zfscale.results.missing import root
 from zfscale.results.tables import rows
 from zfscale.spec import Sweep
+from zfscale.spec.spending import taken
 from zfscale.sweep import worker
 from zfscale.trial.replay import replay
 
@@ -85,3 +86,36 @@ def test_any_other_error_fails_it_at_once(tmp_path: Path, tiny_vit: Path, image_
     sweep = one_trial(tmp_path / "s", tiny_vit, image_folder, **needs("other", tmp_path, 0, "RuntimeError('a bug')"))
     assert to_the_end(Alone(sweep))[-1]["status"] == "failed"
     assert (only_row(sweep)["attempts"], only_row(sweep)["micro_batch"]) == (1, None)
+
+
+def test_the_row_of_one_that_failed_says_what_it_took_up_to_then(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    """Of a step of two losses, the sixth raises; a budget counts what was spent on it."""
+    sweep = one_trial(tmp_path / "s", tiny_vit, image_folder, **needs("took", tmp_path, 0, "RuntimeError('a bug')"))
+    said = to_the_end(Alone(sweep))[-1]
+    (row,) = rows(root(sweep), "trials", ["forwards", "seconds", "avg_accuracy"]).to_pylist()
+    (last,) = rows(root(sweep), "steps", ["forwards", "seconds"]).to_pylist()[-1:]
+    assert (row["forwards"], row["avg_accuracy"]) == (4, None)
+    assert row["forwards"] == last["forwards"] == said["forwards"]
+    assert row["seconds"] == pytest.approx(last["seconds"])
+    assert not look(root(sweep)).faults
+    assert taken([row])["forwards"] == 4
+
+
+def test_one_that_failed_before_its_first_step_took_nothing_of_the_one_before(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = one_trial(tmp_path / "s", tiny_vit, image_folder)
+    mine = Alone(sweep)
+    to_the_end(mine)
+    other = sweep.trials[0].model_copy(update={"seed": 7})
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no start")
+
+    monkeypatch.setattr(mine, "_share", broken)
+    mine.config = {"spec": other.to_json()}
+    assert to_the_end(mine)[-1]["status"] == "failed"
+    found = rows(root(sweep), "trials", ["status", "forwards", "seconds"]).to_pylist()
+    assert [row["forwards"] for row in found if row["status"] == "failed"] == [None]

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from zfscale.errors import one_line
+from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.records import Eval, Outcome, Query, Step
 from zfscale.results.layout import WORKERS, worker_file
 from zfscale.results.storage import Directory, Place, storage
@@ -92,14 +93,17 @@ class Speaker:
         threading.Thread(target=self._talk, args=(every,), daemon=True).start()
 
     @contextmanager
-    def of(self, trial_id: str, label: str, attempt: int, spec: str = "") -> Iterator[None]:
-        """The trial that the worker runs inside."""
+    def of(self, trial_id: str, label: str, attempt: int, spec: str = "") -> Iterator[dict[str, float | int | None]]:
+        """The trial that the worker runs inside; at its end, what is given has what its steps took."""
         self._first, self._last, self._stage, self._moves = None, None, 0, 0
         about: dict[str, Any] = {"trial_id": trial_id, "label": label, "attempt": attempt, "spec": spec}
         self._about = replace(self._about, **about, started=time.time())
+        taken = dict[str, float | int | None]()
         try:
-            yield
+            yield taken
         finally:
+            if self._last:
+                taken |= {FORWARDS: self._last.forwards, SECONDS: self._last.seconds}
             self._about = replace(self._about, trial_id="")
 
     def step(self, record: Step) -> None:

@@ -62,7 +62,7 @@ Budget = Annotated[BudgetSpec, BeforeValidator(_number, json_schema_input_type=i
 
 
 def taken(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """What trials that ended took, by their rows in `trials`: those of failed ones say neither seconds nor forwards."""
+    """What trials that ended took, by their rows in `trials`: a failed one up to its last step, if that is known."""
     found = dict.fromkeys(UNITS, 0.0)
     for row in rows:
         found["trials"] += 1

@@ -132,12 +132,12 @@ class Worker(tune.Trainable):
         attempt = start_attempt(root, spec.trial_id, HALVED if micro else START)
         sink = Fanout([self.speaker, *make_sinks(About.of(root, self.name, spec), self.output).sinks])
         ledger, snapshots = open_ledger(root, spec.trial_id), Snapshots(root, spec.trial_id, self.checkpoint_minutes)
-        self.stage, self.stopping, again = 0, False, False
+        self.stage, self.stopping, again, taken = 0, False, False, dict[str, float | int | None]()
         try:
             micro = self._share(spec, ledger, snapshots, micro)
             team = self._team(spec, ledger.past) if self.team else nullcontext()
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
-            with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]):
+            with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]) as taken:
                 cache = {} if micro else self.features  # which were computed in whole batches
                 parts = in_parts(spec, micro)
                 walk = trial.walk(parts, base, data, sink, attempt, ledger, snapshots, cache, self.every)
@@ -148,7 +148,7 @@ class Worker(tune.Trainable):
             error, versions, full = traceback.format_exc(), trial.versions(), out_of_memory(problem)
             if full and micro:
                 error += f"\n{CAUSE}: also with half the micro-batch, {micro}"
-            outcome = Outcome(Status.FAILED, attempts=attempt, error=error, versions=versions)
+            outcome = Outcome(Status.FAILED, taken, attempts=attempt, error=error, versions=versions)
             again = full and micro is None and self.team is None and halved(spec) is not None
         if again:  # outside, where the error holds no tensors any more
             sink.give_up(outcome)
