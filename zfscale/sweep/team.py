@@ -8,6 +8,7 @@ goes on from its ledger.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -96,8 +97,7 @@ class Team:
             place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
             at = actor.options(num_cpus=resources.cpus, num_gpus=resources.gpus, scheduling_strategy=place)
             self.others.append(at.remote(shared, resources.cpus, path))
-        # A rank that cannot start is told here: in the meeting it would be waited for.
-        ray.get([other.ready.remote() for other in self.others], timeout=MEETING.total_seconds())
+        self._await_start()
         host = ray.util.get_node_ip_address()
         store = dist.TCPStore(host, 0, workers, is_master=True, wait_for_workers=False, timeout=MEETING)
         joined = [other.join.remote(host, store.port, i, workers) for i, other in enumerate(self.others, start=1)]
@@ -105,6 +105,20 @@ class Team:
         ray.get(joined)
         self._lost: str | None = None
         self._failure: str | None = None
+
+    def _await_start(self) -> None:
+        """A rank that cannot start is told here: in the meeting it would be waited for.
+
+        Where one dies as it starts, or takes too long, this process ends. Ray would wait for the rank's start before it
+        ends a worker whose own has failed, for ever, and the driver with it.
+        """
+        try:
+            ray.get([other.ready.remote() for other in self.others], timeout=MEETING.total_seconds())
+        except ray.exceptions.RayError as error:
+            if getattr(error, "actor_init_failed", False):  # by an error of its own, which has ended its start
+                raise
+            print(f"a rank did not start: {one_line(error)}", file=sys.stderr, flush=True)
+            os._exit(1)
 
     @contextmanager
     def running(self, spec: str, past: list[Entry], record: Callable[[str], None]) -> Iterator[None]:
