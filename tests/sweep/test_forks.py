@@ -18,6 +18,7 @@ from tests.sweep.test_worker_stops import HYBRID, Alone, one_trial, to_the_end
 from tests.verify.trials import changed, forge
 from zfscale import spec
 from zfscale.errors import SpecError
+from zfscale.results.attempts import was_halved
 from zfscale.results.check import look
 from zfscale.results.inputs import OtherInputs
 from zfscale.results.layout import file_of, ledger_of, snapshots_of, starts_of
@@ -151,7 +152,10 @@ def test_a_fork_goes_on_with_the_micro_batch_of_a_parent_that_ran_out_of_memory(
     assert steps(sweep) == steps(made)
     (tmp_path / "own").mkdir()
     other = forks(tmp_path / "own", made, 3, train={"micro_batch_size": 2})
-    assert not start_of(other.trials[0]).halved
+    to_the_end(Alone(other))
+    (row,) = rows(root(other), "trials", ["micro_batch"]).to_pylist()
+    assert row["micro_batch"] is None, "it has a size of its own"
+    assert was_halved(root(sweep), sweep.trials[0].trial_id), "for forks of it"
 
 
 def test_a_parent_that_was_stopped_or_failed_shares_the_steps_it_took(tmp_path: Path, parent: Make) -> None:

@@ -33,7 +33,7 @@ def measure(workers: int, trials: int) -> dict[str, Any]:
 
 
 def case(load: Load, looks: Sequence[Look]) -> dict[str, Any]:
-    """As of `zfscale bench cluster`; `seconds_a_start`: what the driver took until first trials had ended, a worker."""
+    """As of `zfscale bench cluster`; `seconds_a_start`: what the driver took until first trials ended, a worker."""
     first = next(look for look in looks if look.done)
     return {**figures(load, looks), "seconds_a_start": (first.driver - looks[0].driver) / load.workers}
 

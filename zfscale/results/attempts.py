@@ -25,6 +25,12 @@ def start_attempt(root: Place, trial_id: str, sign: bytes = START) -> int:
     return len(starts)
 
 
+def halve(root: Place, trial_id: str) -> None:
+    """Mark the last start, as one that has half the micro-batch after all, and so all that follow."""
+    there, name, begun = storage(root), starts_of(trial_id), _starts(root, trial_id)
+    patiently(partial(there.write, name, begun[:-1] + HALVED), f"{there}/{name}")
+
+
 def starts(row: Mapping[str, Any]) -> bytes:
     """The starts of a trial that its row in `trials` tells of: `attempts`, and whether `micro_batch` was halved.
 

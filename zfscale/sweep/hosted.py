@@ -1,7 +1,7 @@
 """Sleeping trials by the thousand in a few processes, which a driver takes for workers with a process each.
 
-Calls, answers and waiting are Ray's. NOTE: what placement groups, further nodes and the files in which workers say how
-far they are cost is not seen.
+Calls, answers and waiting are Ray's. NOTE: what the making of actors and placement groups, further nodes, and the files in
+which workers say how far they are cost is not seen.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ class Host:
         self.pause, self._held = pause, dict[int, asyncio.Future[Any]]()
 
     async def begin(self, number: int, kind: type, options: dict[str, Any]) -> None:
-        """Make the trial of a number."""
-        self._trial(number).set_result(kind(**options))
+        """Make the trial of a number, or have each of its calls fail."""
+        try:
+            self._trial(number).set_result(kind(**options))
+        except Exception as error:
+            self._trial(number).set_exception(error)
 
     async def call(self, number: int, name: str, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Call a method of it."""

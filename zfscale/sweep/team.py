@@ -57,8 +57,8 @@ class Rank:
         """Meet the others."""
         join(host, port, rank, world)
 
-    def run(self, spec: str, past: list[Entry]) -> str | None:
-        """Run a trial, after the steps of `past`; the traceback if it fails."""
+    def run(self, spec: str, past: list[Entry], keep: bool) -> str | None:
+        """Run a trial, after the steps of `past`; the traceback if it fails. What may be shared is kept, if it may."""
         from zfscale.sinks.fanout import Fanout
         from zfscale.trial import run as trial
         from zfscale.zo.ledger import Past
@@ -67,7 +67,7 @@ class Rank:
         try:
             parsed = TrialSpec.from_json(spec)
             base, data = ray.get([self.shared[model_key(parsed)], self.shared[data_key(parsed)]])
-            trial.run(parsed, base, data, Fanout([]), ledger=Past(past), cache=self.features)
+            trial.run(parsed, base, data, Fanout([]), ledger=Past(past), cache=self.features if keep else {})
         except Exception:
             return traceback.format_exc()
         return None
@@ -112,23 +112,25 @@ class Team:
         Where one dies as it starts, or takes too long, this process ends. Ray would wait for the rank's start before it
         ends a worker whose own has failed, for ever, and the driver with it.
         """
-        try:
-            ray.get([other.ready.remote() for other in self.others], timeout=MEETING.total_seconds())
-        except ray.exceptions.RayError as error:
-            if getattr(error, "actor_init_failed", False):  # by an error of its own, which has ended its start
-                raise
-            print(f"a rank did not start: {one_line(error)}", file=sys.stderr, flush=True)
-            os._exit(1)
+        starts = [other.ready.remote() for other in self.others]
+        ray.wait(starts, num_returns=len(starts), timeout=MEETING.total_seconds())
+        errors = [error for start in starts if (error := _error(start))]
+        for error in errors:
+            if not getattr(error, "actor_init_failed", False):  # by an error of its own, which has ended its start
+                print(f"a rank did not start: {one_line(error)}", file=sys.stderr, flush=True)
+                os._exit(1)
+        if errors:
+            raise errors[0]
 
     @contextmanager
-    def running(self, spec: str, past: list[Entry], record: Callable[[str], None]) -> Iterator[None]:
-        """The others run the trial while rank 0 does inside.
+    def running(self, spec: str, past: list[Entry], record: Callable[[str], None], keep: bool = True) -> Iterator[None]:
+        """The others run the trial while rank 0 does inside; they `keep` features for later trials.
 
         `record` writes the trial down as failed, for the reason given, where rank 0 cannot be told. Errors: RankLost
         if one dies; ZfscaleError with its traceback if one fails alone. Either way this process is of no more use: the
         group is broken.
         """
-        answers = [other.run.remote(spec, past) for other in self.others]
+        answers = [other.run.remote(spec, past, keep) for other in self.others]
         noticed, over = threading.Event(), threading.Event()
         watch = threading.Thread(target=self._watch, args=(answers, noticed, over, record), daemon=True)
         watch.start()
@@ -184,3 +186,12 @@ class Team:
     def _kill(self) -> None:
         for other in self.others:
             ray.kill(other)
+
+
+def _error(answer: Any) -> ray.exceptions.RayError | None:
+    """Why there is no answer now."""
+    try:
+        ray.get(answer, timeout=0)
+    except ray.exceptions.RayError as error:
+        return error
+    return None

@@ -19,7 +19,7 @@ from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
 from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.records import Outcome, Status
-from zfscale.results.attempts import HALVED, START, attempts_of, open_ledger, start_attempt, was_halved
+from zfscale.results.attempts import HALVED, START, attempts_of, halve, open_ledger, start_attempt, was_halved
 from zfscale.results.check import ended, look
 from zfscale.results.halving import CAUSE, halved, in_parts, out_of_memory
 from zfscale.results.inputs import Known, as_json
@@ -32,7 +32,7 @@ from zfscale.spec import METRICS, TrialSpec
 from zfscale.sweep.node import ModulePath, extend_path, node_name, unseen
 from zfscale.sweep.team import RankLost, Team
 from zfscale.sweep.unfinished import UNFINISHED
-from zfscale.trial.forking import Start, start_key, start_of
+from zfscale.trial.forking import Start, inherits_size, start_key, start_of
 from zfscale.trial.inputs import data_key, keys_of, model_key
 
 if TYPE_CHECKING:
@@ -135,11 +135,11 @@ class Worker(tune.Trainable):
         self.stage, self.stopping, again, taken = 0, False, False, dict[str, float | int | None]()
         try:
             micro = self._share(spec, ledger, snapshots, micro)
-            team = self._team(spec, ledger.past) if self.team else nullcontext()
+            parts = in_parts(spec, micro)
+            team = self._team(spec, parts, ledger.past) if self.team else nullcontext()
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]) as taken:
                 cache = {} if micro else self.features  # which were computed in whole batches
-                parts = in_parts(spec, micro)
                 walk = trial.walk(parts, base, data, sink, attempt, ledger, snapshots, cache, self.every)
                 outcome = yield from self._reports(walk, spec, ledger)
         except (RankLost, StorageError):
@@ -196,11 +196,12 @@ class Worker(tune.Trainable):
         except StorageError:  # it is asked again after the next stage
             return False
 
-    def _team(self, spec: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
+    def _team(self, spec: TrialSpec, parts: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
+        """The other ranks run the trial, in such parts; it is recorded under its own spec."""
         assert self.team is not None
         # Another thread records it, and the views are this one's.
         record = partial(record_failure, self.results, self.name, spec, self.output, committing=True)
-        return self.team.running(spec.to_json(), past, record)
+        return self.team.running(parts.to_json(), past, record, keep=parts is spec)
 
     def _share(self, spec: TrialSpec, ledger: Ledger, snapshots: Snapshots, micro: int | None) -> int | None:
         """Give a fork what it shares; with which micro-batch the trial goes on, a fork as its parent."""
@@ -208,7 +209,10 @@ class Worker(tune.Trainable):
         if start is None:
             return micro
         start.give(ledger, snapshots)
-        return halved(spec) if start.halved else micro
+        if micro is None and start.halved and inherits_size(spec):
+            halve(self.results, spec.trial_id)
+            return halved(spec)
+        return micro
 
     def _start(self, spec: TrialSpec) -> Start | None:
         """How a fork begins: as the driver has read it, or, where its parent may still run, as that is now."""

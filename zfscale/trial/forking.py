@@ -30,8 +30,7 @@ class Start:
         ledger: The steps that are shared, as the file of a running trial.
         snapshots: Task -> the snapshot at the end of its first-order phase, a file, of a hybrid.
         inputs: The content hashes of what the parent has read, as its row has them.
-        halved: Whether it ran with half the micro-batch that both specs have, since memory had run out: so does the
-            fork, whose losses would else differ in their last bits.
+        halved: Whether it ran with half its micro-batch, since memory had run out.
     """
 
     ledger: bytes
@@ -46,6 +45,11 @@ class Start:
             ledger.begin_with(past)
         for task, data in self.snapshots.items():
             snapshots.put(task, data)
+
+
+def inherits_size(spec: TrialSpec) -> bool:
+    """Whether a fork is to compute as much at once as its parent, whose losses would else differ in their last bits."""
+    return spec.parent is not None and spec.train.micro_batch_size == spec.parent.train.micro_batch_size
 
 
 def start_key(spec: TrialSpec) -> str:
@@ -70,9 +74,7 @@ def start_of(spec: TrialSpec, running: Storage | None = None) -> Start:
         raise ZfscaleError(f"fork.trial: {there}: trial {fork.trial} took {wanted}")
     tasks = sorted({task for task, entry in found.steps if not entry.seeds})
     ledger = MAGIC + b"".join(entry.pack() for _, entry in found.steps)
-    size = None if spec.parent is None else spec.parent.train.micro_batch_size
-    halved = found.halved and spec.train.micro_batch_size == size
-    return Start(ledger, {task: kept.file(task) for task in tasks}, found.inputs, halved)
+    return Start(ledger, {task: kept.file(task) for task in tasks}, found.inputs, found.halved)
 
 
 def misfit(spec: TrialSpec, data: Any, own: Any) -> Finding | None:

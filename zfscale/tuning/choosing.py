@@ -90,8 +90,10 @@ def _score(candidate: Candidate, rows: Mapping[str, Mapping[str, Any]], metric: 
 
 def _spent(candidate: Candidate, rows: Mapping[str, Mapping[str, Any]]) -> int:
     """Forwards that were taken; of a candidate with a trial that failed, all that it might have taken."""
-    taken = [rows.get(trial.trial_id, {}).get(FORWARDS) for trial in candidate.trials]
-    return candidate.forwards if None in taken else sum(int(forwards) for forwards in taken if forwards is not None)
+    mine = [rows.get(trial.trial_id, {}) for trial in candidate.trials]
+    if any(row.get("status") != Status.FINISHED for row in mine):
+        return candidate.forwards
+    return sum(int(row[FORWARDS]) for row in mine)
 
 
 def _distinct(values: list[Any]) -> list[Any]:

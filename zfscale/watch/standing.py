@@ -123,7 +123,7 @@ class Standing:
     @property
     def slowest(self) -> list[dict[str, Any]]:
         """The finished trials that took longest."""
-        timed = [row for row in self.asked if row["seconds"] is not None]
+        timed = [row for row in self.asked if row["status"] == Status.FINISHED and row["seconds"] is not None]
         return sorted(timed, key=lambda row: (-row["seconds"], row["trial_id"]))[:SLOWEST]
 
     @property
