@@ -1,7 +1,7 @@
 """Sleeping trials by the thousand in a few processes, which a driver takes for workers with a process each.
 
-Calls, answers and waiting are Ray's. NOTE: what the making of actors and placement groups, further nodes, and the files in
-which workers say how far they are cost is not seen.
+Calls, answers and waiting are Ray's. NOTE: what it costs to make actors and placement groups, what further nodes cost,
+and the files in which workers say how far they are, is not seen.
 """
 
 from __future__ import annotations
