@@ -40,7 +40,7 @@ def test_starts_and_trials_are_told_apart(monkeypatch: pytest.MonkeyPatch, capsy
     assert main(["bench", "crowd", "--workers", "64", "--trials", "200", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     for case in found["cases"]:
-        assert case["seconds_a_start"] == pytest.approx(START)
+        assert case["seconds_a_worker"] == pytest.approx(START)
         assert case["seconds_a_trial"]["driver"] == pytest.approx(TRIAL)
     line = crowd.table(found).splitlines()[-1].split()
     assert (line[0], line[2:4], line[-1]) == ("64", ["10.0", "5.0"], "520")

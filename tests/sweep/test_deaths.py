@@ -157,14 +157,17 @@ def test_what_happens_to_a_rank_at_the_end_is_told(team, answer, error):
     """Rank 0 is through with the trial, or fails with it."""
     team.others = [SimpleNamespace(run=SimpleNamespace(remote=lambda *_: answer))]
     team._kill = lambda: None
-    with pytest.raises(error), team.running("", [], record=pytest.fail):
+    with pytest.raises(error), team.running("", [], record=pytest.fail, keep=True):
         pass
-    with pytest.raises(error), team.running("", [], record=pytest.fail):
+    with pytest.raises(error), team.running("", [], record=pytest.fail, keep=True):
         raise RuntimeError("connection closed by peer")
 
 
 def test_a_rank_killed_for_memory_is_told_as_such(team):
     team.others = [SimpleNamespace(run=SimpleNamespace(remote=lambda *_: NO_MEMORY))]
     team._kill = lambda: None
-    with pytest.raises(RankLost, match=f"{team_module.NO_MEMORY}\n0.97"), team.running("", [], record=pytest.fail):
+    with (
+        pytest.raises(RankLost, match=f"{team_module.NO_MEMORY}\n0.97"),
+        team.running("", [], record=pytest.fail, keep=True),
+    ):
         pass

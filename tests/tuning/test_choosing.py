@@ -39,7 +39,11 @@ def ran(made: Plan, *accuracies: tuple[float | None, float | None]) -> None:
     for candidate, values in zip(made.tried[0][1], accuracies, strict=True):
         for trial, value in zip(candidate.trials, values, strict=True):
             measures: dict[str, Any] = {"avg_accuracy": value, "forgetting": value, "forwards": 20}
-            outcome = Outcome(Status.FAILED, error="nan") if value is None else Outcome(Status.FINISHED, measures)
+            outcome = (
+                Outcome(Status.FAILED, {"forwards": 4}, error="nan")
+                if value is None
+                else Outcome(Status.FINISHED, measures)
+            )
             ParquetSink(About(root(made.sweep), trial.trial_id, trial.to_json(), {})).close(outcome)
 
 

@@ -13,13 +13,15 @@ import pytest
 
 from tests.buckets import bucket
 from tests.results import small_results
-from zfscale.records import Eval, Status, Step
+from zfscale.records import Eval, Outcome, Status, Step
 from zfscale.results.attempts import start_attempt
 from zfscale.results.layout import LOCK, PLAN, TRIALS, file_of, worker_file
 from zfscale.results.lock import held
 from zfscale.results.missing import root
 from zfscale.results.plan import Plan, read
 from zfscale.results.workers import Speaker, Word, words
+from zfscale.sinks.about import About
+from zfscale.sinks.parquet import ParquetSink
 from zfscale.watch.logs import logs
 from zfscale.watch.standing import NoResults, standing
 from zfscale.watch.status import shown
@@ -49,6 +51,18 @@ def test_a_sweep_that_has_ended(sweep, there):
     assert "ETA" not in text
 
 
+def test_the_slowest_are_those_that_finished(sweep, there):
+    fast, failed, slow = sweep.trials
+    for trial, status, seconds in (
+        (fast, Status.FINISHED, 1.0),
+        (failed, Status.FAILED, 9.0),
+        (slow, Status.FINISHED, 2.0),
+    ):
+        outcome = Outcome(status, {"seconds": seconds}, error="boom" if status is Status.FAILED else None)
+        ParquetSink(About(there, trial.trial_id, trial.to_json(), {})).close(outcome)
+    assert [row["trial_id"] for row in standing(str(there)).slowest] == [slow.trial_id, fast.trial_id]
+
+
 def test_a_sweep_that_runs(sweep, there):
     """One ended before, one is in its second task, one waits."""
     before, runs, _ = sweep.trials
@@ -57,12 +71,13 @@ def test_a_sweep_that_runs(sweep, there):
         Plan.of(sweep.trials, {trial.trial_id: 320 for trial in sweep.trials}, me).write(there)
         start_attempt(there, runs.trial_id)
         speaker = Speaker(there, me, "n1")
-        with speaker.of(runs.trial_id, "ease zo-sgd", 1):
+        with speaker.of(runs.trial_id, "ease zo-sgd", 1) as taken:
             speaker.step(Step(1, 0, 0.5, 1e-3, 4, 3.0))
             speaker.eval(Eval(1, 0, "stage_accuracy", 0.5))
             speaker.step(Step(2, 7, 0.25, 1e-3, 164, 19.0))
             there.write(worker_file("n1", 1), json.dumps(asdict(speaker.word())).encode())
         now = standing(str(there))
+    assert taken == {"forwards": 164, "seconds": 19.0}
     assert now.alive
     assert now.counts["running"] == now.counts["waiting"] == 1
     (word,) = now.running

@@ -1,8 +1,8 @@
 """`zfscale bench crowd`: what one driver takes for a trial as more trials run at a time, thousands on one machine.
 
 The trials sleep, many of them in each of a few processes, so that a machine can have as many as a large cluster. All on
-the driver's side is that of `zfscale run`, but for what hosts lack (see `zfscale.sweep.hosted`). Seconds are of
-processor time, user and system, which other work on the machine changes little.
+the driver's side is that of `zfscale run`, but for what hosts lack (see `zfscale.sweep.hosted`), so a trial of a worker
+with a process of its own takes more. Seconds are of processor time, user and system.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ def measure(workers: int, trials: int) -> dict[str, Any]:
 
 
 def case(load: Load, looks: Sequence[Look]) -> dict[str, Any]:
-    """As of `zfscale bench cluster`; `seconds_a_start`: what the driver took until first trials ended, a worker."""
+    """As of `zfscale bench cluster`; `seconds_a_worker`: what the driver took until first trials ended, a worker."""
     first = next(look for look in looks if look.done)
-    return {**figures(load, looks), "seconds_a_start": (first.driver - looks[0].driver) / load.workers}
+    found = {**figures(load, looks), "seconds_a_worker": (first.driver - looks[0].driver) / load.workers}
+    del found["idle"]  # workers start while no trial has ended
+    return found
 
 
 def report(workers: int, trials: int, as_json: bool) -> str:
@@ -49,10 +51,10 @@ def table(found: Mapping[str, Any]) -> str:
     lines = [
         f"one driver and trials that sleep in {HOSTS} processes, on {found['cpus']} CPUs; ms of its processor time",
         "",
-        f"{'at a time':>10}{'trials/s':>10}{'a start':>10}{'a trial':>10}{'of a core':>11}{'MiB':>7}",
+        f"{'at a time':>10}{'trials/s':>10}{'a worker':>10}{'a trial':>10}{'of a core':>11}{'MiB':>7}",
     ]
     for each in found["cases"]:
-        times = f"{1e3 * each['seconds_a_start']:10.1f}{1e3 * each['seconds_a_trial']['driver']:10.1f}"
+        times = f"{1e3 * each['seconds_a_worker']:10.1f}{1e3 * each['seconds_a_trial']['driver']:10.1f}"
         share = f"{100 * each['share']['driver']:9.0f} %"
         lines.append(f"{each['workers']:10}{each['trials_a_second']:10.1f}{times}{share}{each['mib']:7.0f}")
     return "\n".join(lines)

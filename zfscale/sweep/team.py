@@ -123,7 +123,7 @@ class Team:
             raise errors[0]
 
     @contextmanager
-    def running(self, spec: str, past: list[Entry], record: Callable[[str], None], keep: bool = True) -> Iterator[None]:
+    def running(self, spec: str, past: list[Entry], record: Callable[[str], None], keep: bool) -> Iterator[None]:
         """The others run the trial while rank 0 does inside; they `keep` features for later trials.
 
         `record` writes the trial down as failed, for the reason given, where rank 0 cannot be told. Errors: RankLost

@@ -91,7 +91,7 @@ def _score(candidate: Candidate, rows: Mapping[str, Mapping[str, Any]], metric: 
 def _spent(candidate: Candidate, rows: Mapping[str, Mapping[str, Any]]) -> int:
     """Forwards that were taken; of a candidate with a trial that failed, all that it might have taken."""
     mine = [rows.get(trial.trial_id, {}) for trial in candidate.trials]
-    if any(row.get("status") != Status.FINISHED for row in mine):
+    if any(row.get("status") == Status.FAILED or row.get(FORWARDS) is None for row in mine):
         return candidate.forwards
     return sum(int(row[FORWARDS]) for row in mine)
 
