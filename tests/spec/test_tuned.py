@@ -57,6 +57,13 @@ def test_an_entry_for_no_trial_is_an_error_unless_a_set_took_it_away(tmp_path: P
     assert len(sweep(tmp_path, SPACE, "method.name=aper", tuned=TUNED).trials) == 3
 
 
+def test_where_a_trial_is_wrong_nothing_is_said_of_entries_for_it(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        sweep(tmp_path, SPACE, tuned=TUNED, train={"epochs": 1, "batch_sise": 8})
+    (line,) = str(error.value).splitlines()
+    assert "train.batch_sise: unknown key; did you mean 'batch_size'?" in line
+
+
 def test_a_value_that_is_not_allowed_is_told_where_it_stands(tmp_path: Path) -> None:
     with pytest.raises(
         SpecError, match=r"s\.yaml:\d+: tuned\[0\]\.values\.optimizer\.lr: expected a number >= 0, got -1"

@@ -43,13 +43,14 @@ class Tuned:
 
     def __init__(self, entries: Sequence[TunedSpec]) -> None:
         self.entries = entries
-        self._used: set[int] = set()
+        self._used, self._complete = set[int](), True
 
     def assignments(self, whole: dict[str, Any]) -> list[Assignment]:
         """The values for a trial whose data this is; none for data that are wrong, which others say."""
         try:
             found = entry_of(self.entries, TrialSpec.model_validate(whole))
         except ValidationError:
+            self._complete = False
             return []
         if found is None:
             return []
@@ -58,8 +59,8 @@ class Tuned:
         return [Assignment(tuple(p.split(".")), value, ("tuned", found, "values", p)) for p, value in values.items()]
 
     def unused(self, document: Document) -> dict[Place, str]:
-        """Entries that no trial has a use for; with a `--set` there may be such."""
-        if document.overridden:
+        """Entries that no trial has a use for, if all trials are known; with a `--set` there may be such."""
+        if document.overridden or not self._complete:
             return {}
         message = "no trial of the file that trains has these values"
         return {("tuned", i, "where"): message for i in range(len(self.entries)) if i not in self._used}
