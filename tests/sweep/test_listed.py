@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from tests.conftest import sweep_file
@@ -30,3 +32,7 @@ def test_a_list_is_read_as_it_is_needed_and_no_faster_than_a_limit_allows(tmp_pa
     assert len(read) == 1
     limited.on_trial_complete("a", error=True)
     assert limited.suggest("b") is not None
+
+
+def test_tune_may_pickle_it_and_gets_nothing_of_the_list() -> None:
+    assert pickle.loads(pickle.dumps(Listed(iter([])))).__dict__ == {}

@@ -7,14 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ray import tune
-
 from zfscale.errors import one_line
 from zfscale.results.attempts import progress
 from zfscale.results.check import ended
 from zfscale.results.missing import root as results
 from zfscale.results.redact import redact
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.sweep.callback import Callback
 from zfscale.sweep.tune_fixes import NO_MEMORY
 from zfscale.sweep.unfinished import REFUSED
 from zfscale.sweep.worker import record_failure
@@ -27,7 +26,7 @@ REMEDY = (
 )
 
 
-class RecordDeaths(tune.Callback):
+class RecordDeaths(Callback):
     """Records a trial as failed once it is clear that the trial is to blame."""
 
     def __init__(self, sweep: Sweep) -> None:

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import ray
 from ray import tune
 
 from zfscale.errors import one_line
+from zfscale.models.imported import import_library
 from zfscale.records import Status
 from zfscale.results.attempts import starts
 from zfscale.results.check import Found, first
@@ -66,14 +68,17 @@ def run(
     """
     with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours):
         sweep = known(sweep)
-        reading = Reading(sweep)
-        todo = begin(sweep, retry_failed, continue_stopped, reading)
-        if reading.inputs is None:  # another run has just finished them
-            return []
-        inputs, specs = reading.inputs, (*todo, *sweep.ends)
-        code, forwards = own_code(specs, sweep.spec.output), expected((*todo, *typical(sweep)), inputs)
+        code = own_code(sweep.outline, sweep.spec.output)
+        meanwhile = Thread(target=import_library)  # Ray starts in other processes, so that neither waits
+        meanwhile.start()
         with connected(address, code) as place, as_ctrl_c(), watched():  # again: Ray has taken SIGTERM
-            shared = inputs.put(ray.put)
+            meanwhile.join()
+            reading = Reading(sweep)
+            todo = begin(sweep, retry_failed, continue_stopped, reading)
+            if reading.inputs is None:  # another run has just finished them
+                return []
+            forwards = expected((*todo, *typical(sweep)), reading.inputs)
+            shared = reading.inputs.put(ray.put)
             return drive(sweep, todo, shared, reading.hashes, me, place, forwards, listeners, address == LOCAL)
 
 
@@ -145,7 +150,8 @@ def drive(
     """
     there = results(sweep)
     check_resources(sweep, own)
-    check_nodes(me, sweep, own_code((*todo, *sweep.ends), sweep.spec.output))
+    code = own_code(sweep.outline, sweep.spec.output)
+    check_nodes(me, sweep, code)
     forget(there, todo)
     plan = planned(sweep, forwards, me, inputs)
     plan.write(there)
@@ -155,7 +161,7 @@ def drive(
         with Progress(sweep, there, plan, listeners) as display, tune_fixes(), deciding(sweep) as decisions:
             judge = judge_of(sweep, plan, decisions)
             source = trials_for(sweep, todo, plan, decisions, judge, own)
-            _tuner(sweep, source, shared, inputs, me, [*callbacks, display], place / "tune", judge).fit()
+            _tuner(sweep, source, shared, inputs, me, code, [*callbacks, display], place / "tune", judge).fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
@@ -200,6 +206,7 @@ def _tuner(
     shared: dict[str, Any],
     inputs: Known,
     me: str,
+    code: Mapping[str, str],
     callbacks: list[Any],
     scratch: Path,
     judge: Judge | None,
@@ -212,7 +219,7 @@ def _tuner(
         "name": name,
         "run": me,
         "resources": r,
-        "path": module_path(own_code(sweep.outline, output)),
+        "path": module_path(code),
     }
     scheduler = sweep.spec.search.scheduler
     judged = {"judged": judge is not None, "every": scheduler.every, "forked": scheduler.takes_over}

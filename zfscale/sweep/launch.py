@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from zfscale.garbage import uncollected
 from zfscale.results.check import look
 from zfscale.results.missing import Retry, left_of, root, unmatched, unproposed
 from zfscale.results.proposals import known
@@ -48,8 +49,9 @@ def run(
                 continue_stopped=continue_stopped,
                 max_hours=max_hours,
             )
-        from zfscale.sweep.driver import run as run_here
-        from zfscale.sweep.wandb_process import wandb_process
+        with uncollected():  # what is imported stays
+            from zfscale.sweep.driver import run as run_here
+            from zfscale.sweep.wandb_process import wandb_process
 
         with wandb_process(sweep) as process:
             left = run_here(

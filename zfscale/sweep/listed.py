@@ -63,6 +63,10 @@ class Listed(Searcher):
         """Nothing, as above, where Tune has wrapped this one."""
         return {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, as above: Tune pickles what it was given, and never reads it."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Keep nothing, as above."""
 

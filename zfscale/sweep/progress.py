@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from ray import tune
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -22,6 +21,7 @@ from zfscale.results.tables import rows
 from zfscale.results.workers import words
 from zfscale.sinks.catalogue import chosen
 from zfscale.spec import Sweep, TrialSpec
+from zfscale.sweep.callback import Callback
 from zfscale.sweep.unfinished import UNFINISHED
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
@@ -35,7 +35,7 @@ class Listener(Protocol):
     def tell(self, shown: Progress) -> None: ...
 
 
-class Progress(tune.Callback):
+class Progress(Callback):
     """A line that redraws itself on a terminal; a plain line now and then in a log; `listeners` are told in between."""
 
     def __init__(self, sweep: Sweep, root: Place, plan: Plan, listeners: Sequence[Listener] = ()) -> None:
@@ -54,10 +54,6 @@ class Progress(tune.Callback):
             storage(root).remove(note)  # of an earlier run
         self._console = Console(stderr=True)
         self._live = Live(get_renderable=lambda: Text(self.line()), console=self._console, transient=True)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks for a restore that we never ask for; a terminal cannot be pickled."""
-        return {}
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal:

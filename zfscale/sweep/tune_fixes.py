@@ -1,7 +1,8 @@
 """What of Ray Tune must be otherwise while a sweep runs.
 
-- Tune puts AWS credentials into the runtime environment of its workers, which Ray logs. They are not needed there:
-  workers of a cluster of our own inherit the environment, and nodes of another have credentials of their own.
+- Tune puts variables into a runtime environment of its workers: AWS credentials, which Ray logs, and such as are of no
+  use here. Workers of a cluster of our own inherit the environment, and nodes of another have credentials of their own.
+  Without that environment a worker takes one of the processes that Ray has started already.
 - Tune ends the whole run at the death of a worker by Ray's memory monitor. It is to be a death like any other.
 - Tune waits fifteen seconds, at the end of an interrupted run, for workers that are in the middle of a trial, and kills
   them then. A killed trial resumes from its ledger, so they may be killed at once.
@@ -32,7 +33,6 @@ from ray.tune.experiment import Trial
 from zfscale.replaced import replaced
 from zfscale.sweep.looked_up import looked_up_once
 
-HARMLESS = ("RAY_", "TUNE_", "TRAIN_")  # how the names begin of variables that may be forwarded
 LOGGERS = ("ray.tune", "ray.train", "ray.air")
 NO_MEMORY = "Ray killed the worker because its node ran out of memory"
 
@@ -111,9 +111,9 @@ def _as_death(error: Exception) -> Exception:
 @contextmanager
 def tune_fixes() -> Iterator[None]:
     """Tune as described above, until the block ends."""
-    forwarded = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith(HARMLESS)}
     with ExitStack() as stack:
-        stack.enter_context(replaced(class_cache, "ENV_VARS_TO_PROPAGATE", forwarded))
+        stack.enter_context(replaced(class_cache, "ENV_VARS_TO_PROPAGATE", frozenset()))
+        stack.enter_context(replaced(class_cache, "DEFAULT_ENV_VARS", {}))
         stack.enter_context(replaced(tune_controller, "RayActorManager", ActorManager))
         stack.enter_context(replaced(import_module("ray.tune.tune"), "TuneController", Controller))
         stack.enter_context(replaced(progress_reporter, "TrialProgressCallback", Silent))

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from zfscale.sweep.callback import Callback
 
 UNFINISHED = "unfinished"  # a status that a worker answers with, and that is in no table
 REFUSED = "zfscale.errors.StorageError: "  # in the traceback of a worker that cannot answer
 
 
-class Unfinished(tune.Callback):
+class Unfinished(Callback):
     """Says on stderr why trials are left unfinished, once for each reason."""
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ from ray import tune
 from zfscale.errors import StorageError, ZfscaleError
 from zfscale.garbage import Settled
 from zfscale.metrics.catalogue import FORWARDS, SECONDS
+from zfscale.models.imported import import_library
 from zfscale.records import Outcome, Status
 from zfscale.results.attempts import HALVED, START, attempts_of, halve, open_ledger, start_attempt, was_halved
 from zfscale.results.check import ended, look
@@ -74,6 +75,7 @@ class Worker(tune.Trainable):
 
         import zfscale.trial.run  # noqa: F401
 
+        import_library()
         # Reductions depend on the number of threads: it belongs to the file, not to the machine.
         torch.set_num_threads(resources.cpus)
         logging.getLogger("transformers").setLevel(logging.ERROR)
