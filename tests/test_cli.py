@@ -130,3 +130,11 @@ def test_answers_without_heavy_imports(tmp_path: Path, command: str) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["vit-mini", "embedded/vit-mini"])
+def test_a_base_is_named_as_its_directory_or_as_in_a_sweep_file(name: str) -> None:
+    assert "mnist5k" in zfscale("base", "show", name).stdout
+    refused = zfscale("base", "build", f"{name}s")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("base model 'vit-minis': unknown; did you mean 'vit-mini'?")

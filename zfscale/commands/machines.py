@@ -15,12 +15,13 @@ def base(args: argparse.Namespace) -> int:
     from zfscale import registry
     from zfscale.pretraining import catalogue
 
+    name = args.name.removeprefix("embedded/")  # as a sweep file has it, too
     if args.action == "show":
-        print(catalogue.shown(args.name, Path(args.out) if args.out else None))
+        print(catalogue.shown(name, Path(args.out) if args.out else None))
         return 0
-    if args.name not in catalogue.BUILDERS:
-        raise ZfscaleError(f"base model {args.name!r}: unknown; {nearest(args.name, catalogue.BUILDERS)}")
-    build = registry.load(catalogue.BUILDERS[args.name])
+    if name not in catalogue.BUILDERS:
+        raise ZfscaleError(f"base model {name!r}: unknown; {nearest(name, catalogue.BUILDERS)}")
+    build = registry.load(catalogue.BUILDERS[name])
     print(catalogue.table(build(**({"out": Path(args.out)} if args.out else {}))))
     return 0
 
