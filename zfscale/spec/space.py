@@ -111,7 +111,7 @@ def combinations(spec: SweepSpec) -> Iterator[list[Assignment]]:
     if facts.path:
         samples = range(count_ends(draws))
     for fixed in grid_points(grids):
-        point = written({".".join(one.target): one.value for one in fixed if one.target != SEED})
+        point = written({".".join(one.target): one.value for one in fixed if one.target != SEED}) if draws else ""
         for sample in samples:
             yield drawn(fixed, draws, facts.draw(draws, point, sample))
 
