@@ -28,8 +28,8 @@ class Settled:
             self._modules = len(sys.modules)
 
 
-def for_good() -> None:
-    """What the process has made so far stays until it ends, a command's sweep say: it is not looked through again."""
+def freeze() -> None:
+    """Exempt all that exists from garbage collection: in a command, a sweep stays until the end."""
     gc.freeze()
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray._private import utils
 
 import zfscale
 from zfscale.errors import ZfscaleError
@@ -36,6 +38,13 @@ def test_why_ray_does_not_start_is_one_line_with_the_whole_reason(temporary, tmp
         pass
     assert os.getcwd() == str(tmp_path)
     assert list(temporary.iterdir()) == []
+
+
+def test_ray_does_not_take_sigterm_as_it_starts(temporary, monkeypatch):
+    monkeypatch.setattr(cluster.ray, "init", lambda **_: utils.set_sigterm_handler(signal.SIG_IGN))
+    before = signal.getsignal(signal.SIGTERM)
+    with connected("local"):
+        assert signal.getsignal(signal.SIGTERM) is before != signal.SIG_IGN
 
 
 def test_workers_of_a_cluster_of_our_own_find_this_package_and_nothing_of_the_users(temporary, tmp_path, monkeypatch):

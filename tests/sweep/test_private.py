@@ -76,6 +76,8 @@ def test_what_only_looks_like_one_is_not_touched(parent):
     (parent / f"{PREFIX}link").symlink_to(elsewhere)
     (parent / f"{PREFIX}file").touch()
     (parent / f"{PREFIX}new").mkdir()  # of a run that has not locked it yet
+    (parent / f"{PREFIX}again").mkdir()  # by a process that has outlived its run
+    os.utime(parent / f"{PREFIX}again", (0, 0))
     with private_directory():
         pass
     assert sorted(path.name for path in parent.iterdir()) == [

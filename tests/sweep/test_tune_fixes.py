@@ -23,10 +23,11 @@ from zfscale.sweep.tune_fixes import LOGGERS, NO_MEMORY, ActorManager, Controlle
 def state():
     levels = [logging.getLogger(name).level for name in LOGGERS]
     controller = import_module("ray.tune.tune").TuneController, progress_reporter.TrialProgressCallback
-    return class_cache.ENV_VARS_TO_PROPAGATE, tune_controller.RayActorManager, controller, levels
+    variables = class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS
+    return variables, tune_controller.RayActorManager, controller, levels
 
 
-def test_workers_have_no_runtime_environment_and_with_it_no_credential(monkeypatch):
+def test_tune_adds_no_variable_to_the_runtime_environment_of_workers(monkeypatch):
     given = {}
     monkeypatch.setattr(ray, "remote", lambda runtime_env: given.update(runtime_env) or (lambda cls: cls))
     for name in class_cache.ENV_VARS_TO_PROPAGATE:

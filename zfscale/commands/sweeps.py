@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
 
         print(describe(sweep, args.retry_failed, args.continue_stopped))
         return 0
-    from zfscale.garbage import for_good
+    from zfscale.garbage import freeze
     from zfscale.sweep.launch import run as run_sweep
 
-    for_good()
+    freeze()
     ended = run_sweep(sweep, continue_stopped=args.continue_stopped, **_running(args))
     if _unfinished(ended, ended.trials or sweep.size):
         return 130
@@ -113,10 +113,10 @@ def tune(args: argparse.Namespace) -> int:
         print(plan)
         return 0
     print(plan, file=sys.stderr)
-    from zfscale.garbage import for_good
+    from zfscale.garbage import freeze
     from zfscale.sweep.launch import run as run_sweep
 
-    for_good()
+    freeze()
     ended = run_sweep(plan.sweep, **_running(args))
     if _unfinished(ended, len(plan.sweep.trials)):
         return 130

@@ -24,7 +24,7 @@ from zfscale.sweep.bundles import fits, lacking
 from zfscale.sweep.environment import CLIENT, LOCAL, QUIET
 from zfscale.sweep.node import code, look_around, module_path, where
 from zfscale.sweep.private import SESSIONS, private_directory
-from zfscale.sweep.servers import own_sessions
+from zfscale.sweep.servers import own_sessions, own_sigterm
 
 PROBE_SECONDS = 180.0  # for a node to unpack the code and answer
 TOKEN_HINT = "a cluster with token authentication needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
@@ -57,7 +57,7 @@ def _connect(address: str, own: Iterable[str], place: Path) -> None:
         options["runtime_env"] = runtime_env_beside_job({"py_modules": code(own), "env_vars": QUIET})
     answers(address)
     try:
-        with _working_in(first), own_sessions():
+        with _working_in(first), own_sessions(), own_sigterm():
             ray.init(address=address, **options)
     except Exception as error:  # not there, refused, of another version, too slow to start, no ray[client]
         reason = one_line(error)

@@ -7,15 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ray import tune
+
 from zfscale.errors import one_line
 from zfscale.results.attempts import progress
 from zfscale.results.check import ended
 from zfscale.results.missing import root as results
 from zfscale.results.redact import redact
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.sweep.callback import Callback
 from zfscale.sweep.tune_fixes import NO_MEMORY
 from zfscale.sweep.unfinished import REFUSED
+from zfscale.sweep.unkept import Unkept
 from zfscale.sweep.worker import record_failure
 
 RETRIES = 3  # of a trial whose worker died (killed, out of memory, its node lost), within one run
@@ -26,7 +28,7 @@ REMEDY = (
 )
 
 
-class RecordDeaths(Callback):
+class RecordDeaths(Unkept, tune.Callback):
     """Records a trial as failed once it is clear that the trial is to blame."""
 
     def __init__(self, sweep: Sweep) -> None:

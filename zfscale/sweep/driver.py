@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import ray
 from ray import tune
 
 from zfscale.errors import one_line
-from zfscale.models.imported import import_library
+from zfscale.models.imported import importing
 from zfscale.records import Status
 from zfscale.results.attempts import starts
 from zfscale.results.check import Found, first
@@ -30,11 +29,11 @@ from zfscale.results.resuming import take_up
 from zfscale.results.storage import Storage
 from zfscale.results.switch import settle
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.spec.own import own_code
+from zfscale.spec.own import own_code, unlike
 from zfscale.sweep.bundles import bundles
 from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
-from zfscale.sweep.environment import LOCAL, as_ctrl_c
+from zfscale.sweep.environment import LOCAL
 from zfscale.sweep.gauges import Gauges
 from zfscale.sweep.judge import Judge
 from zfscale.sweep.limits import Limits
@@ -66,20 +65,22 @@ def run(
     `address` is Ray's: "local" starts a cluster on this machine, "auto" and "HOST:PORT" are of one that runs.
     Errors: ZfscaleErrors (model, data, cluster) before any trial starts. A failing trial is a row, not an error.
     """
-    with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours):
+    with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours), ExitStack() as until_end:
         sweep = known(sweep)
-        code = own_code(sweep.outline, sweep.spec.output)
-        meanwhile = Thread(target=import_library)  # Ray starts in other processes, so that neither waits
-        meanwhile.start()
-        with connected(address, code) as place, as_ctrl_c(), watched():  # again: Ray has taken SIGTERM
-            meanwhile.join()
-            reading = Reading(sweep)
-            todo = begin(sweep, retry_failed, continue_stopped, reading)
-            if reading.inputs is None:  # another run has just finished them
-                return []
-            forwards = expected((*todo, *typical(sweep)), reading.inputs)
+        reading, own = Reading(sweep), address == LOCAL
+        if own:
+            with importing(unlike(sweep.outline)):  # while Ray's processes start
+                place = until_end.enter_context(connected(address))
+        todo = begin(sweep, retry_failed, continue_stopped, reading)
+        if reading.inputs is None:  # another run has just finished them
+            return []
+        if not own:  # code of the user's own is found once it was read
+            code = own_code((*todo, *sweep.ends), sweep.spec.output)
+            place = until_end.enter_context(connected(address, code))
+        forwards = expected((*todo, *typical(sweep)), reading.inputs)
+        with watched():
             shared = reading.inputs.put(ray.put)
-            return drive(sweep, todo, shared, reading.hashes, me, place, forwards, listeners, address == LOCAL)
+            return drive(sweep, todo, shared, reading.hashes, me, place, forwards, listeners, own)
 
 
 class Reading:
@@ -150,8 +151,7 @@ def drive(
     """
     there = results(sweep)
     check_resources(sweep, own)
-    code = own_code(sweep.outline, sweep.spec.output)
-    check_nodes(me, sweep, code)
+    check_nodes(me, sweep, own_code((*todo, *sweep.ends), sweep.spec.output))
     forget(there, todo)
     plan = planned(sweep, forwards, me, inputs)
     plan.write(there)
@@ -161,7 +161,7 @@ def drive(
         with Progress(sweep, there, plan, listeners) as display, tune_fixes(), deciding(sweep) as decisions:
             judge = judge_of(sweep, plan, decisions)
             source = trials_for(sweep, todo, plan, decisions, judge, own)
-            _tuner(sweep, source, shared, inputs, me, code, [*callbacks, display], place / "tune", judge).fit()
+            _tuner(sweep, source, shared, inputs, me, [*callbacks, display], place / "tune", judge).fit()
     except Exception as error:
         print(f"Ray Tune has ended: {one_line(error)}", file=sys.stderr)
     finally:
@@ -206,7 +206,6 @@ def _tuner(
     shared: dict[str, Any],
     inputs: Known,
     me: str,
-    code: Mapping[str, str],
     callbacks: list[Any],
     scratch: Path,
     judge: Judge | None,
@@ -219,7 +218,7 @@ def _tuner(
         "name": name,
         "run": me,
         "resources": r,
-        "path": module_path(code),
+        "path": module_path(own_code(sweep.outline, output)),
     }
     scheduler = sweep.spec.search.scheduler
     judged = {"judged": judge is not None, "every": scheduler.every, "forked": scheduler.takes_over}

@@ -20,6 +20,7 @@ from zfscale.records import Status
 from zfscale.results.decisions import CONTINUE, EXPLOIT, FINISHED, OVER, REPORTS, RESUME, STOP, Decisions
 from zfscale.spec import SearchSpec, TrialSpec
 from zfscale.sweep.rules import STAGE, finite, measured
+from zfscale.sweep.unkept import Unkept
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Known:
     trains: bool = True
 
 
-class Judge(FIFOScheduler):
+class Judge(Unkept, FIFOScheduler):
     """Starts trials in the order of the file; `over` once a trial has reached `search.until`.
 
     Controls, which train nothing, are neither stopped nor compared with.
@@ -47,10 +48,6 @@ class Judge(FIFOScheduler):
         self.stopped: dict[str, int] = {}  # our id -> the stage (report) at which the trial was to stop
         self.resumed: set[str] = set()
         self._recall()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its scheduler for a restore that we never ask for."""
-        return {}
 
     def _make_rule(self) -> Any:
         path = self.search.scheduler.path

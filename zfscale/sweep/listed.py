@@ -10,9 +10,10 @@ from ray.tune.search import Searcher
 from zfscale.records import Status
 from zfscale.spec import TrialSpec
 from zfscale.sweep.gate import Gate
+from zfscale.sweep.unkept import Unkept
 
 
-class Listed(Searcher):
+class Listed(Unkept, Searcher):
     """A search algorithm that has made up its mind; `Tuner` must ask for as many samples as the list is long.
 
     `over` says whether the rest of the list is not wanted any more, `gate` whether another trial may start.
@@ -61,10 +62,6 @@ class Listed(Searcher):
 
     def get_state(self) -> dict[str, Any]:
         """Nothing, as above, where Tune has wrapped this one."""
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing, as above: Tune pickles what it was given, and never reads it."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:

@@ -25,6 +25,7 @@ SESSIONS = "r"  # where Ray puts the directory of its session
 SOCKET = 107 if sys.platform == "linux" else 103  # bytes that a socket's path may have
 INSIDE = len(f"/{PREFIX}12345678/{SESSIONS}/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store")
 LONGEST = SOCKET - INSIDE
+BEGINS = 600.0  # seconds in which a run that has made its directory has locked it
 REMOVE_TRIES = 20  # with 0.1 s between them: processes of Ray may still be ending
 
 
@@ -62,6 +63,10 @@ def _remove_if_dead(place: Path) -> None:
     with suppress(OSError):
         found = place.lstat()
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            if not (place / OWNER).exists():  # of a run that begins, or made again by a process that outlived its run
+                if time.time() - found.st_mtime > BEGINS:
+                    _remove(place)
+                return
             with open(place / OWNER) as owner:
                 fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _remove(place)

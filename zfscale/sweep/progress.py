@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
+from ray import tune
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -21,8 +22,8 @@ from zfscale.results.tables import rows
 from zfscale.results.workers import words
 from zfscale.sinks.catalogue import chosen
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.sweep.callback import Callback
 from zfscale.sweep.unfinished import UNFINISHED
+from zfscale.sweep.unkept import Unkept
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 LOOK_EVERY = 5.0  # seconds between two looks at how far running trials are
@@ -35,7 +36,7 @@ class Listener(Protocol):
     def tell(self, shown: Progress) -> None: ...
 
 
-class Progress(Callback):
+class Progress(Unkept, tune.Callback):
     """A line that redraws itself on a terminal; a plain line now and then in a log; `listeners` are told in between."""
 
     def __init__(self, sweep: Sweep, root: Place, plan: Plan, listeners: Sequence[Listener] = ()) -> None:

@@ -23,7 +23,6 @@ from zfscale.spec.own import own_code
 from zfscale.sweep.cluster import connected
 from zfscale.sweep.driver import begin, drive
 from zfscale.sweep.ending import Ended, finish
-from zfscale.sweep.environment import as_ctrl_c
 from zfscale.sweep.private import private_directory
 from zfscale.sweep.source import typical
 from zfscale.sweep.stopping import stoppable
@@ -52,10 +51,7 @@ def run(
         )
     inputs = read(sweep, sweep.outline)
     forwards = expected((*sweep.outline, *typical(sweep)), inputs)
-    with (
-        connected(address, own_code(sweep.outline, sweep.spec.output)),
-        as_ctrl_c(),
-    ):  # again: Ray has taken SIGTERM
+    with connected(address, own_code(sweep.outline, sweep.spec.output)):
         board = ray.remote(**HEAD)(Board).remote()
         there = ray.remote(max_retries=0, **HEAD)(drive_there)
         given = (sweep, retry_failed, continue_stopped, max_hours)

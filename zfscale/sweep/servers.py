@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ray._private import services, worker
+from ray._private import services, utils, worker
 
 from zfscale.replaced import replaced
 
@@ -31,6 +31,16 @@ def own_sessions() -> Iterator[None]:
     NOTE: Ray has no option for this; its function that starts processes is private.
     """
     with replaced(services, "ConsolePopen", partial(services.ConsolePopen, start_new_session=True)):
+        yield
+
+
+@contextmanager
+def own_sigterm() -> Iterator[None]:
+    """Whoever handles SIGTERM goes on to do so, also while Ray starts, which would exit with 15 and say nothing.
+
+    NOTE: Ray has no option for this either.
+    """
+    with replaced(utils, "set_sigterm_handler", lambda handler: None):
         yield
 
 

@@ -21,7 +21,6 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from zfscale.errors import ZfscaleError, one_line
 from zfscale.garbage import Settled
-from zfscale.models.imported import import_library
 from zfscale.spec import ResourcesSpec, TrialSpec
 from zfscale.sweep.node import ModulePath, extend_path
 from zfscale.sweep.tune_fixes import NO_MEMORY
@@ -46,7 +45,6 @@ class Rank:
 
         import zfscale.trial.run  # noqa: F401
 
-        import_library()
         torch.set_num_threads(cpus)
         extend_path(path.own)
         self.settled = Settled()

@@ -1,8 +1,8 @@
 """What of Ray Tune must be otherwise while a sweep runs.
 
-- Tune puts variables into a runtime environment of its workers: AWS credentials, which Ray logs, and such as are of no
-  use here. Workers of a cluster of our own inherit the environment, and nodes of another have credentials of their own.
-  Without that environment a worker takes one of the processes that Ray has started already.
+- Tune adds variables to the runtime environment of its workers: AWS credentials, which Ray logs, some of its own, and
+  one for PyTorch Lightning. Workers of a cluster of our own inherit the environment, and nodes of another have
+  credentials of their own. Without an environment a worker takes one of the processes that Ray has started already.
 - Tune ends the whole run at the death of a worker by Ray's memory monitor. It is to be a death like any other.
 - Tune waits fifteen seconds, at the end of an interrupted run, for workers that are in the middle of a trial, and kills
   them then. A killed trial resumes from its ledger, so they may be killed at once.

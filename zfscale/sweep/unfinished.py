@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zfscale.sweep.callback import Callback
+from ray import tune
+
+from zfscale.sweep.unkept import Unkept
 
 UNFINISHED = "unfinished"  # a status that a worker answers with, and that is in no table
 REFUSED = "zfscale.errors.StorageError: "  # in the traceback of a worker that cannot answer
 
 
-class Unfinished(Callback):
+class Unfinished(Unkept, tune.Callback):
     """Says on stderr why trials are left unfinished, once for each reason."""
 
     def __init__(self) -> None:

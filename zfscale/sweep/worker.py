@@ -75,7 +75,8 @@ class Worker(tune.Trainable):
 
         import zfscale.trial.run  # noqa: F401
 
-        import_library()
+        if resources.workers == 1:  # else all ranks do so together, in their first trial
+            import_library(TrialSpec.from_json(config["spec"]))
         # Reductions depend on the number of threads: it belongs to the file, not to the machine.
         torch.set_num_threads(resources.cpus)
         logging.getLogger("transformers").setLevel(logging.ERROR)
