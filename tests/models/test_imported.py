@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
-from types import SimpleNamespace
-from typing import Any
-
-import pytest
-
-from zfscale.models.imported import import_library, importing
 
 LOOK = """
 import gc, sys
@@ -28,17 +21,6 @@ build(load_base("embedded/vit-nano"))
 print(*sorted(set(sys.modules) - before))
 """
 LONG = ("torch._dynamo", "torch.distributed.tensor", "scipy.optimize", "transformers.modeling_utils")
-
-
-def test_an_import_that_fails_is_left_to_where_the_library_is_used(monkeypatch, capfd) -> None:
-    monkeypatch.setitem(sys.modules, "transformers.modeling_utils", None)
-    spec: Any = SimpleNamespace(model=SimpleNamespace(name="embedded/vit-nano"))
-    with pytest.raises(ModuleNotFoundError):
-        import_library(spec)
-    with importing([spec]):
-        pass
-    assert capfd.readouterr().err == ""
-    assert gc.isenabled()
 
 
 def test_what_takes_long_is_imported_before_the_first_model() -> None:

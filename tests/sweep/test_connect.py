@@ -15,6 +15,7 @@ import zfscale
 from zfscale.errors import ZfscaleError
 from zfscale.sweep import cluster
 from zfscale.sweep.cluster import connected
+from zfscale.sweep.environment import as_ctrl_c, stop
 
 
 @pytest.fixture
@@ -40,11 +41,19 @@ def test_why_ray_does_not_start_is_one_line_with_the_whole_reason(temporary, tmp
     assert list(temporary.iterdir()) == []
 
 
-def test_ray_does_not_take_sigterm_as_it_starts(temporary, monkeypatch):
-    monkeypatch.setattr(cluster.ray, "init", lambda **_: utils.set_sigterm_handler(signal.SIG_IGN))
-    before = signal.getsignal(signal.SIGTERM)
-    with connected("local"):
-        assert signal.getsignal(signal.SIGTERM) is before != signal.SIG_IGN
+def test_sigterm_stays_ours_while_ray_starts_and_after(temporary, monkeypatch):
+    seen = []
+
+    def init(**_options):
+        utils.set_sigterm_handler(signal.SIG_DFL)
+        seen.append(signal.getsignal(signal.SIGTERM))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as its C++ does in the end
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    with as_ctrl_c():
+        with connected("local"):
+            seen.append(signal.getsignal(signal.SIGTERM))
+        assert seen == [stop, stop]
 
 
 def test_workers_of_a_cluster_of_our_own_find_this_package_and_nothing_of_the_users(temporary, tmp_path, monkeypatch):

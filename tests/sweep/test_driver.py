@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,10 +18,7 @@ from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec.own import own_code
 from zfscale.sweep import driver
 from zfscale.sweep.driver import drive
-from zfscale.sweep.node import code, module_path
-from zfscale.trial.inputs import read
-
-OWN = "mine_of_the_driver:loss"
+from zfscale.sweep.node import module_path
 
 
 @pytest.fixture
@@ -74,31 +69,6 @@ def test_a_folder_of_snapshots_stays_only_with_snapshots(sweep, tmp_path, monkey
     monkeypatch.setattr(driver, "_tuner", lambda *_: Tuner(sweep, RayError("ended")))
     drive(sweep, list(sweep.trials), {}, {}, "me", tmp_path, {})
     assert folder.exists() is kept
-
-
-class Connecting(Exception):
-    """A cluster is about to be started or joined."""
-
-
-@pytest.mark.parametrize("address", ["local", "auto"])
-def test_a_cluster_starts_before_inputs_are_read_and_is_joined_with_what_reading_has_found(
-    tmp_path, tiny_vit, image_folder, monkeypatch, address
-):
-    (tmp_path / "mine_of_the_driver.py").write_text("def loss(logits, labels): return logits.sum()\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
-    file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, space={"train.objective": {"grid": [OWN]}})
-    events: list[object] = []
-
-    def connected(_address, own=()):
-        events.append([Path(place).name for place in code(own)])
-        raise Connecting
-
-    monkeypatch.setattr(driver, "connected", connected)
-    monkeypatch.setattr(driver, "read", lambda *given: events.append("read") or read(*given))
-    with pytest.raises(Connecting):
-        driver.run(spec.load(file), address=address)
-    assert events == ([["zfscale"]] if address == "local" else ["read", ["zfscale", "mine_of_the_driver.py"]])
 
 
 def test_ctrl_c_is_no_error_of_tune(sweep, tmp_path, monkeypatch):

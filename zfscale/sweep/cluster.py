@@ -21,7 +21,7 @@ from zfscale.errors import ZfscaleError, one_line
 from zfscale.spec import Sweep
 from zfscale.sweep import autoscale
 from zfscale.sweep.bundles import fits, lacking
-from zfscale.sweep.environment import CLIENT, LOCAL, QUIET
+from zfscale.sweep.environment import CLIENT, LOCAL, QUIET, as_ctrl_c
 from zfscale.sweep.node import code, look_around, module_path, where
 from zfscale.sweep.private import SESSIONS, private_directory
 from zfscale.sweep.servers import own_sessions, own_sigterm
@@ -41,7 +41,8 @@ def connected(address: str, own: Iterable[str] = ()) -> Iterator[Path]:
     with private_directory() as place:
         try:
             _connect(address, own, place)
-            yield place
+            with as_ctrl_c():  # again: at SIGTERM Ray would write a stack, and abort three seconds later
+                yield place
         finally:
             ray.shutdown()
 

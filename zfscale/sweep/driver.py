@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import ray
 from ray import tune
 
 from zfscale.errors import one_line
-from zfscale.models.imported import importing
 from zfscale.records import Status
 from zfscale.results.attempts import starts
 from zfscale.results.check import Found, first
@@ -29,7 +28,7 @@ from zfscale.results.resuming import take_up
 from zfscale.results.storage import Storage
 from zfscale.results.switch import settle
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.spec.own import own_code, unlike
+from zfscale.spec.own import own_code
 from zfscale.sweep.bundles import bundles
 from zfscale.sweep.cluster import check_nodes, check_resources, connected
 from zfscale.sweep.deaths import RETRIES, RecordDeaths
@@ -65,22 +64,17 @@ def run(
     `address` is Ray's: "local" starts a cluster on this machine, "auto" and "HOST:PORT" are of one that runs.
     Errors: ZfscaleErrors (model, data, cluster) before any trial starts. A failing trial is a row, not an error.
     """
-    with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours), ExitStack() as until_end:
+    with held(results(sweep)) as me, stoppable(results(sweep), me, max_hours):
         sweep = known(sweep)
-        reading, own = Reading(sweep), address == LOCAL
-        if own:
-            with importing(unlike(sweep.outline)):  # while Ray's processes start
-                place = until_end.enter_context(connected(address))
+        reading = Reading(sweep)
         todo = begin(sweep, retry_failed, continue_stopped, reading)
         if reading.inputs is None:  # another run has just finished them
             return []
-        if not own:  # code of the user's own is found once it was read
-            code = own_code((*todo, *sweep.ends), sweep.spec.output)
-            place = until_end.enter_context(connected(address, code))
-        forwards = expected((*todo, *typical(sweep)), reading.inputs)
-        with watched():
-            shared = reading.inputs.put(ray.put)
-            return drive(sweep, todo, shared, reading.hashes, me, place, forwards, listeners, own)
+        inputs, specs = reading.inputs, (*todo, *sweep.ends)
+        code, forwards = own_code(specs, sweep.spec.output), expected((*todo, *typical(sweep)), inputs)
+        with connected(address, code) as place, watched():
+            shared = inputs.put(ray.put)
+            return drive(sweep, todo, shared, reading.hashes, me, place, forwards, listeners, address == LOCAL)
 
 
 class Reading:

@@ -20,7 +20,8 @@ import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from zfscale.errors import ZfscaleError, one_line
-from zfscale.garbage import Settled
+from zfscale.garbage import Settled, uncollected
+from zfscale.models.imported import import_library
 from zfscale.spec import ResourcesSpec, TrialSpec
 from zfscale.sweep.node import ModulePath, extend_path
 from zfscale.sweep.tune_fixes import NO_MEMORY
@@ -41,9 +42,10 @@ class Rank:
 
     def __init__(self, shared: dict[str, Any], cpus: int, path: ModulePath) -> None:
         extend_path(path.libraries)
-        import torch
+        with uncollected():  # what is imported stays
+            import torch
 
-        import zfscale.trial.run  # noqa: F401
+            import zfscale.trial.run  # noqa: F401
 
         torch.set_num_threads(cpus)
         extend_path(path.own)
@@ -66,6 +68,7 @@ class Rank:
         self.settled.again()
         try:
             parsed = TrialSpec.from_json(spec)
+            import_library(parsed)
             base, data = ray.get([self.shared[model_key(parsed)], self.shared[data_key(parsed)]])
             trial.run(parsed, base, data, Fanout([]), ledger=Past(past), cache=self.features if keep else {})
         except Exception:

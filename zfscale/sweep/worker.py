@@ -16,7 +16,7 @@ import ray
 from ray import tune
 
 from zfscale.errors import StorageError, ZfscaleError
-from zfscale.garbage import Settled
+from zfscale.garbage import Settled, uncollected
 from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.models.imported import import_library
 from zfscale.records import Outcome, Status
@@ -71,12 +71,11 @@ class Worker(tune.Trainable):
         extend_path(path.libraries)
         if problem := unseen(output.dir, name, run):
             raise ZfscaleError(problem)
-        import torch
+        with uncollected():  # what is imported stays
+            import torch
 
-        import zfscale.trial.run  # noqa: F401
+            import zfscale.trial.run  # noqa: F401
 
-        if resources.workers == 1:  # else all ranks do so together, in their first trial
-            import_library(TrialSpec.from_json(config["spec"]))
         # Reductions depend on the number of threads: it belongs to the file, not to the machine.
         torch.set_num_threads(resources.cpus)
         logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -142,6 +141,7 @@ class Worker(tune.Trainable):
             team = self._team(spec, parts, ledger.past) if self.team else nullcontext()
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
             with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]) as taken:
+                import_library(spec)
                 cache = {} if micro else self.features  # which were computed in whole batches
                 walk = trial.walk(parts, base, data, sink, attempt, ledger, snapshots, cache, self.every)
                 outcome = yield from self._reports(walk, spec, ledger)
