@@ -16,6 +16,7 @@ from zfscale.engine.ranks import Ranks
 from zfscale.errors import ZfscaleError
 from zfscale.methods.ease import Ease
 from zfscale.methods.finetune import Finetune
+from zfscale.testing.running import Kept
 from zfscale.training import objective
 from zfscale.training.fit import PATIENCE, Diverged
 from zfscale.training.journal import Journal
@@ -170,6 +171,18 @@ def test_patience_has_an_end(optimizer, per_step, odd):
     short = toy.spec(optimizer, epochs=2)
     with pytest.raises(Diverged, match="task 1, step 1: no finite loss in 2 steps"):
         odd.fit(dict.fromkeys(range(4), NAN), short)
+
+
+@pytest.mark.parametrize("calm", [3, 10])
+def test_patience_has_an_end_for_who_died_there(calm, odd):
+    """The process was killed after the step went to the ledger: with steps left or none, the next attempt ends alike."""
+    spec, data, ledger = toy.spec(batch_size=2), toy.task(60), Kept([])
+    with pytest.raises(Diverged) as first:
+        odd.fit(dict.fromkeys(range(2 * calm, 1000), NAN), spec, None, data, ledger)
+    assert len(ledger.entries) == calm + PATIENCE
+    with pytest.raises(Diverged) as second:
+        odd.fit({}, spec, None, data, Kept(ledger.entries))
+    assert (str(second.value), odd.calls) == (str(first.value), 0)
 
 
 @pytest.mark.parametrize("optimizer", ["fo-sgd", "zo-sgd"])

@@ -16,6 +16,7 @@ from zfscale.streams.class_incremental import Task
 from zfscale.training.fit import Fit
 from zfscale.training.journal import Journal
 from zfscale.training.relay import Leg
+from zfscale.zo.ledger import Past
 
 
 class Toy(nn.Module):
@@ -58,8 +59,10 @@ def spec(optimizer: str = "zo-sgd", epochs: int = 1, batch_size: int = 32, **mor
     )
 
 
-def fit(trial: TrialSpec, net: Network | None = None, data: Task | None = None) -> Memory:
-    """Train `net` on `data`; what it told."""
+def fit(
+    trial: TrialSpec, net: Network | None = None, data: Task | None = None, ledger: Past | None = None
+) -> Memory:
+    """Train `net` on `data`, after the steps of the ledger; what it told."""
     net, sink = net or network(trial.train.precision), Memory()
-    Fit(net, Engine(net, trial.train.batch_size), data or task(), 0, [Leg(None, trial)], Journal(sink)).run()
+    Fit(net, Engine(net, trial.train.batch_size), data or task(), 0, [Leg(None, trial)], Journal(sink, ledger)).run()
     return sink

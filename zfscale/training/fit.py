@@ -21,6 +21,7 @@ from zfscale.training.seeds import AUGMENT, ORDER
 from zfscale.training.trainers import FirstOrder, Trainer, first_order, one
 from zfscale.zo.ledger import Entry
 from zfscale.zo.philox import derive
+from zfscale.zo.step import StepResult
 
 PATIENCE = 20  # steps skipped in a row before the trial is given up
 
@@ -66,7 +67,7 @@ class Fit:
         self.network, self.engine, self.task, self.offset, self.loss = network, engine, task, offset, loss
         self.journal, self.augment, self.look = journal, augment, look
         self.relay, self.spec = Relay(network, engine, task, legs, loss), legs[-1].spec
-        self._skipped = 0  # in a row, up to now
+        self._skipped, self._last, self._loss = 0, 0, 0.0  # in a row, up to now; the step taken last, and its loss
         per_epoch = steps_per_epoch(len(task.train_y), self.spec.train.batch_size)
         self.total = self.spec.train.epochs * per_epoch
         self.first = first_order(self.spec).epochs * per_epoch  # of these, how many are by backpropagation
@@ -143,10 +144,10 @@ class Fit:
 
     def _take(self, step: int) -> Entry | None:
         """The step as it was taken before, told to the sinks again; None of one that is still to be taken."""
-        taken = self.journal.take(self.task.index, step, self._rate(step))
+        taken, shared = self.journal.take(self.task.index, step, self._rate(step)), self.relay.shared(step)
         if taken is not None:
-            self._skipped = 0 if taken.finite else self._skipped + 1
-        elif self.relay.shared(step):
+            self._note(step, taken, counts=not shared)
+        elif shared:
             parent = self.relay.spec(step).trial_id
             raise ZfscaleError(f"{self._place(step)}: not in the ledger, though it is a step of trial {parent}")
         return taken
@@ -157,20 +158,17 @@ class Fit:
 
     def _train(self, trainer: Trainer, steps: Steps, count: int) -> Iterator[None]:
         """Take the steps that are left of a phase's `count`."""
-        last, patience = 0, min(PATIENCE, count)
+        patience = min(PATIENCE, count)
+        self._heed(trainer, patience)  # an earlier attempt may have died before it could
         for step, rows in steps:
             rate, seed = self._rate(step), self._load(trainer, step, rows)
             result = trainer.step(seed, rate, step)
             self.journal.record(self.task.index, step, rate, result)
-            self._skipped = 0 if result.finite else self._skipped + 1
-            if self._skipped:
-                self._check(trainer, step)
-            if self._skipped == patience:
-                raise Diverged(f"{self._place(step)}: no finite loss in {patience} steps, but {result.loss}")
-            last = step
+            self._note(step, result)
+            self._heed(trainer, patience)
             self._look(step)
             yield
-        self._check(trainer, last)
+        self._check(trainer)
         trainer.close()
         self.journal.bytes_sent = self.engine.ranks.bytes_sent
 
@@ -182,12 +180,24 @@ class Fit:
         trainer.batch.load(x, self.task.train_y[rows] - self.offset, rows)
         return seed
 
-    def _check(self, trainer: Trainer, step: int) -> None:
+    def _note(self, step: int, taken: Entry | StepResult, counts: bool = True) -> None:
+        """Count the steps in a row whose loss is not finite; those that a fork shares had other options."""
+        self._skipped = 0 if taken.finite or not counts else self._skipped + 1
+        self._last, self._loss = step, taken.loss
+
+    def _heed(self, trainer: Trainer, patience: int) -> None:
+        """What follows from steps that were skipped."""
+        if self._skipped:
+            self._check(trainer)
+        if self._skipped >= patience:
+            raise Diverged(f"{self._place(self._last)}: no finite loss in {patience} steps, but {self._loss}")
+
+    def _check(self, trainer: Trainer) -> None:
         finite = trainer.leaves.finite
         if trainer.leaves.sharded:  # those of the other ranks are theirs to look at
             finite = self.engine.ranks.sum([float(not finite)]) == [0.0]
         if not finite:
-            raise Diverged(f"{self._place(step)}: weights are not finite; a smaller optimizer.lr may help")
+            raise Diverged(f"{self._place(self._last)}: weights are not finite; a smaller optimizer.lr may help")
 
     def _place(self, step: int) -> str:
         return f"task {self.task.index}, step {step}"
