@@ -45,4 +45,5 @@ def test_one_domain_has_nothing_to_forget():
 def test_scales_of_a_loss():
     assert perplexity(math.log(7)) == pytest.approx(7)
     assert perplexity(1e4) == math.inf
+    assert math.isnan(perplexity(math.nan))
     assert bits_per_byte(math.log(2) * 3, bytes_per_token=4) == pytest.approx(0.75)

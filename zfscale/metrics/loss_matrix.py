@@ -49,8 +49,8 @@ def forward_transfer(loss: Matrix) -> float:
 
 
 def perplexity(loss: float) -> float:
-    """exp(loss); infinite where that overflows."""
-    return math.exp(loss) if loss < 700 else math.inf
+    """exp(loss); infinite where that overflows, NaN of NaN."""
+    return math.inf if loss >= 700 else math.exp(loss)
 
 
 def bits_per_byte(loss: float, bytes_per_token: float) -> float:
