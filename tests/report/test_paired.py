@@ -24,6 +24,7 @@ def test_a_standard_error_is_that_of_the_mean() -> None:
 def test_of_one_value_or_of_none_there_is_no_error() -> None:
     assert (stat([0.5, None]), stat([None])) == (Stat(0.5), Stat())
     assert stat([1.0, math.inf]) == Stat(math.inf)
+    assert math.isnan(stat([math.inf, -math.inf]).mean or 0.0)
 
 
 def test_a_paired_difference_takes_out_what_runs_share() -> None:

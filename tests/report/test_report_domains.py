@@ -103,6 +103,20 @@ def test_the_heat_map_is_drawn_of_the_mean_over_seeds(root: Path) -> None:
     assert grid[2] == pytest.approx([3.1, 2.6, 2.6])  # the seeds add 0, 0.1 and 0.2
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_mean_that_is_no_number_is_the_worst(tmp_path: Path, order: int) -> None:
+    """Whatever the order of the rows, the best of the others is in bold, and leads the board."""
+    names = ["fo-adamw", "zo-sgd", "zo-adam"][::order]
+    for name, final in zip(names, (math.nan, 1.0, 2.0), strict=True):
+        add(tmp_path, "sequential", name, 0, final)
+    table = pipe_table(Path(report.write(tmp_path)).read_text())
+    assert {row["optimizer"]: row["final"] for row in table} == dict(
+        zip(names, ("nan", "**1.0000**", "2.0000"), strict=True)
+    )
+    board = report.leaders([tmp_path]).splitlines()
+    assert [line.split()[1] for line in board if line.startswith("sequential")][:3] == [*names[1:], names[0]]
+
+
 def drawn(root: Path) -> dict[str, list[str]]:
     """Title of each panel -> the labels of its rows, then the texts of its cells."""
     figure = heat.draw(best(rows(contents(root).trials), DOMAINS), losses(root, contents(root).finished))

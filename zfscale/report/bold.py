@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from zfscale.metrics.catalogue import BY_NAME, Column
 from zfscale.report.kinds import Kind
 from zfscale.report.paired import differences, stat
-from zfscale.report.rows import OPTIMIZING, TRAINING, Row
+from zfscale.report.rows import OPTIMIZING, TRAINING, Row, rank
 
 Cell = tuple[int, str]  # number of the row, name of the column
 
@@ -37,19 +37,11 @@ def _ahead(table: Sequence[Row], name: str) -> list[Cell]:
         scenes.setdefault(row.scene(OPTIMIZING, TRAINING), []).append((i, row))
     found = []
     for rows in scenes.values():
-        best = sorted(rows, key=lambda pair: _rank(pair[1], name))
+        best = sorted(rows, key=lambda pair: rank(pair[1], name))
         for i, row in rows if len(rows) > 1 else ():
             if all(_leads(row, other, name) for _, other in best if other is not row):
                 found.append((i, name))
     return found
-
-
-def _rank(row: Row, name: str) -> float:
-    """What the best row has least of."""
-    mean = row.stats[name].mean
-    if mean is None or math.isnan(mean):
-        return math.inf
-    return -mean if BY_NAME[name].better == "max" else mean
 
 
 def _leads(row: Row, other: Row, name: str) -> bool:
@@ -61,7 +53,7 @@ def _best(table: Sequence[Row], name: str, column: Column) -> list[Cell]:
     """Of each method, the rows with the best mean as shown; none where all rows of the method show the same."""
     shown: dict[str, dict[int, float]] = {}
     for i, row in enumerate(table):
-        if (mean := row.stats[name].mean) is not None:
+        if (mean := row.stats[name].mean) is not None and not math.isnan(mean):
             shown.setdefault(row.method, {})[i] = round(mean * column.factor, column.decimals)
     best = {method: BY_NAME[name].best(found.values()) for method, found in shown.items()}
     return [
@@ -69,5 +61,5 @@ def _best(table: Sequence[Row], name: str, column: Column) -> list[Cell]:
         for method, found in shown.items()
         if max(found.values()) > min(found.values())
         for i, value in found.items()
-        if value == best[method] and not math.isnan(value)
+        if value == best[method]
     ]

@@ -10,7 +10,7 @@ from zfscale.metrics.catalogue import MEMORY
 from zfscale.report.kinds import ABOVE, CLASSES, GAIN, RECOVERED
 from zfscale.report.load import UNTRAINED, Run
 from zfscale.report.paired import Stat, differences, ratio, stat
-from zfscale.report.rows import CONTROLS, OPTIMIZING, TRAINING, Row
+from zfscale.report.rows import CONTROLS, OPTIMIZING, TRAINING, Row, rank
 from zfscale.zo.catalogue import REFERENCE
 
 Scene = tuple[Any, ...]
@@ -36,9 +36,9 @@ class Controls:
         for row in table:
             if row.optimizer == UNTRAINED:
                 idle.setdefault(row.scene(OPTIMIZING, TRAINING), []).append(row)
-            elif row.optimizer == REFERENCE and (mean := row.stats[CLASSES.first].mean) is not None:
+            elif row.optimizer == REFERENCE and row.stats[CLASSES.first].mean is not None:
                 kept = references.setdefault(row.scene(OPTIMIZING), row)
-                if mean > (kept.stats[CLASSES.first].mean or 0.0):
+                if rank(row, CLASSES.first) < rank(kept, CLASSES.first):
                     references[row.scene(OPTIMIZING)] = row
         return cls(idle, references)
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from zfscale.errors import ZfscaleError, nearest
 from zfscale.grid import Cells
-from zfscale.metrics.catalogue import BY_NAME, FORWARDS, SECONDS
+from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.report.cuts import TOLERANCE, equal
 from zfscale.report.kinds import Kind
 from zfscale.report.paired import Stat, differences, stat
-from zfscale.report.rows import Row, place_text
+from zfscale.report.rows import Row, place_text, rank
 from zfscale.report.sheets import LEADERS, VERIFIED, Sheet, shown
 
 COSTS = (FORWARDS, SECONDS)
@@ -104,11 +104,8 @@ def _cell(row: Row, other: Row | None, kind: Kind, counts: Mapping[tuple[str, st
 
 def _best(rows: Sequence[Row], kind: Kind) -> tuple[list[Row], Counter[tuple[str, str]]]:
     """Of each method and optimizer the row with the best mean, the best of a method first; and how many there were."""
-    sign = 1 if BY_NAME[kind.first].better == "min" else -1
-    ranked = sorted(
-        (row for row in rows if row.stats[kind.first].mean is not None),
-        key=lambda row: sign * (row.stats[kind.first].mean or 0.0),
-    )
+    known = [row for row in rows if row.stats[kind.first].mean is not None]
+    ranked = sorted(known, key=lambda row: rank(row, kind.first))
     top: dict[tuple[str, str], Row] = {}
     for row in ranked:
         top.setdefault((row.method, row.optimizer), row)

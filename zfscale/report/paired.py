@@ -40,8 +40,12 @@ def stat(values: Sequence[float | None]) -> Stat:
     Stat(mean=1.0, std=None, error=None)
     """
     known = [value for value in values if value is not None]
-    mean = statistics.fmean(known) if known else None
-    if len(known) < 2 or not math.isfinite(sum(known)):
+    if not known:
+        return Stat()
+    if not math.isfinite(total := sum(known)):
+        return Stat(total / len(known))
+    mean = statistics.fmean(known)
+    if len(known) < 2:
         return Stat(mean)
     std = statistics.stdev(known)
     return Stat(mean, std, std / math.sqrt(len(known)))

@@ -91,20 +91,23 @@ def best(table: Sequence[Row], kind: Kind) -> list[Row]:
 
     Of the first MOST places only: each has a panel of its own in a picture.
     """
-    better = BY_NAME[kind.first].best
     places = list(dict.fromkeys(row.place for row in table))[:MOST]
     top: dict[tuple[Any, ...], Row] = {}
     for row in table:
         if row.place not in places:
             continue
         key = (row.method, row.optimizer, row.place)
-        kept = top.setdefault(key, row)
-        mean, other = row.stats[kind.first].mean, kept.stats[kind.first].mean
-        if mean is None or math.isnan(mean):
-            continue
-        if other is None or math.isnan(other) or better((mean, other)) != other:
+        if rank(row, kind.first) < rank(top.setdefault(key, row), kind.first):
             top[key] = row
     return list(top.values())
+
+
+def rank(row: Row, measure: str) -> float:
+    """What the best row has least of; infinity where there is no number."""
+    mean = row.stats[measure].mean
+    if mean is None or math.isnan(mean):
+        return math.inf
+    return -mean if BY_NAME[measure].better == "max" else mean
 
 
 def place_text(place: Sequence[tuple[str, Any]]) -> str:
