@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 
 from tests.results import small_results
+from zfscale.records import Status
 from zfscale.results.layout import worker_file
 from zfscale.results.missing import root
 from zfscale.results.plan import Plan
@@ -45,6 +47,18 @@ def test_a_resumed_run_knows_its_time_from_the_first_trial_on(resumed):
     display.on_step_end(0, [])
     assert display.eta.seconds == pytest.approx(2.0)
     assert "1/3 done, 1 running, 0 failed, ETA 0m02s" in display.line()
+
+
+def test_a_value_that_is_no_number_is_never_the_best(resumed):
+    """Nothing is larger than NaN, nor smaller: as the best it would stay."""
+    sweep, display, _ = resumed
+    display.best = None
+    for trial, value in zip(sweep.trials, (math.nan, 0.5, 0.6), strict=True):
+        result = {"status": Status.FINISHED.value, sweep.spec.search.metric: value}
+        display.on_trial_start(0, [], tunes(trial))
+        display.on_trial_result(0, [], tunes(trial), result)
+    assert display.best is not None
+    assert display.best[0] == 0.6
 
 
 def test_what_a_worker_says_counts(resumed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -134,13 +135,11 @@ class Progress(Unkept, tune.Callback):
                 self._compare(row["status"], row[self.search.metric], row["spec"])
 
     def _compare(self, status: str, value: float | None, spec: str) -> None:
-        """Only finished trials are compared: after fewer stages, less is asked."""
+        """Only finished trials are compared, and numbers: after fewer stages, less is asked."""
+        if status != Status.FINISHED or value is None or math.isnan(value):
+            return
         sign = 1 if self.search.mode == "max" else -1
-        if (
-            status == Status.FINISHED
-            and value is not None
-            and (self.best is None or sign * value > sign * self.best[0])
-        ):
+        if self.best is None or sign * value > sign * self.best[0]:
             self.best = (value, label(TrialSpec.from_json(spec)))
 
     def _end(self, trial: Any, result: dict[str, Any]) -> None:
