@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 import pytest
 
 from zfscale.errors import ZfscaleError
-from zfscale.results import decisions
+from zfscale.results import decisions, patience
 from zfscale.results.check import look
 from zfscale.results.decisions import CONTINUE, FILE, STOP, Decisions
 from zfscale.results.layout import DECISIONS, DECISIONS_JOURNAL
@@ -45,6 +47,21 @@ def test_a_killed_run_loses_no_decision(tmp_path):
     add(again, 3)
     again.close()
     assert list(pd.read_parquet(tmp_path / DECISIONS)["stage"]) == [1, 2, 3]
+
+
+def test_a_disk_that_takes_part_of_a_line_leaves_no_part(tmp_path, monkeypatch):
+    """A full disk takes what there is room for; behind that part nobody would read, if the run is killed."""
+    kept, write, calls = Decisions(tmp_path), os.write, []
+
+    def partly(handle, data):
+        calls.append(data)
+        return write(handle, data[:7] if len(calls) == 2 else data)
+
+    monkeypatch.setattr(os, "write", partly)
+    monkeypatch.setattr(patience, "WAITS", (0.0,))
+    add(kept, 1, 2, 3)
+    assert len(calls) == 4
+    assert [row.stage for row in decisions.kept(tmp_path)] == [1, 2, 3]
 
 
 def test_the_table_grows_while_a_run_goes_on(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ a run, the journal goes into the table, one Parquet file. A bucket has the table
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -90,7 +91,10 @@ class Decisions:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
-            os.write(handle, line)
+            end = os.fstat(handle).st_size
+            if os.write(handle, line) != len(line):  # a full disk; behind a part of a line nobody would read
+                os.ftruncate(handle, end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         finally:
             os.close(handle)
 
