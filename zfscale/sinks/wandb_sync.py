@@ -135,15 +135,15 @@ def _upload(there: Directory, runs: list[Run], told: Synced, processes: int, loc
     try:
         done = as_completed([pool.submit(partial(_batch, there.root / SYNC, batch, told, lock)) for batch in batches])
         for each in done:
-            each.result()
+            told.done += each.result()
             rate = told.done / (time.monotonic() - begun)
             print(f"synced {told.done} of {len(runs)} runs, {rate:.1f} a second", file=sys.stderr)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _batch(folder: Path, runs: list[Run], told: Synced, lock: int) -> None:
-    """Upload some runs, or each half of them where one file keeps W&B from all."""
+def _batch(folder: Path, runs: list[Run], told: Synced, lock: int) -> int:
+    """Upload some runs, or each half of them where one file keeps W&B from all; how many were uploaded."""
     directory = folder / uuid4().hex
     directory.mkdir()
     screen = _wandb_sync(directory, runs, lock)
@@ -151,14 +151,13 @@ def _batch(folder: Path, runs: list[Run], told: Synced, lock: int) -> None:
     unmark(log)
     forget(directory)
     if log.blocked and len(runs) > 1:
-        for half in (runs[: len(runs) // 2], runs[len(runs) // 2 :]):
-            _batch(folder, half, told, lock)
-        return
+        halves = (runs[: len(runs) // 2], runs[len(runs) // 2 :])
+        return sum(_batch(folder, half, told, lock) for half in halves)
     failed = causes(log, runs, screen)
-    told.done += len(runs) - len(failed)
     told.lacking |= {run.trial_id: cause for run, cause in lacking(log, runs).items()}
     for run, cause in failed.items():
         told.failed[cause].append(run.trial_id)
+    return len(runs) - len(failed)
 
 
 def _wandb_sync(directory: Path, runs: list[Run], lock: int) -> str:
