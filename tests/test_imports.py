@@ -98,6 +98,38 @@ def test_heavy_packages_have_one_importer(package):
     assert all(f.is_relative_to(PACKAGE / ONLY[package]) for f in users), users
 
 
+def test_names_are_imported_from_where_they_stand():
+    """A package offers what its `__all__` lists; any other name has one home."""
+    stray, known = [], {_name(file): _names(file) for file in PACKAGE.rglob("*.py")}
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in known:
+                here = known[node.module]
+                stray += [
+                    f"{file}: {node.module}.{one.name}"
+                    for one in node.names
+                    if one.name not in here and f"{node.module}.{one.name}" not in known
+                ]
+    assert stray == []
+
+
+def _name(file: Path) -> str:
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _names(file: Path) -> set[str]:
+    """What a module defines, and what it says that it offers."""
+    found: set[str] = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            mine = {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+            found |= {*ast.literal_eval(node.value)} if "__all__" in mine and node.value else mine
+    return found
+
+
 def test_every_room_has_its_rule():
     assert set(FORBIDDEN) == {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
 
@@ -112,7 +144,7 @@ def test_what_stands_above_the_others_is_imported_by_few(part):
 
 def test_catalogues_offer_what_is_there():
     from zfscale import registry
-    from zfscale.data.corpora import DOMAINS
+    from zfscale.data.embedded_texts import DOMAINS
     from zfscale.data.images import DATASETS
     from zfscale.methods.catalogue import METHODS
     from zfscale.models.catalogue import FAMILIES

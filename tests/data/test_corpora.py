@@ -11,7 +11,8 @@ import datasets
 import pytest
 
 from zfscale.data import embedded_texts, file_sets, text_files
-from zfscale.data.corpora import DOMAINS, find
+from zfscale.data.corpora import find
+from zfscale.data.embedded_texts import DOMAINS
 from zfscale.errors import DataError
 from zfscale.spec.sources import Columns, DomainPath, HubDataset, Splits
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zfscale.data.images import FASHION_MNIST_DIR, ImageData, load
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import FASHION_MNIST_DIR, load
 from zfscale.errors import DataError
 
 

@@ -18,7 +18,7 @@ from tests.data.test_images_folders import folder, layout, write
 from tests.troubles import assert_told
 from zfscale.data import decoding, image_cache
 from zfscale.data import progress as module
-from zfscale.data.images import ImageData
+from zfscale.data.image_data import ImageData
 from zfscale.data.pixels import decode
 from zfscale.data.progress import progress
 from zfscale.errors import DataError

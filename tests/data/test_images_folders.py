@@ -13,7 +13,8 @@ import pytest
 
 from tests.data.pictures_as import encoded, noise
 from tests.troubles import assert_told
-from zfscale.data.images import ImageData, load
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import load
 from zfscale.errors import DataError
 from zfscale.spec import DatasetPath
 

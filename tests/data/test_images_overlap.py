@@ -10,7 +10,8 @@ import pytest
 
 from tests.data.pictures_as import encoded, noise
 from tests.data.test_images_folders import folder, layout, refused, write
-from zfscale.data.images import DATASETS, FASHION_MNIST_DIR, ImageData, load
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import DATASETS, FASHION_MNIST_DIR, load
 from zfscale.data.overlap import digests, say_shared_domains
 
 

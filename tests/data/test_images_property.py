@@ -19,7 +19,8 @@ from PIL import Image, ImageOps
 from tests.data.pictures_as import encoded, noise, palette, rotated, tiff
 from tests.data.test_images_hub import dataset, offline  # noqa: F401
 from tests.troubles import assert_told
-from zfscale.data.images import ImageData, load
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import load
 from zfscale.errors import ZfscaleError
 from zfscale.spec import DatasetPath, HubDataset
 

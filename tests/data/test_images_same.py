@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.data.pictures_as import encoded, noise, palette, rotated, tiff
-from zfscale.data.images import ImageData, load
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import load
 from zfscale.errors import DataError
 from zfscale.spec import DatasetPath, HubDataset
 

@@ -17,7 +17,7 @@ from tests.data.test_images_folders import folder, layout, write
 from tests.data.test_images_hub import dataset, hub, offline, parquet, rows  # noqa: F401
 from tests.data.test_images_tables import NAMES, csv, lines
 from tests.troubles import No, assert_covers, assert_told
-from zfscale.data.images import ImageData
+from zfscale.data.image_data import ImageData
 from zfscale.errors import DataError
 
 Case = Callable[[Path, Any], None]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zfscale.data.images import ImageData
+from zfscale.data.image_data import ImageData
 from zfscale.data.masked_images import HELD_OUT, TRAIN, Patches, cut, fit, hide, image_domain, masks
 from zfscale.errors import DataError
 

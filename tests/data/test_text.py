@@ -13,7 +13,7 @@ import pytest
 
 from tests.data.poems import BLOCK, END, documents, is_held_out, load, same
 from zfscale.data import hub_texts
-from zfscale.data.text import DOMAINS
+from zfscale.data.embedded_texts import DOMAINS
 from zfscale.errors import DataError
 
 

@@ -15,8 +15,9 @@ import pytest
 from tests.data.poems import END, Counting, is_held_out, load, same
 from tests.data.text_writing import put, table
 from zfscale.data import corpora, embedded_texts, token_cache
+from zfscale.data.embedded_texts import DOMAINS
 from zfscale.data.formats import text
-from zfscale.data.text import DOMAINS, TextDomain, default_cache, load_domain
+from zfscale.data.text import TextDomain, default_cache, load_domain
 from zfscale.errors import DataError
 from zfscale.pretraining.lm_nano import byte_tokenizer
 

@@ -16,7 +16,7 @@ from zfscale.methods.prototypes import cosine
 from zfscale.recording import Recording
 from zfscale.streams.class_incremental import ClassIncremental, Task
 from zfscale.testing.running import Kept, learners
-from zfscale.training.journal import Snapshots
+from zfscale.training.snapshots import Snapshots
 from zfscale.trial.inputs import Inputs
 from zfscale.trial.run import run
 from zfscale.zo.ledger import Entry

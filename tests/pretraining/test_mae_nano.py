@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from zfscale.data.images import DATASETS, ImageData, load
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import DATASETS, load
 from zfscale.data.masked_images import Patches, image_domain
 from zfscale.models.load import EMBEDDED
 from zfscale.models.masked_image import MaskedImageNetwork

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zfscale.data.images import ImageData
+from zfscale.data.image_data import ImageData
 from zfscale.spec import StreamSpec
 from zfscale.streams.class_incremental import ClassIncremental, class_order
 

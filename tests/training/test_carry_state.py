@@ -14,8 +14,8 @@ from tests.training.toy import fit, network, spec, task
 from zfscale.spec import TrialSpec
 from zfscale.testing.running import ran
 from zfscale.training.fit import batches
-from zfscale.training.journal import Snapshots
 from zfscale.training.seeds import ORDER
+from zfscale.training.snapshots import Snapshots
 from zfscale.trial.inputs import Inputs
 from zfscale.trial.replay import Taken, rebuild
 from zfscale.zo.catalogue import FIRST_ORDER

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from zfscale.engine.deepspeed import Engine
-from zfscale.training.journal import Snapshots
+from zfscale.training.snapshots import Snapshots
 from zfscale.zo.ledger import MAGIC, Ledger
 
 PHASE = {"name": "fo-adam", "lr": 0.01, "epochs": 1}

@@ -175,7 +175,7 @@ def test_patience_has_an_end(optimizer, per_step, odd):
 
 @pytest.mark.parametrize("calm", [3, 10])
 def test_patience_has_an_end_for_who_died_there(calm, odd):
-    """The process was killed after the step went to the ledger: with steps left or none, the next attempt ends alike."""
+    """It was killed once the step was in the ledger: with steps left or none, the next attempt ends alike."""
     spec, data, ledger = toy.spec(batch_size=2), toy.task(60), Kept([])
     with pytest.raises(Diverged) as first:
         odd.fit(dict.fromkeys(range(2 * calm, 1000), NAN), spec, None, data, ledger)

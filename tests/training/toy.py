@@ -59,9 +59,7 @@ def spec(optimizer: str = "zo-sgd", epochs: int = 1, batch_size: int = 32, **mor
     )
 
 
-def fit(
-    trial: TrialSpec, net: Network | None = None, data: Task | None = None, ledger: Past | None = None
-) -> Memory:
+def fit(trial: TrialSpec, net: Network | None = None, data: Task | None = None, ledger: Past | None = None) -> Memory:
     """Train `net` on `data`, after the steps of the ledger; what it told."""
     net, sink = net or network(trial.train.precision), Memory()
     Fit(net, Engine(net, trial.train.batch_size), data or task(), 0, [Leg(None, trial)], Journal(sink, ledger)).run()

@@ -14,7 +14,7 @@ from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
 from zfscale.spec import TrialSpec
 from zfscale.spec.inheriting import Parents, differing
-from zfscale.training.journal import Snapshots
+from zfscale.training.snapshots import Snapshots
 from zfscale.trial import run as trial
 from zfscale.trial.forking import start_of
 from zfscale.zo.ledger import Ledger

@@ -13,7 +13,7 @@ from zfscale.errors import ZfscaleError
 from zfscale.recording import Recording
 from zfscale.results.check import look
 from zfscale.training.batch import Batch
-from zfscale.training.journal import Snapshots
+from zfscale.training.snapshots import Snapshots
 from zfscale.trial.again import again as walk_again
 from zfscale.trial.forking import start_of
 from zfscale.trial.replay import replay

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.conftest import OPTIMIZERS, Memory
 from tests.models import small_mims
-from zfscale.data.images import ImageData
+from zfscale.data.image_data import ImageData
 from zfscale.methods import domains as methods
 from zfscale.methods.base import embed
 from zfscale.methods.catalogue import of_stream

@@ -20,7 +20,8 @@ from zfscale.spec import TrialSpec
 from zfscale.training import objective
 from zfscale.training.batch import Batch
 from zfscale.training.fit import Fit
-from zfscale.training.journal import Journal, Snapshots
+from zfscale.training.journal import Journal
+from zfscale.training.snapshots import Snapshots
 from zfscale.trial import run as trial
 from zfscale.trial.replay import replay
 from zfscale.zo.catalogue import FIRST_ORDER

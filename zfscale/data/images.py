@@ -25,8 +25,6 @@ from zfscale.data.tables import table
 from zfscale.errors import DataError
 from zfscale.spec.sources import HubDataset
 
-__all__ = ["DATASETS", "ImageData", "load"]
-
 FASHION_MNIST_DIR = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
 FASHION_MNIST_HUB = "zalando-datasets/fashion_mnist"
 

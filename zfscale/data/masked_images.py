@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zfscale.data.examples import Examples
-from zfscale.data.images import ImageData
+from zfscale.data.image_data import ImageData
 from zfscale.data.pixels import resize_and_crop
 from zfscale.errors import DataError
 

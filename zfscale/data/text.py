@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from zfscale.data import token_cache
-from zfscale.data.corpora import DOMAINS, Corpus, find
+from zfscale.data.corpora import find
+from zfscale.data.corpus import Corpus
+from zfscale.data.embedded_texts import DOMAINS
 from zfscale.data.notes import Notes
 from zfscale.data.progress import progress
 from zfscale.data.token_cache import Growth, Side

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from zfscale.data.text import DOMAINS, load_domain
+from zfscale.data.embedded_texts import DOMAINS
+from zfscale.data.text import load_domain
 from zfscale.models.lm import build_lm, load_lm
 from zfscale.models.load import EMBEDDED
 from zfscale.pretraining.recipe import adamw

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from zfscale.data.images import DATASETS, ImageData, load
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import DATASETS, load
 from zfscale.data.masked_images import Patches, fit, hide, image_domain
 from zfscale.models.load import EMBEDDED
 from zfscale.models.masked_image import MaskedImageNetwork

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from zfscale.data.images import ImageData, load
+from zfscale.data.image_data import ImageData
+from zfscale.data.images import load
 from zfscale.models.load import EMBEDDED
 from zfscale.models.pixels import Pixels
 from zfscale.models.vit import Encoder

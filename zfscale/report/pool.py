@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from zfscale.metrics.catalogue import SEARCHED
 from zfscale.records import Status
-from zfscale.report.load import RUN, Contents, Trial, contents
+from zfscale.report.load import Contents, Trial, contents
 from zfscale.results.inputs import OtherInputs
 from zfscale.results.storage import Place, Storage, storage
+from zfscale.spec.trial import RUN
 
 Read = TypeVar("Read")
 READ = ("model.", "stream.")  # the blocks of a spec that say what is read

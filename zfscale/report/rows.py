@@ -12,9 +12,9 @@ from zfscale.metrics.catalogue import BY_NAME
 from zfscale.records import Status
 from zfscale.report.kinds import CLASSES, EPOCHS, MEASURES, SEARCHED, Kind
 from zfscale.report.load import NO_OPTIMIZER, UNTRAINED, Run, Trial
-from zfscale.report.load import RUN as RUN_LEAVES
 from zfscale.report.paired import Stat, stat
 from zfscale.spec.fork import DRAWN
+from zfscale.spec.trial import RUN as RUN_LEAVES
 from zfscale.zo.catalogue import OPTIMIZERS
 
 NAMES = ("method.name", "optimizer.name", "seed")

@@ -12,10 +12,10 @@ import ray
 from ray import tune
 
 from zfscale.errors import one_line
+from zfscale.results.check import ended
 from zfscale.results.missing import root as results
 from zfscale.results.workers import SAY_EVERY, words
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.sweep.deaths import ended
 from zfscale.sweep.unkept import Unkept
 from zfscale.sweep.worker import record_failure
 

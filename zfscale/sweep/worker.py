@@ -121,7 +121,7 @@ class Worker(tune.Trainable):
     def _run(self, halve: bool = False) -> Generator[dict[str, Any], None, dict[str, Any]]:
         """One whole trial: its reports, and how it ended; `halve` its micro-batch, as if memory had run out before."""
         from zfscale.sinks.fanout import Fanout, make_sinks
-        from zfscale.training.journal import Snapshots
+        from zfscale.training.snapshots import Snapshots
         from zfscale.trial import run as trial
 
         self.settled.again()

@@ -16,7 +16,7 @@ from zfscale.spec import TrialSpec
 from zfscale.streams.catalogue import stream
 from zfscale.testing.running import Ran, ran
 from zfscale.testing.tiny import tiny_images, tiny_vit
-from zfscale.training.journal import Snapshots
+from zfscale.training.snapshots import Snapshots
 from zfscale.trial.cost import cost
 from zfscale.trial.inputs import Inputs
 from zfscale.trial.replay import Taken, rebuild

@@ -22,8 +22,8 @@ from zfscale.results.resuming import steps
 from zfscale.results.storage import Place, storage
 from zfscale.results.tables import statuses, versions
 from zfscale.spec import EngineSpec, TrialSpec
-from zfscale.training.journal import Snapshots
 from zfscale.training.relay import Relay
+from zfscale.training.snapshots import Snapshots
 from zfscale.trial.inputs import Inputs
 from zfscale.zo.exact import ARITHMETIC
 from zfscale.zo.ledger import Entry

@@ -16,7 +16,8 @@ import torch.distributed as dist
 from zfscale.engine.ranks import Ranks
 from zfscale.metrics import peak_memory as memory
 from zfscale.records import Outcome, Sink, Status
-from zfscale.training.journal import Journal, Snapshots
+from zfscale.training.journal import Journal
+from zfscale.training.snapshots import Snapshots
 from zfscale.training.trainers import first_order
 from zfscale.trial import class_incremental, domain_incremental
 from zfscale.trial.report import Report
