@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,11 @@ def test_the_smallest_where_the_file_says_so(made: Plan) -> None:
     content = made.sweep.path.read_text().replace("budget: 10000", "budget: 10000\n  metric: forgetting\n  mode: min")
     made.sweep.path.write_text(content)
     ran(made, (0.5, 0.5), (0.4, 0.4), (0.6, 0.6))
+    assert choice(made).entry.values == {"optimizer.lr": 1e-2}
+
+
+def test_a_candidate_that_is_infinite_both_ways_is_not_chosen(made: Plan) -> None:
+    ran(made, (math.inf, -math.inf), (0.2, 0.2), (0.1, 0.1))
     assert choice(made).entry.values == {"optimizer.lr": 1e-2}
 
 

@@ -84,8 +84,10 @@ def _best(
 def _score(candidate: Candidate, rows: Mapping[str, Mapping[str, Any]], metric: str) -> float:
     """The mean over seeds; NaN if a trial did not finish or has no such measure."""
     mine = [rows.get(trial.trial_id, {}) for trial in candidate.trials]
-    values = [row[metric] if row.get("status") == Status.FINISHED else None for row in mine]
-    return math.fsum(math.nan if value is None else value for value in values) / len(values)
+    known = [row[metric] if row.get("status") == Status.FINISHED else None for row in mine]
+    values = [math.nan if value is None else value for value in known]
+    total = sum(values)  # fsum raises where infinities meet
+    return (math.fsum(values) if math.isfinite(total) else total) / len(values)
 
 
 def _spent(candidate: Candidate, rows: Mapping[str, Mapping[str, Any]]) -> int:
