@@ -74,7 +74,7 @@ done = Outcome(Status.FINISHED, {"avg_accuracy": 0.5, "resilience": 0.125})
 ParquetSink(About(sys.argv[1], "1" * 12, spec_json.replace('"seed": 0', '"seed": 1'))).close(done)
 assert rows(sys.argv[1], "trials", ["resilience"])["resilience"].to_pylist() == [None, 0.125]
 assert "resilience" in spec.METRICS and summary(done)["resilience"] == 0.125
-report.write(sys.argv[1])
+report.make(sys.argv[1])
 """
 
 

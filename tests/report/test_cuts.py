@@ -41,7 +41,7 @@ def test_one_row_an_optimizer_at_equal_epochs_forwards_and_seconds(tmp_path: Pat
 def test_with_one_length_there_is_no_other_cut(tmp_path: Path) -> None:
     sweep(tmp_path, (4,))
     assert cuts(rows(contents(tmp_path).trials)) == []
-    assert "At equal" not in Path(report.write(tmp_path)).read_text()
+    assert "At equal" not in Path(report.make(tmp_path)[1]).read_text()
 
 
 def test_methods_have_budgets_of_their_own_and_controls_none(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_methods_have_budgets_of_their_own_and_controls_none(tmp_path: Path) -> 
 
 def test_the_report_has_a_table_for_each_cut(tmp_path: Path) -> None:
     sweep(tmp_path)
-    text = Path(report.write(tmp_path)).read_text()
+    text = Path(report.make(tmp_path)[1]).read_text()
     assert [text.count(f"## At equal {what}\n") for what in ("epochs", "forwards", "seconds")] == [1, 1, 1]
     part = text.split("## At equal forwards\n")[1].split("\n## ")[0]
     assert [(row["optimizer"], row["epochs"]) for row in pipe_table(part)] == [
@@ -73,7 +73,7 @@ def test_the_report_has_a_table_for_each_cut(tmp_path: Path) -> None:
 
 def test_what_a_gain_costs(tmp_path: Path) -> None:
     sweep(tmp_path, (4,))
-    part = Path(report.write(tmp_path)).read_text().split("## What a gain costs\n")[1].split("\n## ")[0]
+    part = Path(report.make(tmp_path)[1]).read_text().split("## What a gain costs\n")[1].split("\n## ")[0]
     found = {row["optimizer"]: row for row in pipe_table(part)}
     assert list(found) == ["fo-adam", "zo-sgd", "zo-sgd-conserve"]
     gain = 100 * (ADAM - UNTRAINED)

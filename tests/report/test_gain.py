@@ -56,7 +56,7 @@ def test_without_a_control_there_is_no_such_picture(tmp_path: Path):
     add(tmp_path, "ease", {"name": "zo-sgd", "lr": 0.1}, ZO)
     assert drawn(tmp_path) is None
     (tmp_path / GAIN_PICTURE).touch()
-    text = Path(report.write(tmp_path)).read_text()
+    text = Path(report.make(tmp_path)[1]).read_text()
     assert not (tmp_path / GAIN_PICTURE).exists()
     assert "What training buys" not in text
     assert "## Accuracy per stage" in text

@@ -55,7 +55,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row in look(root, SIGNED).rows[::2]:
         certificates.write(root, row["trial_id"], {"holds": True, "row": certificates.signature(row), "at": [1, None]})
     with replaced(writing, "_pictures", lambda *_: []):
-        report.write(root)
+        report.make(root)
     return root / PAGE
 
 

@@ -67,7 +67,7 @@ def root(tmp_path):
 
 
 def test_the_table_holds_the_hand_computed_numbers(root):
-    table = pipe_table(Path(report.write(root)).read_text())
+    table = pipe_table(Path(report.make(root)[1]).read_text())
     assert [(row["method"], row["optimizer"]) for row in table[:3]] == [
         ("simplecil", "none"),
         ("ease", "fo-sgd"),
@@ -90,7 +90,7 @@ def test_the_table_holds_the_hand_computed_numbers(root):
 
 
 def test_counts_failures_and_title(root):
-    text = Path(report.write(root)).read_text()
+    text = Path(report.make(root)[1]).read_text()
     assert text.startswith("# demo\n\n7 trials finished, 1 failed.\n")
     (failed,) = [line for line in text.splitlines() if "no JVP" in line]
     assert [cell.strip() for cell in failed.replace("\\|", "/").split(" | ")[2:]] == [
@@ -102,7 +102,7 @@ def test_counts_failures_and_title(root):
 
 
 def test_the_console_table_says_the_same(root):
-    text = report.table(root)
+    text = report.make(root)[0]
     assert text.startswith("demo: 7 trials finished, 1 failed.")
     assert "56.00 ± 3.46" in text
     assert "OpError: no JVP | here" in text
@@ -110,35 +110,35 @@ def test_the_console_table_says_the_same(root):
 
 
 def test_writing_again_changes_no_byte(root):
-    path = Path(report.write(root))
+    path = Path(report.make(root)[1])
     before = [path.read_bytes(), (root / CLASSES.pictures[-1].file).read_bytes()]
-    assert [Path(report.write(root)).read_bytes(), (root / CLASSES.pictures[-1].file).read_bytes()] == before
+    assert [Path(report.make(root)[1]).read_bytes(), (root / CLASSES.pictures[-1].file).read_bytes()] == before
 
 
 def test_all_but_the_tables_is_ignored(root):
-    text = Path(report.write(root)).read_text()
+    text = Path(report.make(root)[1]).read_text()
     (root / "trials" / "notes.parquet").write_text("not parquet")
     (root / "wandb").mkdir()
-    again = Path(report.write(root)).read_text()
+    again = Path(report.make(root)[1]).read_text()
     assert again == f"{text}\n## Ignored: not named by a trial's id\n\n- trials/notes.parquet\n"
 
 
 def test_the_plot_is_an_image_that_grows_with_the_panels(root):
-    report.write(root)
+    report.make(root)
     with Image.open(root / CLASSES.pictures[-1].file) as image:
         assert image.format == "PNG"
         assert image.size == (1344, 608)  # two panels: 8.4 x 3.8 inches at 160 dpi
         assert len(set(image.convert("RGB").getdata())) > 50
     for method in ("finetune", "aper", "memo"):
         add(root, spec(method, "zo-sgd", 0), done(0.5), [0.9, 0.8])
-    report.write(root)
+    report.make(root)
     with Image.open(root / CLASSES.pictures[-1].file) as image:
         assert image.size == (1600, 1072)  # five panels: two rows
 
 
 def test_one_method_is_one_panel(tmp_path):
     add(tmp_path, spec("ease", "zo-sgd", 0), done(0.5), [0.9, 0.8])
-    report.write(tmp_path)
+    report.make(tmp_path)
     with Image.open(tmp_path / CLASSES.pictures[-1].file) as image:
         assert image.size == (1024, 608)
 
@@ -146,7 +146,7 @@ def test_one_method_is_one_panel(tmp_path):
 def test_without_stage_accuracies_there_is_a_line_instead_of_a_plot(tmp_path):
     (tmp_path / CLASSES.pictures[-1].file).touch()
     add(tmp_path, spec("ease", "zo-sgd", 0), done(0.5))
-    text = Path(report.write(tmp_path)).read_text()
+    text = Path(report.make(tmp_path)[1]).read_text()
     assert "Nothing to draw." in text
     assert "![" not in text
     assert not (tmp_path / CLASSES.pictures[-1].file).exists()
@@ -154,15 +154,15 @@ def test_without_stage_accuracies_there_is_a_line_instead_of_a_plot(tmp_path):
 
 def test_a_sweep_where_all_failed_lists_failures_only(tmp_path):
     add(tmp_path, spec("ease", "zo-sgd", 0), Outcome(Status.FAILED, error=None))
-    text = Path(report.write(tmp_path)).read_text()
+    text = Path(report.make(tmp_path)[1]).read_text()
     assert "0 trials finished, 1 failed." in text
     assert "Avg" not in text
-    assert report.table(tmp_path).count("\n") == 5
+    assert report.make(tmp_path)[0].count("\n") == 5
 
 
 def test_missing_measures_are_dashes(tmp_path):
     add(tmp_path, spec("ease", "zo-sgd", 0), Outcome(Status.FINISHED))
-    (row,) = pipe_table(Path(report.write(tmp_path)).read_text())
+    (row,) = pipe_table(Path(report.make(tmp_path)[1]).read_text())
     assert (row["Avg %"], row["Last %"], row["forwards"]) == ("-", "-", "-")
 
 
@@ -170,7 +170,7 @@ def test_nothing_is_bold_where_all_are_equal(tmp_path):
     for optimizer in ("zo-sgd", "fo-sgd"):
         for seed in (0, 1):
             add(tmp_path, spec("ease", optimizer, seed), done(0.5))
-    assert "**50" not in Path(report.write(tmp_path)).read_text()
+    assert "**50" not in Path(report.make(tmp_path)[1]).read_text()
 
 
 @pytest.mark.parametrize("make", [False, True])
@@ -178,9 +178,8 @@ def test_a_directory_without_results_is_a_clear_error(tmp_path, make):
     if make:
         (tmp_path / "trials").mkdir()
     message = "no results yet" if make else "is not a results directory"
-    for act in (report.write, report.table):
-        with pytest.raises(DataError, match=message):
-            act(tmp_path)
+    with pytest.raises(DataError, match=message):
+        report.make(tmp_path)
 
 
 def test_rows_split_by_what_varies_within_a_name(tmp_path):

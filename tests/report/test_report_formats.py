@@ -31,7 +31,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     odd_names.classes(root)
     odd_names.domains(root)
     with replaced(writing, "_pictures", lambda *_: []):  # they take their time, and others look at them
-        report.write(root)
+        report.make(root)
     return root
 
 
@@ -141,7 +141,7 @@ def test_a_table_that_is_no_more_goes(tmp_path: Path) -> None:
     old.parent.mkdir()
     for file in (old, own):
         file.write_text("x")
-    report.write(tmp_path)
+    report.make(tmp_path)
     assert not old.exists()
     assert own.exists()
 

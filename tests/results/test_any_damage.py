@@ -58,7 +58,7 @@ def test_what_counts_is_as_it_was(damage, whole, tmp_path):
         counted = {row["trial_id"] for row in found.rows}
         assert {t.trial_id for t in missing(sweep)} == {t.trial_id for t in sweep.trials} - counted
         if found.rows or found.faults:
-            assert report.table(there).startswith("small: ")
+            assert report.make(there)[0].startswith("small: ")
         for table in TABLES:
             rows = [row for i in counted for row in small_results.rows_of(there.root / file_of(table, i))]
             assert small_results.sort(rows) == [row for row in tables[table] if row["trial_id"] in counted]

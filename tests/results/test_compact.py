@@ -85,11 +85,11 @@ def killed(monkeypatch, there, act):
 
 def test_every_reader_sees_the_same_rows_in_few_files(sweep):
     there = folder(sweep)
-    before, seen, text = plain(there), ours(there), report.table(there)
+    before, seen, text = plain(there), ours(there), report.make(there)[0]
     assert str(compact(root(sweep))) == "merged the files of 3 trials: the tables have 4 files, and had 12"
     assert plain(there) == before
     assert ours(there) == seen
-    assert report.table(there) == text
+    assert report.make(there)[0] == text
     assert not list((there / ".attempts").iterdir())
     for table in TABLES:
         (file,) = (there / table).iterdir()
@@ -110,11 +110,11 @@ def test_what_asks_for_one_trial_finds_it(sweep):
 
 def test_killed_at_any_moment_no_row_is_lost_or_seen_twice(sweep, monkeypatch):
     there, before, seen = folder(sweep), plain(folder(sweep)), ours(folder(sweep))
-    text, moments = report.table(there), 0
+    text, moments = report.make(there)[0], 0
     for moment in killed(monkeypatch, there, lambda: compact(storage(there))):
         moments += 1
         assert ours(there) == seen
-        assert report.table(there) == text
+        assert report.make(there)[0] == text
         for table, found in plain(there).items():
             keys = [json.dumps(row) for row in found]
             assert len(set(keys)) == len(keys)
@@ -211,7 +211,7 @@ def test_damage_costs_the_trials_concerned(sweep, table, place, monkeypatch, cap
     assert {fault.file for fault in found.faults} <= {f"{table}/{file.name}"}
     hurt = {fault.trial_id for fault in found.faults}
     assert 1 <= len(hurt) <= 3 or place < 0.01
-    report.table(there)
+    report.make(there)[0]
     todo = begin(sweep, retry_failed=False)
     assert {trial.trial_id for trial in todo} == hurt
     assert capsys.readouterr().err.count("damaged: ") == len(hurt)

@@ -172,7 +172,7 @@ def test_damage_is_said_and_healed(table, kind, sweep, monkeypatch, capsys):
     if kind == "no permission":
         refuse(monkeypatch, there.root / name)
 
-    text = report.table(there)
+    text = report.make(there)[0]
     assert "2 trials finished, 0 failed, 1 damaged." in text
     assert "run the same command again" in text
     assert sum(name in line for line in text.splitlines()) == 1
@@ -186,7 +186,7 @@ def test_damage_is_said_and_healed(table, kind, sweep, monkeypatch, capsys):
         small_results.run(there, trial)
     assert small_results.tables(there.root) == undisturbed
     assert missing(sweep) == []
-    assert "damaged" not in report.table(there)
+    assert "damaged" not in report.make(there)[0]
 
 
 OF_CONTENT = ("another schema", "rows doubled", "removed", "cut at half", "trial_id null", "no rows")
@@ -212,7 +212,7 @@ def test_run_and_report_agree_on_a_column_of_another_type(name, sweep):
     small_results.as_of_earlier_versions(there.root)
     change = column(name, lambda table: pa.array([b"?"], pa.binary()))
     rewrite(change)(there.root / file_of("trials", victim.trial_id), there.root)
-    assert f"column '{name}' is of another type" in report.table(there)
+    assert f"column '{name}' is of another type" in report.make(there)[0]
     assert missing(sweep) == [victim]
 
 
@@ -221,16 +221,16 @@ def test_run_and_report_agree_on_a_column_of_another_type(name, sweep):
 def test_files_of_other_names_are_ignored_and_said_once(table, name, sweep, capsys):
     there: Any = root(sweep)
     trial = sweep.trials[0]
-    before = report.table(there)
+    before = report.make(there)[0]
     file = there.root / file_of(table, trial.trial_id)
     shutil.copy(file, file.parent / name.format(trial.trial_id))
     assert begin(sweep, retry_failed=True) == []
-    text = report.table(there)
+    text = report.make(there)[0]
     assert text.startswith(before)
     shown = name.format(trial.trial_id).encode(errors="backslashreplace").decode()
     assert text.count(f"{table}/{shown}") == 1
     assert "Ignored" in text
-    report.write(there)
+    report.make(there)
     assert "3 trials finished, 0 failed." in (there.root / "report.md").read_text()
 
 
@@ -238,7 +238,7 @@ def test_only_the_first_files_are_named(sweep):
     there: Any = root(sweep)
     for number in range(25):
         (there.root / "evals" / f"{number}.txt").touch()
-    text = report.table(there)
+    text = report.make(there)[0]
     assert "and 15 more" in text
     assert text.count(".txt") == 10
 

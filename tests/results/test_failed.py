@@ -48,7 +48,7 @@ def test_it_is_in_no_table_and_no_picture_of_the_report(swept, tmp_path):
         small_results.run(root(alone), trial)
     both = [folder(swept), folder(alone)]
     for there in both:
-        report.write(there)
+        report.make(there)
     pictures = sorted(file.name for file in both[0].glob("*.png"))
     assert pictures
     assert all((both[0] / name).read_bytes() == (both[1] / name).read_bytes() for name in pictures)

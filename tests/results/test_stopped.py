@@ -28,8 +28,8 @@ def test_a_stopped_trial_has_ended(tmp_path):
     assert statuses(there) == {trial.trial_id: status for trial, status in ended.items()}
     assert missing(sweep) == begin(sweep, retry_failed=False) == []
     assert missing(sweep, retry_failed=True) == [failed]
-    assert "1 trial finished, 1 failed, 1 stopped." in report.table(there)
-    assert stopped.trial_id not in report.table(there)
+    assert "1 trial finished, 1 failed, 1 stopped." in report.make(there)[0]
+    assert stopped.trial_id not in report.make(there)[0]
 
 
 def test_the_tables_of_a_stopped_trial_are_checked(tmp_path):
@@ -53,12 +53,12 @@ def test_the_report_says_after_which_stage_trials_were_stopped(tmp_path):
     sweep = small_results.sweep(tmp_path)
     for trial, status in zip(sweep.trials, (Status.STOPPED, Status.STOPPED, Status.FINISHED), strict=True):
         small_results.run(root(sweep), trial, status)
-    told = report.table(root(sweep)).partition("stopped trials\n")[2].split("\n\n")[0].splitlines()
+    told = report.make(root(sweep))[0].partition("stopped trials\n")[2].split("\n\n")[0].splitlines()
     assert [line.split() for line in told[::2]] == [
         ["method", "optimizer", "after", "stage", "count"],
         ["ease", "zo-sgd", "1", "2"],
     ]
-    assert "## Stopped trials" in (tmp_path / report.write(root(sweep))).read_text()
+    assert "## Stopped trials" in (tmp_path / report.make(root(sweep))[1]).read_text()
 
 
 def test_a_stopped_trial_is_left_only_to_those_who_ask(tmp_path):

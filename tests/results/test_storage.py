@@ -11,7 +11,7 @@ from tests.buckets import bucket
 from tests.conftest import id_of
 from zfscale.errors import ZfscaleError
 from zfscale.records import Eval, Outcome, Status
-from zfscale.report import table, write
+from zfscale.report import make
 from zfscale.results.check import look
 from zfscale.results.compact import compact, drop
 from zfscale.results.storage import Directory, Storage, storage
@@ -112,8 +112,9 @@ def test_tables_and_report_of_a_sweep(there):
             )
         )
     assert statuses(there) == dict.fromkeys(sorted([id_of("t1"), id_of("t2")]), "finished")
-    assert "2 trials finished" in table(there)
-    assert write(there) == f"{there}/report.md"
+    shown, written = make(there)
+    assert "2 trials finished" in shown
+    assert written == f"{there}/report.md"
     assert b"ease" in there.read("report.md")
     assert there.read("accuracy_per_stage.png").startswith(b"\x89PNG")
     drop(there, [id_of("t1")])
@@ -130,7 +131,7 @@ def test_tables_and_report_of_a_sweep(there):
 def test_a_report_leaves_no_file_beside_those_it_names(tmp_path):
     ParquetSink(About(tmp_path, id_of("t"), '{"method": {"name": "ease"}}')).close(Outcome(Status.FAILED, error="boom"))
     storage(tmp_path).clear()
-    write(tmp_path)
+    make(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.md", "tables", "trials"]
 
 

@@ -115,7 +115,7 @@ def test_a_trial_written_twice_shows_once(tmp_path):
     write(tmp_path, outcome=Outcome(Status.FAILED, error="boom", attempts=1))
     write(tmp_path, outcome=Outcome(Status.FINISHED, {"avg_accuracy": 0.5}, attempts=2))
     assert read.statuses(tmp_path) == {T1: "finished"}
-    assert read.attempts(tmp_path) == {T1: 2}
+    assert list(pandas.read_parquet(tmp_path / "trials")["attempts"]) == [2]
     assert len(pandas.read_parquet(tmp_path / "evals")) == 2
 
 
@@ -176,7 +176,6 @@ def test_leaves_that_make_no_column_are_refused(tmp_path, leaves, message):
 
 def test_reading_an_absent_directory_finds_nothing(tmp_path):
     assert read.statuses(tmp_path / "none") == {}
-    assert read.attempts(tmp_path / "none") == {}
 
 
 def test_reading_passes_over_foreign_files(tmp_path):

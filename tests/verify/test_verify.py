@@ -59,13 +59,13 @@ def test_the_exit_status_says_how_it_stands(
 
 def test_the_report_says_what_was_verified_of_these_very_rows(root: Path, made: tuple[Path, str, str]) -> None:
     _, forward_only, _ = made
-    assert "Verified" not in report.table(root)
+    assert "Verified" not in report.make(root)[0]
     assert main(["verify", str(root)]) == HOLDS
     assert "Verified: 1 hold (1 replay-exact)." in (root / "report.md").read_text()
     assert main(["verify", str(root), "--losses", "1"]) == HOLDS
     assert "Verified: 1 hold (1 replay-exact, 1 rerun-exact)." in (root / "report.md").read_text()
     forge(root, forward_only, "evals", lambda t: changed(t, "value", lambda v: v + 1))
-    assert "Verified" not in report.table(root)  # the certificate is of the row before
+    assert "Verified" not in report.make(root)[0]  # the certificate is of the row before
     assert main(["verify", str(root)]) == FAILS
     assert "Verified: 0 hold; 1 do not hold." in (root / "report.md").read_text()
 
@@ -73,7 +73,7 @@ def test_the_report_says_what_was_verified_of_these_very_rows(root: Path, made: 
 def test_a_certificate_is_of_the_measures_too(root: Path, made: tuple[Path, str, str]) -> None:
     quiet(root)
     forge(root, made[1], "trials", lambda t: changed(t, "avg_accuracy", lambda v: v + 0.1))
-    assert "Verified" not in report.table(root)
+    assert "Verified" not in report.make(root)[0]
 
 
 def test_storage_that_refuses_is_no_finding(

@@ -25,7 +25,6 @@ SHARE = 0.5  # of a driver's one busy thread that a plan may count on
 HOUR = 3600.0
 LENGTHS = {"1 minute": 60.0, "10 minutes": 600.0, "1 hour": HOUR}
 PER_HOUR = (6, 60, 3600)  # reports of one trial; a worker sends one a second at most where nobody decides
-CASES = ("few", "silent", "telling", "judged", "flat_out")
 
 
 def loads(workers: int, trials: int, nodes: int) -> dict[str, Load]:

@@ -12,8 +12,6 @@ from zfscale.data.embedded_texts import DOMAINS
 from zfscale.data.hub_texts import HubTexts
 from zfscale.data.user_texts import UserTexts, user_texts
 
-__all__ = ["DOMAINS", "Corpus", "find"]
-
 
 def find(source: str | Any, memory: Path | None = None) -> Corpus:
     """The corpus of a name of `DOMAINS`, of a hub id, `{hub: ID, ...}` or `{path: GLOB, ...}` (a dict or an object).

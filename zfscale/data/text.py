@@ -21,13 +21,10 @@ import numpy as np
 from zfscale.data import token_cache
 from zfscale.data.corpora import find
 from zfscale.data.corpus import Corpus
-from zfscale.data.embedded_texts import DOMAINS
 from zfscale.data.notes import Notes
 from zfscale.data.progress import progress
 from zfscale.data.token_cache import Growth, Side
 from zfscale.errors import DataError
-
-__all__ = ["DOMAINS", "TextDomain", "default_cache", "load_domain"]
 
 HELD_OUT = 10  # one document of so many is held out
 
@@ -204,10 +201,6 @@ def _add(sides: Sequence[_Growing | None], documents: Iterable[str], tokenizer: 
 def _digest(document: bytes) -> int:
     """The first 64 bits of the sha256, which say on which side a document is."""
     return int.from_bytes(hashlib.sha256(document).digest()[:8], "little")
-
-
-def _is_held_out(document: bytes) -> bool:
-    return _digest(document) % HELD_OUT == 0
 
 
 def _say(name: str, parts: tuple[_Part, _Part], corpus: Corpus) -> None:

@@ -14,30 +14,16 @@ from zfscale.results.layout import TRIALS
 from zfscale.results.storage import Place, storage
 
 
-def write(root: Place) -> str:
-    """Write the report of a sweep beside its results; the same tables give the same bytes.
+def make(root: Place, found: Contents | None = None) -> tuple[str, str]:
+    """Write the report of a sweep, as `found` or as it is now, beside its results; the same tables give the same bytes.
 
     Returns:
-        The name of the Markdown file, with that of the results.
+        Tables, failures and damaged files as plain text for the console, and the name of the Markdown file.
 
     Raises:
         DataError: `root` holds no trials.
         StorageError: The storage refuses.
     """
-    return make(root)[1]
-
-
-def table(root: Place) -> str:
-    """The report's tables, failures and damaged files as plain text, for the console.
-
-    Raises:
-        DataError: `root` holds no trials.
-    """
-    return plain(Gathered(pool([root])))
-
-
-def make(root: Place, found: Contents | None = None) -> tuple[str, str]:
-    """Write the report of what was `found`, or after one look: what `table` gives, and the Markdown file's name."""
     return _made(Gathered(pool([root], found)), root)
 
 

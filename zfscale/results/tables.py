@@ -79,11 +79,6 @@ def statuses(root: Place, only: Collection[str] | None = None) -> dict[str, Stat
     return {row["trial_id"]: Status(row["status"]) for row in look(root, only=only).rows}
 
 
-def attempts(root: Place) -> dict[str, int]:
-    """Trial id -> how many times it was started, for every trial that ended."""
-    return {row["trial_id"]: row["attempts"] for row in look(root, ["attempts"]).rows}
-
-
 def versions(text: str | None) -> dict[str, Any]:
     """What the column `versions` of `trials` says; empty where it holds no JSON object.
 
