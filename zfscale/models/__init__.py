@@ -1,1 +1,1 @@
-"""Models: encoders, adapters, heads, the embedded base models and the engine that runs them."""
+"""Models: encoders, adapters, heads, language and masked image models, and the embedded base models."""

@@ -95,9 +95,7 @@ def _splits(root: Path, names: list[str]) -> list[str]:
 def _classes(root: Path) -> tuple[str, ...]:
     names = _directories(root)
     if not names:
-        raise DataError(
-            f"{shown(root)}: no class subdirectories; {EXPECTED}; a table of files and labels is format: csv"
-        )
+        raise DataError(f"{shown(root)}: no class subdirectories; {EXPECTED}; {TABLE}")
     deep = [name for name in names if _only_directories(root / name)]
     if deep:
         what = f"{_first([repr(name) for name in deep])} {'holds' if len(deep) == 1 else 'hold'} only directories"

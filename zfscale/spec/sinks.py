@@ -11,6 +11,7 @@ from zfscale import registry
 from zfscale.block import Block
 from zfscale.errors import one_line
 from zfscale.sinks.catalogue import LISTED, SINKS
+from zfscale.spec.named import by_name
 from zfscale.spec.names import OneOf
 from zfscale.spec.outside import made, secrets
 from zfscale.spec.problems import explain
@@ -32,11 +33,7 @@ class SinkSpec(Block):
         return dict(self.model_extra or {})
 
 
-def _named(given: Any) -> Any:
-    return {"name": given} if isinstance(given, str) else given
-
-
-Listed = Annotated[SinkSpec, BeforeValidator(_named, json_schema_input_type=str | SinkSpec)]
+Listed = Annotated[SinkSpec, BeforeValidator(by_name, json_schema_input_type=str | SinkSpec)]
 Sinks = Annotated[tuple[Listed, ...], Field(strict=False)]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import numbers
-import os
-import sys
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 
+from zfscale import registry
 from zfscale.data.masking import IGNORED
 from zfscale.errors import ZfscaleError
 
@@ -49,11 +47,8 @@ def load(name: str) -> Objective:
     """
     if name in OBJECTIVES:
         return OBJECTIVES[name]
-    module, _, function = name.partition(":")
-    if (here := os.getcwd()) not in sys.path:  # a command's own directory is, the user's is not
-        sys.path.append(here)
     try:
-        found = getattr(importlib.import_module(module), function)
+        found = registry.load_user(name)
     except Exception as error:  # whatever a user's module raises
         raise ZfscaleError(f"train.objective: {name!r} cannot be imported: {error}") from error
     if not callable(found):
