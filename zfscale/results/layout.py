@@ -112,6 +112,15 @@ def snapshots_of(trial_id: str) -> str:
     return f"{SNAPSHOTS}/{trial_id}"
 
 
+def snapshot_of(trial_id: str, task: int) -> str:
+    """The weights at the end of a first-order phase.
+
+    >>> snapshot_of("0123456789ab", 2)
+    'snapshots/0123456789ab/task-2.safetensors'
+    """
+    return f"{snapshots_of(trial_id)}/task-{task}.safetensors"
+
+
 def certificate_of(trial_id: str) -> str:
     """What `zfscale verify` found of a trial."""
     return f"{CERTIFICATES}/{trial_id}.json"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zfscale.results.layout import TRIALS
+from zfscale.results.layout import TRIALS, file_of
 from zfscale.results.listing import Listing
 from zfscale.results.pack import Pack
 from zfscale.results.reading import CHANGED, Damaged, naming, read
@@ -92,7 +92,7 @@ def known(root: Place) -> dict[str, float]:
     """Trial id -> when its row was written, in seconds since 1970 (0 where that is not known), if it has one."""
     listing = Listing.of(storage(root), [TRIALS])
     times = listing.there.times(TRIALS)
-    found = {trial: times.get(f"{TRIALS}/{trial}.parquet", 0.0) for trial in listing.own[TRIALS]}
+    found = {trial: times.get(file_of(TRIALS, trial), 0.0) for trial in listing.own[TRIALS]}
     for _, pack in packs(listing, TRIALS):
         if pack is not None:
             found |= {trial: pack.ended.get(trial, 0.0) for group in pack.groups for trial in group.trials}

@@ -10,7 +10,7 @@ import torch
 
 from zfscale.engine.module_leaves import ModuleLeaf, ModuleLeaves
 from zfscale.errors import ZfscaleError
-from zfscale.results.layout import TRIALS, file_of, snapshots_of
+from zfscale.results.layout import TRIALS, file_of, snapshot_of, snapshots_of
 from zfscale.results.patience import patiently
 from zfscale.results.storage import Place, storage
 from zfscale.training.checkpoints import Checkpoint
@@ -92,4 +92,4 @@ class Snapshots:
         return f"{self.storage}/{self._name(task)}"
 
     def _name(self, task: int) -> str:
-        return f"{self.folder}/task-{task}.safetensors"
+        return snapshot_of(self.trial_id, task)

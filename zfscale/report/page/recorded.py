@@ -10,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zfscale.metrics.catalogue import MATRICES
+from zfscale.metrics.catalogue import MATRICES, STAGED
 from zfscale.results import tables as read
 from zfscale.results.layout import EVALS, STEPS
 from zfscale.results.storage import Place
 
-STAGES = ("stage_accuracy", "stage_loss")
 POINTS = 48  # of a curve of training losses
 
 Number: TypeAlias = "float | None"
@@ -34,7 +33,7 @@ def short(value: float, digits: int = 5) -> Number:
 def curves(root: Place, trials: Collection[str]) -> dict[str, list[Number]]:
     """Trial id -> by stage, from 0, what was measured over all tasks."""
     found: dict[str, list[Number]] = {}
-    for trial_id, stages, _, values in _evaluations(root, trials, STAGES):
+    for trial_id, stages, _, values in _evaluations(root, trials, [kind.curve for kind in STAGED.values()]):
         line: list[Number] = [None] * (max(stages) + 1)
         for stage, value in zip(stages, values, strict=True):
             line[stage] = short(value)
