@@ -37,7 +37,7 @@ class Ranks:
         return message.tolist()
 
     def word_of_first(self, yes: bool) -> bool:
-        """What rank 0 says."""
+        """The `yes` that rank 0 gives, on every rank: one message."""
         return self.sum([float(yes and self.rank == 0)]) != [0.0]
 
     def gathered(self, share: torch.Tensor) -> torch.Tensor:

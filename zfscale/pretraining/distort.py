@@ -105,9 +105,7 @@ class Distortion:
             out[choice == i] = other[choice == i]
         return out
 
-    def _warped(
-        self, x: torch.Tensor, rotate: float, scale: tuple[float, float], elastic: float, padding: str = "zeros"
-    ) -> torch.Tensor:
+    def _warped(self, x: torch.Tensor, rotate: float, scale: tuple[float, float], elastic: float) -> torch.Tensor:
         """[B, C, S, S] -> [B, C, 28, 28] through a random affine map and a smooth random field."""
         n, s = len(x), self.strength
         angle, shear = self._uniform(n, -rotate, rotate) * s, self._uniform(n, -0.35, 0.35) * s

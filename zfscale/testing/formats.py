@@ -1,8 +1,10 @@
 """The contract of formats of text files, as tests to inherit.
 
-class TestMine(FormatContract):
-format = "mypkg.formats:Mine"
-good, texts, damaged = b"one|two", ["one", "two"], b"one|"
+Say which format, and give files of it:
+
+    class TestMine(FormatContract):
+        format = "mypkg.formats:Mine"
+        good, texts, damaged = b"one|two", ["one", "two"], b"one|"
 """
 
 from __future__ import annotations

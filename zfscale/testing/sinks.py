@@ -1,8 +1,10 @@
 """The contract of sinks, as tests to inherit.
 
-class TestMine(SinkContract):
-def make(self, root):
-return Mine(example(root), Mine.Options(path="x"))
+Say how a sink is made:
+
+    class TestMine(SinkContract):
+        def make(self, root):
+            return Mine(example(root), Mine.Options(path="x"))
 """
 
 from __future__ import annotations
