@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from zfscale.bearing import SERVERS, Load, Look
 from zfscale.bench import cluster
 from zfscale.cli import main
+from zfscale.driver_load import SERVERS, Load, Look
 from zfscale.sweep import sleeping
 
 IDLE = 0.01  # of a second in which nothing happens

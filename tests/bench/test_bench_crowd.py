@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from zfscale.bearing import SERVERS, Load, Look
 from zfscale.bench import crowd
 from zfscale.cli import main
+from zfscale.driver_load import SERVERS, Load, Look
 from zfscale.sweep.hosted import Host, Hosts, Rooms
 
 START, TRIAL = 0.01, 0.005  # seconds of a driver of which all is known

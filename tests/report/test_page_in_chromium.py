@@ -9,7 +9,7 @@ import pytest
 
 from tests.report import browser, odd_names
 from zfscale import report
-from zfscale.replaced import replaced
+from zfscale.patching import replaced
 from zfscale.report import writing
 from zfscale.results import certificates
 from zfscale.results.certificates import SIGNED

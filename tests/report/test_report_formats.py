@@ -15,14 +15,14 @@ import pytest
 
 from tests.report import odd_names
 from zfscale import report
-from zfscale.grid import Cells
-from zfscale.replaced import replaced
+from zfscale.patching import replaced
 from zfscale.report import writing
 from zfscale.report.comma import comma
 from zfscale.report.latex import latex
 from zfscale.report.page import HERE, PROGRAMS, VENDOR, programs
 from zfscale.report.sheets import NAMES, Sheet
 from zfscale.results.layout import PAGE, SHEETS
+from zfscale.text_table import Cells
 
 
 @pytest.fixture(scope="module")

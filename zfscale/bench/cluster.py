@@ -17,8 +17,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from zfscale.bearing import LOOKS, SERVERS, Load, Look
 from zfscale.bench.processes import module_path, watch
+from zfscale.driver_load import LOOKS, SERVERS, Load, Look
 
 REPORTS = 20  # of a trial that reports
 SHARE = 0.5  # of a driver's one busy thread that a plan may count on

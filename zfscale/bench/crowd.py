@@ -12,8 +12,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zfscale.bearing import Load, Look
 from zfscale.bench.cluster import figures, looks_at
+from zfscale.driver_load import Load, Look
 
 HOSTS = 2
 CASES, APART = 4, 4  # so many crowds, each so many times the one before

@@ -17,7 +17,7 @@ from torch import nn
 
 from zfscale.engine.module_leaves import ModuleLeaves, Shard
 from zfscale.engine.ranks import Ranks
-from zfscale.replaced import replaced
+from zfscale.patching import replaced
 
 if TYPE_CHECKING:
     import torch.distributed as dist

@@ -6,9 +6,9 @@ import csv
 import io
 import re
 
-from zfscale.grid import Cells
 from zfscale.report.sheets import Sheet
 from zfscale.report.text import one_line
+from zfscale.text_table import Cells
 
 NUMBER = re.compile(r"(?P<mean>[-+]?(?:[\d,]+(?:\.\d+)?|nan|inf))(?: ± (?P<spread>[\d,.]+|nan|inf))?")
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would compute

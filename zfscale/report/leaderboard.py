@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zfscale.errors import ZfscaleError, nearest
-from zfscale.grid import Cells
 from zfscale.metrics.catalogue import FORWARDS, SECONDS
 from zfscale.report.cuts import TOLERANCE, equal
 from zfscale.report.kinds import Kind
 from zfscale.report.paired import Stat, differences, stat
 from zfscale.report.rows import Row, place_text, rank
 from zfscale.report.sheets import LEADERS, VERIFIED, Sheet, shown
+from zfscale.text_table import Cells
 
 COSTS = (FORWARDS, SECONDS)
 NONE = "No two optimizers of a method took the same forwards or seconds, so there is nothing to compare."

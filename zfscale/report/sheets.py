@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zfscale.grid import Cells
 from zfscale.metrics.catalogue import FORWARDS, SECONDS, Column
 from zfscale.records import Status
 from zfscale.report.bold import bold
@@ -17,6 +16,7 @@ from zfscale.report.load import Trial
 from zfscale.report.paired import Stat
 from zfscale.report.rows import Row
 from zfscale.results.causes import causes
+from zfscale.text_table import Cells
 
 COSTS = """\
 Points of Avg over the untrained control, per unit of cost, as means over runs. A first-order step counts as one

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from zfscale.grid import aligned, pipes
 from zfscale.records import Status
 from zfscale.report.gathered import Gathered
 from zfscale.report.kinds import Picture
@@ -14,6 +13,7 @@ from zfscale.report.load import Contents, Trial
 from zfscale.report.sampling import sampling
 from zfscale.report.sheets import VERIFIED, Sheet, columns_of, ended
 from zfscale.results.check import first
+from zfscale.text_table import aligned, pipes
 
 DAMAGED = "Damaged files: run the same command again, which makes these trials again"
 IGNORED = "Ignored: not named by a trial's id"

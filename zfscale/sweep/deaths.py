@@ -17,7 +17,7 @@ from zfscale.results.redact import redact
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.tune_fixes import NO_MEMORY
 from zfscale.sweep.unfinished import REFUSED
-from zfscale.sweep.unkept import Unkept
+from zfscale.sweep.unpickled import Unpickled
 from zfscale.sweep.worker import record_failure
 
 RETRIES = 3  # of a trial whose worker died (killed, out of memory, its node lost), within one run
@@ -28,7 +28,7 @@ REMEDY = (
 )
 
 
-class RecordDeaths(Unkept, tune.Callback):
+class RecordDeaths(Unpickled, tune.Callback):
     """Records a trial as failed once it is clear that the trial is to blame."""
 
     def __init__(self, sweep: Sweep) -> None:

@@ -16,7 +16,7 @@ import ray
 from ray.air.execution.resources import AcquiredResources, ResourceManager, ResourceRequest
 from ray.tune.execution import tune_controller
 
-from zfscale.replaced import replaced
+from zfscale.patching import replaced
 
 AT_ONCE = 100_000  # calls that a host answers at a time, of which most sleep
 

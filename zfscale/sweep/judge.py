@@ -20,7 +20,7 @@ from zfscale.records import Status
 from zfscale.results.decisions import CONTINUE, EXPLOIT, FINISHED, OVER, REPORTS, RESUME, STOP, Decisions
 from zfscale.spec import SearchSpec, TrialSpec
 from zfscale.sweep.rules import STAGE, finite, measured
-from zfscale.sweep.unkept import Unkept
+from zfscale.sweep.unpickled import Unpickled
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Known:
     trains: bool = True
 
 
-class Judge(Unkept, FIFOScheduler):
+class Judge(Unpickled, FIFOScheduler):
     """Starts trials in the order of the file; `over` once a trial has reached `search.until`.
 
     Controls, which train nothing, are neither stopped nor compared with.

@@ -16,7 +16,7 @@ from zfscale.results.check import ended
 from zfscale.results.missing import root as results
 from zfscale.results.workers import SAY_EVERY, words
 from zfscale.spec import Sweep, TrialSpec
-from zfscale.sweep.unkept import Unkept
+from zfscale.sweep.unpickled import Unpickled
 from zfscale.sweep.worker import record_failure
 
 LOOK_EVERY = 1.0  # seconds between two looks at the clock
@@ -33,7 +33,7 @@ class Watched:
     at: tuple[int, int] = (0, 0)
 
 
-class Limits(Unkept, tune.Callback):
+class Limits(Unpickled, tune.Callback):
     """Ends a trial after `resources.max_seconds`, or after `resources.max_idle_seconds` without a step or a measure.
 
     Its worker is killed, which works wherever it is; the trial is recorded as failed and not started again.

@@ -10,10 +10,10 @@ from ray.tune.search import Searcher
 from zfscale.records import Status
 from zfscale.spec import TrialSpec
 from zfscale.sweep.gate import Gate
-from zfscale.sweep.unkept import Unkept
+from zfscale.sweep.unpickled import Unpickled
 
 
-class Listed(Unkept, Searcher):
+class Listed(Unpickled, Searcher):
     """A search algorithm that has made up its mind; `Tuner` must ask for as many samples as the list is long.
 
     `over` says whether the rest of the list is not wanted any more, `gate` whether another trial may start.

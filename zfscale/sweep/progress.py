@@ -24,7 +24,7 @@ from zfscale.results.workers import words
 from zfscale.sinks.catalogue import chosen
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.unfinished import UNFINISHED
-from zfscale.sweep.unkept import Unkept
+from zfscale.sweep.unpickled import Unpickled
 
 LINE_EVERY = 15.0  # seconds between lines where the output is not a terminal
 LOOK_EVERY = 5.0  # seconds between two looks at how far running trials are
@@ -37,7 +37,7 @@ class Listener(Protocol):
     def tell(self, shown: Progress) -> None: ...
 
 
-class Progress(Unkept, tune.Callback):
+class Progress(Unpickled, tune.Callback):
     """A line that redraws itself on a terminal; a plain line now and then in a log; `listeners` are told in between."""
 
     def __init__(self, sweep: Sweep, root: Place, plan: Plan, listeners: Sequence[Listener] = ()) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ray._private import services, utils, worker
 
-from zfscale.replaced import replaced
+from zfscale.patching import replaced
 
 LOOK_EVERY = 1.0  # seconds between two looks at the servers
 NEEDED = {"raylet", "gcs_server"}  # without which no trial can run

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zfscale.bearing import LOOKS, SERVERS, Load, Look
+from zfscale.driver_load import LOOKS, SERVERS, Load, Look
 from zfscale.errors import ZfscaleError
 from zfscale.sweep.environment import LOCAL, environment
 from zfscale.sweep.private import SESSIONS, private_directory
@@ -122,7 +122,7 @@ def _cluster(load: Load, folder: str) -> Iterator[dict[str, Any]]:
 
 
 def _driven(sweep: Sweep, load: Load, place: Path) -> list[Look]:
-    from zfscale.replaced import replaced
+    from zfscale.patching import replaced
     from zfscale.results.lock import held
     from zfscale.results.missing import root
     from zfscale.sweep import driver

@@ -30,8 +30,8 @@ from ray.tune.execution import class_cache, tune_controller
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from zfscale.replaced import replaced
-from zfscale.sweep.looked_up import looked_up_once
+from zfscale.patching import replaced
+from zfscale.sweep.tune_registry import looked_up_once
 
 LOGGERS = ("ray.tune", "ray.train", "ray.air")
 NO_MEMORY = "Ray killed the worker because its node ran out of memory"

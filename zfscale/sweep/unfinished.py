@@ -8,13 +8,13 @@ from typing import Any
 
 from ray import tune
 
-from zfscale.sweep.unkept import Unkept
+from zfscale.sweep.unpickled import Unpickled
 
 UNFINISHED = "unfinished"  # a status that a worker answers with, and that is in no table
 REFUSED = "zfscale.errors.StorageError: "  # in the traceback of a worker that cannot answer
 
 
-class Unfinished(Unkept, tune.Callback):
+class Unfinished(Unpickled, tune.Callback):
     """Says on stderr why trials are left unfinished, once for each reason."""
 
     def __init__(self) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from zfscale.grid import aligned
 from zfscale.metrics.catalogue import MEASURES
 from zfscale.results.forecast import clock
 from zfscale.results.layout import EVALS, STEPS, TRIALS
 from zfscale.results.storage import Place, Storage
 from zfscale.results.tables import rows
 from zfscale.results.workers import Word
+from zfscale.text_table import aligned
 from zfscale.watch.standing import Standing, named, one, results_of, standing
 
 LAST = 10  # steps that are shown

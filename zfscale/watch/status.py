@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from zfscale.grid import Cells, aligned
 from zfscale.records import Status
 from zfscale.results.causes import Cause
 from zfscale.results.forecast import clock
 from zfscale.results.workers import Word
+from zfscale.text_table import Cells, aligned
 from zfscale.watch.standing import Standing, named
 
 SHOWN = 20  # running trials, causes and nodes that are listed

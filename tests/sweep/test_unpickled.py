@@ -10,7 +10,7 @@ from zfscale.sweep.deaths import RecordDeaths
 from zfscale.sweep.limits import Limits
 from zfscale.sweep.progress import Progress
 from zfscale.sweep.unfinished import Unfinished
-from zfscale.sweep.unkept import Unkept
+from zfscale.sweep.unpickled import Unpickled
 
 
 def test_no_trial_of_a_sweep_is_pickled_with_a_callback(tmp_path: Path) -> None:
@@ -18,4 +18,4 @@ def test_no_trial_of_a_sweep_is_pickled_with_a_callback(tmp_path: Path) -> None:
     for callback in (Limits(sweep, "me"), RecordDeaths(sweep), Unfinished()):
         assert vars(callback)
         assert vars(pickle.loads(pickle.dumps(callback))) == {}
-    assert issubclass(Progress, Unkept)
+    assert issubclass(Progress, Unpickled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Unkept:
+class Unpickled:
     """A callback, scheduler or searcher that is pickled as nothing: it may hold a large sweep, or a terminal."""
 
     def __getstate__(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ray.tune import registry
 
-from zfscale.sweep.looked_up import looked_up_once
+from zfscale.sweep.tune_registry import looked_up_once
 
 KEY = ("trainable_class", "a name")
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from zfscale.replaced import replaced
+from zfscale.patching import replaced
 
 
 def test_it_is_otherwise_for_a_while() -> None:

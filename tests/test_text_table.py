@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zfscale.grid import aligned, pipes
+from zfscale.text_table import aligned, pipes
 
 LINES = [["who", "Avg"], ["ease", "9.5"], ["a", "12.25"]]
 

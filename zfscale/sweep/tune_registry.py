@@ -11,7 +11,7 @@ from typing import Any
 
 from ray.tune import registry
 
-from zfscale.replaced import replaced
+from zfscale.patching import replaced
 
 
 @contextmanager
