@@ -6,6 +6,8 @@ from typing import Any
 
 from tests.conftest import OPTIMIZERS
 from zfscale.methods.catalogue import METHODS
+from zfscale.models.catalogue import FAMILIES
+from zfscale.streams.catalogue import STREAMS
 from zfscale.testing.trials import FamilyContract, LearnerContract, OptimizerContract, StreamContract
 
 TEXTS: dict[str, Any] = {
@@ -44,5 +46,12 @@ globals().update(cases(LearnerContract, methods))
 globals().update(
     cases(OptimizerContract, {name: {"optimizer": {"name": name, "lr": lr}} for name, lr in OPTIMIZERS.items()})
 )
-globals().update(cases(StreamContract, {"classes": {}, "texts": LM, "images": MIM}))
-globals().update(cases(FamilyContract, {"classifier": {}, "language": LM, "masked_image": MIM}))
+streams = {"classes": {}, "texts": LM, "images": MIM}
+globals().update(cases(StreamContract, streams))
+families = {"classifier": {}, "language": LM, "masked_image": MIM}
+globals().update(cases(FamilyContract, families))
+
+
+def test_every_stream_and_family_of_the_package_has_a_case() -> None:
+    assert {case.get("stream", {}).get("kind", "class_incremental") for case in streams.values()} == set(STREAMS)
+    assert set(families) == set(FAMILIES)
