@@ -94,6 +94,17 @@ def test_what_trains_nothing_has_no_epochs(tmp_path: Path) -> None:
     assert rows == [("fo-sgd", 1), ("fo-adam", 1), ("fo-adam", 2), ("zo-sgd", 1), ("zo-sgd", 2)]
 
 
+def test_a_pretrained_model_as_it_is_is_run_once(tmp_path: Path) -> None:
+    """Zero-shot makes the same model as its kin, with an adapter too, and trains nothing of it."""
+    stream = {"kind": "domain_incremental", "domains": [{"name": "licenses"}], "block_size": 8}
+    model = {"name": "embedded/lm-nano", "train": "adapter"}
+    space = {"method.name": {"grid": ["zero-shot", "sequential"]}, **ALL}
+    made = sweep(tmp_path, space, optimizer={"lr": 0.1}, stream=stream, model=model, search={"metric": "final_loss"})
+    trained = [("sequential", name, True) for name in ("fo-adam", "zo-sgd")]
+    rows = [(trial.method.name, trial.optimizer.name, trial.trains) for trial in made.trials]
+    assert rows == [("zero-shot", "fo-sgd", False), ("sequential", "fo-sgd", False), *trained]
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_may_have_rate_zero_and_one_of_them_does(tmp_path: Path, name: str) -> None:
     grid = {"grid": [{"name": name, "lr": 0}, {"name": "fo-adamw", "lr": 0}]}

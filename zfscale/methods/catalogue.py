@@ -27,6 +27,7 @@ class Method:
         trained: What it trains, which decides memory: all weights, an adapter, nothing, or what `model.train` says.
         options: The options of the `method` block that mean something to it.
         own: A pydantic model (zfscale.spec.Block) of options that no other method has.
+        learns: Whether it trains that at all; a method that does not may still make its model with an adapter.
     """
 
     path: str
@@ -34,11 +35,17 @@ class Method:
     trained: Trained
     options: frozenset[str] = frozenset()
     own: Any = None
+    learns: bool = True
 
     def __post_init__(self) -> None:
         for given, known in ((self.stream, get_args(Protocol)), (self.trained, TRAINED)):
             if given not in known:
                 raise SpecError(f"unknown {given!r}; {nearest(given, known)}")
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything for an optimizer to do."""
+        return self.learns and self.trained != "none"
 
     @property
     def lasting(self) -> bool:
@@ -64,7 +71,7 @@ METHODS: dict[str, Method] = {
     "ewc": Method("zfscale.methods.ewc:Ewc", "class_incremental", "all", own=options.Ewc),
     "lwf": Method("zfscale.methods.lwf:Lwf", "class_incremental", "all", own=options.Distillation),
     "memo": Method("zfscale.methods.memo:Memo", "class_incremental", "all", own=options.Memo),
-    "zero-shot": Method("zfscale.methods.domains:ZeroShot", "domain_incremental", "model"),
+    "zero-shot": Method("zfscale.methods.domains:ZeroShot", "domain_incremental", "model", learns=False),
     "sequential": Method("zfscale.methods.domains:Sequential", "domain_incremental", "model"),
     "replay": Method("zfscale.methods.replay:Replay", "domain_incremental", "model", frozenset({"replay_fraction"})),
     "joint": Method("zfscale.methods.joint:Joint", "domain_incremental", "model"),

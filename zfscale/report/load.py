@@ -68,11 +68,11 @@ class Trial:
 
     @cached_property
     def trained_by(self) -> str:
-        """The name of the optimizer; of a class-incremental trial that trains nothing, which kind of control it is."""
+        """The name of the optimizer; of a trial that trains nothing, which kind of control it is."""
+        if (facts := METHODS.get(self.method)) is not None and not facts.trains:
+            return NO_OPTIMIZER
         if self.kind != CLASSES.name:
             return self.optimizer
-        if (facts := METHODS.get(self.method)) is not None and facts.trained == "none":
-            return NO_OPTIMIZER
         phase = None if self.optimizer in FIRST_ORDER else self.spec.get("optimizer.first_order.lr")
         rates = [rate for rate in (self.spec.get("optimizer.lr"), phase) if rate is not None]
         return self.optimizer if not rates or any(rates) else UNTRAINED

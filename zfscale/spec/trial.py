@@ -58,7 +58,7 @@ class TrialSpec(Block):
         """Whether it trains anything: not if its method does not, or if every learning rate is 0."""
         phase = None if self.optimizing.first_order else self.optimizer.first_order
         rates = self.optimizer.lr or (phase is not None and phase.lr)
-        return bool(rates) and method(self.method.name).trained != "none"
+        return bool(rates) and method(self.method.name).trains
 
     @property
     def sameness(self) -> str:
