@@ -24,6 +24,25 @@ def test_what_differs_in_numbers_is_one_cause(one, other):
     assert found.example == other.strip().splitlines()[-1]
 
 
+HEAD = "Traceback (most recent call last):\n  File x, line 3\n    raise\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (HEAD + "RuntimeError: sizes differ\nsee https://x.org\n", "RuntimeError: sizes differ"),
+        (HEAD + "RuntimeError: sizes differ\n\n  3 and 4", "RuntimeError: sizes differ"),
+        (HEAD + "RuntimeError:\n  sizes differ\nsee x", "RuntimeError: sizes differ"),
+        (HEAD + "KeyError: 1\n\nDuring handling ...\n\n" + HEAD + "x.Wrong: no\nmore", "x.Wrong: no"),
+        (HEAD, "raise"),  # cut off
+        ("the worker died\nof memory", "of memory"),
+    ],
+)
+def test_a_message_of_several_lines_is_known_by_that_of_the_exception(error: str, line: str) -> None:
+    (found,) = causes([("a", error)])
+    assert found.example == line
+
+
 def test_other_words_are_another_cause_and_the_largest_comes_first():
     found = causes([("a", "ValueError: x1"), ("b", "ValueError: conv2d"), ("c", "ValueError: conv2d"), ("d", None)])
     assert [(cause.name, cause.trials) for cause in found] == [

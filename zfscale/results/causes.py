@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+TRACEBACK = "Traceback (most recent call last):"  # the line above its frames
 LIMIT = 160  # characters of a cause that are shown
 IDS = re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}\b")
 NUMBERS = re.compile(r"(?<![A-Za-z_0-9])[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?(?![A-Za-z_0-9])")
@@ -16,9 +17,9 @@ class Cause(NamedTuple):
     """Trials that failed for one reason.
 
     Args:
-        name: The last line of the error, without what differs from trial to trial.
+        name: The line of the error that says what was wrong, without what differs from trial to trial.
         trials: Their ids, in order; the first is the example that is shown.
-        example: The last line of that one's error, as it is.
+        example: That line of that one's error, as it is.
     """
 
     name: str
@@ -34,7 +35,7 @@ def cause(error: str | None) -> str:
     >>> cause("the worker 0x7f3a of trial 0123456789ab died 4 times")
     'the worker ... of trial ... died N times'
     """
-    text = NUMBERS.sub("N", IDS.sub("...", PACKAGE.sub("", last_line(error))))
+    text = NUMBERS.sub("N", IDS.sub("...", PACKAGE.sub("", telling_line(error))))
     return text if len(text) <= LIMIT else f"{text[: LIMIT - 4]} ..."
 
 
@@ -43,14 +44,22 @@ def causes(errors: Iterable[tuple[str, str | None]]) -> list[Cause]:
     groups: dict[str, list[tuple[str, str | None]]] = {}
     for trial_id, error in sorted(errors, key=lambda each: each[0]):
         groups.setdefault(cause(error), []).append((trial_id, error))
-    found = [Cause(name, [i for i, _ in of], last_line(of[0][1])) for name, of in groups.items()]
+    found = [Cause(name, [i for i, _ in of], telling_line(of[0][1])) for name, of in groups.items()]
     return sorted(found, key=lambda each: (-len(each.trials), each.name))
 
 
-def last_line(error: str | None) -> str:
-    """Of a traceback, the line that says what was wrong; "-" where nothing is said."""
-    lines = [line.strip() for line in (error or "").splitlines() if line.strip()]
-    return lines[-1] if lines else "-"
+def telling_line(error: str | None) -> str:
+    """Of a traceback, the line that says what was wrong; of any other text, its last one; "-" where nothing is said.
+
+    Below the frames of a traceback, which are indented, stands the exception with its message, of one line or many.
+    """
+    lines = [line.rstrip() for line in (error or "").splitlines() if line.strip()]
+    if TRACEBACK in lines:
+        frames = len(lines) - lines[::-1].index(TRACEBACK)
+        for place in range(frames, len(lines)):
+            if not lines[place].startswith(" "):
+                return " ".join(line.strip() for line in lines[place : place + 1 + lines[place].endswith(":")])
+    return lines[-1].strip() if lines else "-"
 
 
 def matches(error: str | None, text: str) -> bool:
