@@ -201,3 +201,12 @@ def test_an_error_of_several_lines_is_told_on_one_in_full(monkeypatch):
     message = "ValueError: Config name is missing. Please pick one among ['de', 'en']"
     remedy = "write {hub: a/b, config: NAME}"  # and no list of names, which it is not
     assert str(caught.value) == f"dataset 'a/b' cannot be loaded: {message}; {remedy}"
+
+
+def test_a_saved_dataset_is_read_if_it_has_splits_and_refused_with_a_remedy_if_not(tmp_path):
+    saved = datasets.Dataset.from_dict({"text": TEXTS})
+    datasets.DatasetDict({"train": saved}).save_to_disk(tmp_path / "splits")
+    assert read(tmp_path / "splits") == TEXTS
+    saved.save_to_disk(tmp_path / "single")
+    with pytest.raises(DataError, match="it is a single Dataset of save_to_disk; save a DatasetDict"):
+        read(tmp_path / "single")

@@ -34,6 +34,9 @@ def not_loaded(dataset: str, error: Exception, known: Iterable[str], form: str) 
 
     The hub's client has no common base class for "cannot be had": whatever it raises is told.
     """
+    if "save_to_disk" in str(error):  # a DatasetDict, a directory a split, is read
+        remedy = "save a DatasetDict of its splits, or write them with to_parquet"
+        return DataError(f"dataset {dataset!r} cannot be loaded: it is a single Dataset of save_to_disk; {remedy}")
     wrong = not_found(error) and not Path(dataset).is_dir()
     names = f"; {nearest(dataset, known)}, an id of the Hugging Face hub, or {form}" if wrong else ""
     config = f"; write {{hub: {dataset}, config: NAME}}" if "onfig name is missing" in str(error) else ""

@@ -32,7 +32,7 @@ AFTER_FFN = (
 )
 
 
-HINT = "adapters need one: method finetune or simplecil does without, as does model.train full or lora"
+HINT = "adapters need one; of classes, method finetune or simplecil does without, of domains model.train full or lora"
 
 
 class Adapter(nn.Module):
