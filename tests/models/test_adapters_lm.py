@@ -53,7 +53,7 @@ def test_a_block_computes_the_formula(family):
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        ("bert", "BertModel: no transformer block with a norm before its FFN .*model.train full or lora"),
+        ("bert", "BertModel: no transformer block with a norm before its FFN .*of domains model.train full or lora"),
         ("olmo2", "Olmo2Model: no transformer block with a norm before its FFN"),
         ("opt-post-norm", "OPTDecoderLayer: its last norm comes after its FFN"),
         ("gpt1", "Block: its last norm comes after its FFN"),
