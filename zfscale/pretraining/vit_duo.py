@@ -1,17 +1,18 @@
 """Pretraining of embedded/vit-duo: a ViT of vit-mini's size whose features say what a thing is and how it looks.
 
-It learns by regression what two teachers say of an image: vit-mini's feature, for drawings the mean over slightly moved
-copies, and the image's main components by pixels, which contrast has unlearned. The cosine of two of its features is
-then about the weighted mean of what both teachers say. It is taught of what vit-mini was, and of clip art.
+It learns by regression what teachers say of an image: vit-mini's feature, for drawings the mean over slightly moved
+copies, and how the image looks by its pixels, colours and edges, much of which contrast has unlearned. The cosine of
+two of its features is then about the weighted mean of the teachers'. It sees what vit-mini has seen, and clip art.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,21 +20,29 @@ import torch.nn.functional as F
 
 from zfscale.models.load import EMBEDDED
 from zfscale.models.vit import Encoder, build, load_base
-from zfscale.pretraining import card, vit_mini
+from zfscale.pretraining import card, looks, vit_mini
 from zfscale.pretraining.clip_art import clip_art
 from zfscale.pretraining.recipe import averaged
 from zfscale.pretraining.vit_mini import PIXELS, Batches, Source, backbone, source
 
 TEACHER = "embedded/vit-mini"
-LOOKS = 24  # main components of the pixels
-COLOUR = 2.0  # times what differences of colour count by pixels
-WEIGHT = 1.5  # of the pixels' cosine, beside that of vit-mini's features
+
+
+class Share(NamedTuple):
+    """How much of what a teacher says is learned."""
+
+    components: int  # main ones; of all teachers together as many as vit-duo's features have numbers
+    weight: float  # of its cosine, beside those of the others
+
+
+SHARES = {TEACHER: Share(52, 0.4), "pixels": Share(24, 0.6), "colours": Share(16, 0.4), "edges": Share(36, 0.7)}
+LOOKS = {"pixels": looks.pixels, "colours": looks.colours, "edges": looks.edges}
 MOVED = 4  # copies of a drawing whose features are averaged with its own
 MOVES = (0.25, 0.15, 0.06, 0.06)  # at most: turned by radians, scaled by a share, shifted by shares of half the side
-BANK = (160, 512)  # batches of images that are learned again and again, and images in one
+BANK = (140, 512)  # batches of images that are learned again and again, and images in one
 MIX = {  # of a batch
-    **{"simple": 0.33, "sized": 0.1, "complex": 0.09},
-    **{"clothes": 0.12, "coloured": 0.12, "clip_art": 0.1, "photographs": 0.14},
+    **{"simple": 0.3, "sized": 0.09, "complex": 0.08},
+    **{"clothes": 0.11, "coloured": 0.13, "clip_art": 0.13, "photographs": 0.16},
 }
 
 
@@ -71,8 +80,8 @@ class Bank:
 def bank(teacher: Encoder, batches: Mixed, n: int) -> Bank:
     """`n` batches.
 
-    The main components of the pixels take the place of those directions in which the teacher's features are smallest,
-    so that a student which starts as the teacher keeps the rest.
+    What vit-mini says comes in its own directions and the rest in those in which its features are smallest, so that a
+    student which starts as vit-mini has that part already.
     """
     images, shown = [], []
     for _ in range(n):
@@ -80,27 +89,23 @@ def bank(teacher: Encoder, batches: Mixed, n: int) -> Bank:
         images.append(x)
         shown.append(_shown(teacher, x, labels < batches.first_picture, batches.generator))
     x, features = torch.cat(images), torch.cat(shown)
-    free = torch.linalg.eigh(features.T @ features).eigenvectors[:, :LOOKS]
-    kept = F.normalize(features - features @ free @ free.T)
-    share = WEIGHT / (1 + WEIGHT)
-    return Bank(x, math.sqrt(1 - share) * kept + math.sqrt(share) * looks(x) @ free.T)
+    own = directions(features)
+    said = [features @ own[:, : SHARES[TEACHER].components]]
+    said += [main(look, x, SHARES[name].components) for name, look in LOOKS.items()]
+    weights = torch.tensor([SHARES[name].weight for name in (TEACHER, *LOOKS)])
+    parts = [part * share.sqrt() for part, share in zip(said, weights / weights.sum(), strict=True)]
+    return Bank(x, torch.cat(parts, 1) @ own.T)
 
 
-def looks(images: torch.Tensor) -> torch.Tensor:
-    """uint8 [N, 3, 28, 28] -> [N, LOOKS]: main components of the pixels.
-
-    The inner product of two is about the cosine of `_pixels`.
-    """
-    pixels = torch.cat([_pixels(part) for part in images[::16].split(512)])
-    basis = torch.linalg.eigh(pixels.T @ pixels).eigenvectors[:, -LOOKS:]
-    return torch.cat([_pixels(part) @ basis for part in images.split(512)])
+def directions(features: torch.Tensor) -> torch.Tensor:
+    """[N, D] -> [D, D]: the main components, as columns, the largest first."""
+    return torch.linalg.eigh(features.T @ features).eigenvectors.flip(1)
 
 
-def _pixels(images: torch.Tensor) -> torch.Tensor:
-    """uint8 [N, 3, 28, 28] -> [N, 3 * 28 * 28], of length 1: brightness, and two differences of colour, enlarged."""
-    axes = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
-    axes = F.normalize(axes) * torch.tensor([1.0, COLOUR, COLOUR])[:, None]
-    return F.normalize(torch.einsum("ij,njhw->nihw", axes, images.float()).flatten(1))
+def main(look: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, components: int) -> torch.Tensor:
+    """[N, components]: the main components of how images look, found on every 16th of them."""
+    basis = directions(torch.cat([look(part) for part in images[::16].split(512)]))[:, :components]
+    return torch.cat([look(part) @ basis for part in images.split(512)])
 
 
 def _shown(teacher: Encoder, x: torch.Tensor, drawn: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -124,9 +129,9 @@ def _moved(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def build_vit_duo(
-    steps: int = 1600, seed: int = 0, out: Path = EMBEDDED / "vit-duo", batch_size: int = 256, lr: float = 1e-3
+    steps: int = 6000, seed: int = 0, out: Path = EMBEDDED / "vit-duo", batch_size: int = 256, lr: float = 1.5e-3
 ) -> dict[str, Any]:
-    """Pretrain vit-duo, whose teacher is embedded/vit-mini, and write it to `out` with its card; returns the card.
+    """Pretrain vit-duo, which starts as embedded/vit-mini, and write it to `out` with its card; returns the card.
 
     Errors: DataError if the fonts, Fashion-MNIST or the pictures are missing; it says what to install.
     """
@@ -137,7 +142,7 @@ def build_vit_duo(
     made = _train(student, taught, steps, batch_size, lr, torch.Generator().manual_seed(seed))
     made.backbone.save_pretrained(out)
     PIXELS.save(out)
-    facts: dict[str, Any] = {"teacher": TEACHER, "steps": steps, "seed": seed, "batch_size": batch_size}
+    facts: dict[str, Any] = {"teachers": ", ".join(SHARES), "steps": steps, "seed": seed, "batch_size": batch_size}
     facts |= {"images": len(taught.images), "nearest_mean": card.compare(made.eval(), random)}
     (out / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
     return facts
