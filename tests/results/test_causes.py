@@ -43,6 +43,11 @@ def test_a_message_of_several_lines_is_known_by_that_of_the_exception(error: str
     assert found.example == line
 
 
+def test_what_is_written_above_a_traceback_names_its_cause() -> None:
+    (found,) = causes([("a", f"OutOfMemory: also with half the micro-batch, 4\n\n{DIVERGED.format(1, 2, 'nan')}")])
+    assert found.example == "OutOfMemory: also with half the micro-batch, 4"
+
+
 def test_other_words_are_another_cause_and_the_largest_comes_first():
     found = causes([("a", "ValueError: x1"), ("b", "ValueError: conv2d"), ("c", "ValueError: conv2d"), ("d", None)])
     assert [(cause.name, cause.trials) for cause in found] == [

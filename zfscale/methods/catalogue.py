@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args
 from zfscale import registry
 from zfscale.errors import SpecError, nearest
 from zfscale.methods import options
-from zfscale.streams.catalogue import Protocol
 
 Trained = Literal["all", "adapter", "none", "model"]
 TRAINED: tuple[str, ...] = get_args(Trained)
+PROTOCOLS = ("class_incremental", "domain_incremental")
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Method:
     """
 
     path: str
-    stream: Protocol
+    stream: str
     trained: Trained
     options: frozenset[str] = frozenset()
     own: Any = None
     learns: bool = True
 
     def __post_init__(self) -> None:
-        for given, known in ((self.stream, get_args(Protocol)), (self.trained, TRAINED)):
+        for given, known in ((self.stream, PROTOCOLS), (self.trained, TRAINED)):
             if given not in known:
                 raise SpecError(f"unknown {given!r}; {nearest(given, known)}")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 TRACEBACK = "Traceback (most recent call last):"  # the line above its frames
+NAMED = re.compile(r"[A-Z]\w+: ")  # a cause with its name
 LIMIT = 160  # characters of a cause that are shown
 IDS = re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,}\b")
 NUMBERS = re.compile(r"(?<![A-Za-z_0-9])[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?(?![A-Za-z_0-9])")
@@ -51,10 +52,13 @@ def causes(errors: Iterable[tuple[str, str | None]]) -> list[Cause]:
 def telling_line(error: str | None) -> str:
     """Of a traceback, the line that says what was wrong; of any other text, its last one; "-" where nothing is said.
 
-    Below the frames of a traceback, which are indented, stands the exception with its message, of one line or many.
+    Below the frames of a traceback, which are indented, stands the exception with its message, of one line or many; what
+    is more than an exception, `NAME: why`, is written above.
     """
     lines = [line.rstrip() for line in (error or "").splitlines() if line.strip()]
     if TRACEBACK in lines:
+        if NAMED.match(lines[0]):
+            return lines[0]
         frames = len(lines) - lines[::-1].index(TRACEBACK)
         for place in range(frames, len(lines)):
             if not lines[place].startswith(" "):

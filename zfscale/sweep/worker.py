@@ -150,7 +150,7 @@ class Worker(tune.Trainable):
         except Exception as problem:
             error, versions, full = traceback.format_exc(), trial.versions(), out_of_memory(problem)
             if full and micro:
-                error += f"\n{CAUSE}: also with half the micro-batch, {micro}"
+                error = f"{CAUSE}: also with half the micro-batch, {micro}\n\n{error}"
             outcome = Outcome(Status.FAILED, taken, attempts=attempt, error=error, versions=versions)
             again = full and micro is None and self.team is None and halved(spec) is not None
         if again:  # outside, where the error holds no tensors any more
