@@ -52,8 +52,8 @@ def causes(errors: Iterable[tuple[str, str | None]]) -> list[Cause]:
 def telling_line(error: str | None) -> str:
     """Of a traceback, the line that says what was wrong; of any other text, its last one; "-" where nothing is said.
 
-    Below the frames of a traceback, which are indented, stands the exception with its message, of one line or many; what
-    is more than an exception, `NAME: why`, is written above.
+    Below the frames of a traceback, which are indented, stands the exception with its message, of one line or many.
+    What says more than the exception, `NAME: why`, stands above.
     """
     lines = [line.rstrip() for line in (error or "").splitlines() if line.strip()]
     if TRACEBACK in lines:
