@@ -58,7 +58,8 @@ def write(folder: Path, of: Sweep, step: int, **blocks: Any) -> Path:
     """A sweep file of forks that says nothing but what differs."""
     fork = {"trial": of.trials[0].trial_id, "step": step, "results": str(root(of))}
     output = {"dir": str(folder / "results"), "wandb": {"mode": "disabled"}}
-    (folder / "forks.yaml").write_text(yaml.safe_dump({"name": "forks", "fork": fork, "output": output, **blocks}))
+    content = {"name": "forks", "fork": fork, "output": output, **blocks}
+    (folder / "forks.yaml").write_text(json.dumps(content, indent=1))  # ids in quotes: 977245084e97 is a number
     return folder / "forks.yaml"
 
 
