@@ -62,7 +62,7 @@ def test_colours_are_those_of_a_loop_and_know_no_places():
 
 
 def test_edges_are_those_of_a_loop():
-    """Dalal and Triggs, section 6, from the definitions."""
+    """Dalal and Triggs, section 6, but for what the NOTE says."""
     x = images(1, seed=3)[0].numpy().astype(float)
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1)), mode="edge")
     cells = np.zeros((28 // CELL, 28 // CELL, DIRECTIONS))

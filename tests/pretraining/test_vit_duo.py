@@ -16,7 +16,7 @@ from zfscale.data.images import DATASETS, load
 from zfscale.models.load import EMBEDDED
 from zfscale.models.vit import Encoder, build, load_base
 from zfscale.pretraining import card, looks, vit_duo, vit_mini
-from zfscale.pretraining.vit_duo import LOOKS, MIX, SHARES, Mixed, bank, build_vit_duo, main
+from zfscale.pretraining.vit_duo import LOOKS, MIX, OF_TEACHER, Mixed, bank, build_vit_duo, main
 from zfscale.pretraining.vit_mini import Source, source
 
 
@@ -41,8 +41,8 @@ def teacher() -> Encoder:
 def test_main_components_keep_the_cosine_of_what_is_simple():
     """Of grey pictures with four numbers each, up to their rounding to bytes."""
     x = images(640)[:, :1].expand(-1, 3, -1, -1)
-    found, whole = main(looks.pixels, x, SHARES["pixels"].components), looks.pixels(x)
-    assert found.shape == (640, SHARES["pixels"].components)
+    found, whole = main(looks.pixels, x, LOOKS[looks.pixels].components), looks.pixels(x)
+    assert found.shape == (640, LOOKS[looks.pixels].components)
     assert torch.allclose(found @ found.T, whole @ whole.T, atol=2e-3)
 
 
@@ -56,8 +56,8 @@ def test_a_target_has_the_cosines_of_all_teachers(teacher):
     pictures = torch.nonzero(labels >= mixed.first_picture)[:, 0]
     with torch.no_grad():
         said = [F.normalize(teacher(x[pictures]))]
-    said += [main(look, taught.images, SHARES[name].components)[pictures] for name, look in LOOKS.items()]
-    weights = [SHARES[name].weight for name in (vit_duo.TEACHER, *LOOKS)]
+    said += [main(look, taught.images, share.components)[pictures] for look, share in LOOKS.items()]
+    weights = [share.weight for share in (OF_TEACHER, *LOOKS.values())]
     expected = sum(weight * part @ part.T for weight, part in zip(weights, said, strict=True)) / sum(weights)
     found = taught.targets[pictures] @ taught.targets[pictures].T
     assert (found - expected).abs().max() < 0.03
@@ -71,13 +71,13 @@ def test_vit_mini_has_its_own_part_already(teacher):
     with torch.no_grad():
         feature = F.normalize(teacher(x))
     target = taught.targets[: len(labels)][labels >= small()["coloured"].first]
-    root = math.sqrt(SHARES[vit_duo.TEACHER].weight / sum(share.weight for share in SHARES.values()))
+    shares = (OF_TEACHER, *LOOKS.values())
+    root = math.sqrt(OF_TEACHER.weight / sum(share.weight for share in shares))
     assert float((feature * target).sum(1).mean()) == pytest.approx(root, abs=0.03)
 
 
 def test_its_teachers_fill_its_features():
-    assert sum(share.components for share in SHARES.values()) == vit_mini.MINI["hidden_size"]
-    assert list(SHARES) == [vit_duo.TEACHER, *LOOKS]
+    assert sum(share.components for share in (OF_TEACHER, *LOOKS.values())) == vit_mini.MINI["hidden_size"]
 
 
 def test_moved_drawings_differ_a_little():

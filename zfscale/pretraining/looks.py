@@ -35,9 +35,10 @@ def colours(images: torch.Tensor) -> torch.Tensor:
 
 
 def edges(images: torch.Tensor) -> torch.Tensor:
-    """D = 9 * 4 * DIRECTIONS: histograms of oriented gradients (Dalal and Triggs, CVPR 2005, L2-Hys).
+    """D = 9 * 4 * DIRECTIONS: histograms of oriented gradients (Dalal and Triggs, CVPR 2005).
 
-    Of 2 x 2 cells at each of 3 x 3 places. NOTE: a gradient counts for its own cell alone, not for its neighbours.
+    Of 2 x 2 cells at each of 3 x 3 places. NOTE: a gradient counts for its own cell alone, not for its neighbours, and
+    after clipping all blocks are normalised together, not each by itself.
     """
     x = F.pad(images.float(), (1, 1, 1, 1), mode="replicate")
     across, down = x[..., 1:-1, 2:] - x[..., 1:-1, :-2], x[..., 2:, 1:-1] - x[..., :-2, 1:-1]

@@ -35,8 +35,8 @@ class Share(NamedTuple):
     weight: float  # of its cosine, beside those of the others
 
 
-SHARES = {TEACHER: Share(52, 0.4), "pixels": Share(24, 0.6), "colours": Share(16, 0.4), "edges": Share(36, 0.7)}
-LOOKS = {"pixels": looks.pixels, "colours": looks.colours, "edges": looks.edges}
+OF_TEACHER = Share(52, 0.4)
+LOOKS = {looks.pixels: Share(24, 0.6), looks.colours: Share(16, 0.4), looks.edges: Share(36, 0.7)}
 MOVED = 4  # copies of a drawing whose features are averaged with its own
 MOVES = (0.25, 0.15, 0.06, 0.06)  # at most: turned by radians, scaled by a share, shifted by shares of half the side
 BANK = (140, 512)  # batches of images that are learned again and again, and images in one
@@ -90,9 +90,9 @@ def bank(teacher: Encoder, batches: Mixed, n: int) -> Bank:
         shown.append(_shown(teacher, x, labels < batches.first_picture, batches.generator))
     x, features = torch.cat(images), torch.cat(shown)
     own = directions(features)
-    said = [features @ own[:, : SHARES[TEACHER].components]]
-    said += [main(look, x, SHARES[name].components) for name, look in LOOKS.items()]
-    weights = torch.tensor([SHARES[name].weight for name in (TEACHER, *LOOKS)])
+    said = [features @ own[:, : OF_TEACHER.components]]
+    said += [main(look, x, share.components) for look, share in LOOKS.items()]
+    weights = torch.tensor([share.weight for share in (OF_TEACHER, *LOOKS.values())])
     parts = [part * share.sqrt() for part, share in zip(said, weights / weights.sum(), strict=True)]
     return Bank(x, torch.cat(parts, 1) @ own.T)
 
@@ -142,7 +142,8 @@ def build_vit_duo(
     made = _train(student, taught, steps, batch_size, lr, torch.Generator().manual_seed(seed))
     made.backbone.save_pretrained(out)
     PIXELS.save(out)
-    facts: dict[str, Any] = {"teachers": ", ".join(SHARES), "steps": steps, "seed": seed, "batch_size": batch_size}
+    teachers = ", ".join((TEACHER, *(look.__name__ for look in LOOKS)))
+    facts: dict[str, Any] = {"teachers": teachers, "steps": steps, "seed": seed, "batch_size": batch_size}
     facts |= {"images": len(taught.images), "nearest_mean": card.compare(made.eval(), random)}
     (out / "pretraining.json").write_text(json.dumps(facts, indent=2) + "\n")
     return facts
