@@ -54,6 +54,19 @@ def test_nothing_is_collected_while_much_is_made_and_then_as_before() -> None:
         gc.enable()
 
 
+def test_what_was_made_uncollected_counts_as_old_and_what_was_frozen_stays_so() -> None:
+    gc.unfreeze()
+    with uncollected():
+        made = [Knot() for _ in range(1000)]
+    young, old = ({id(one) for one in gc.get_objects(generation=of)} for of in (0, 2))
+    assert not any(id(one) in young for one in made) and all(id(one) in old for one in made)
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with uncollected():
+        pass
+    assert gc.get_freeze_count() >= frozen
+
+
 def test_what_is_frozen_is_not_looked_through_again() -> None:
     kept = Knot()
     assert any(one is kept for one in gc.get_objects())

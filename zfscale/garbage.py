@@ -35,11 +35,14 @@ def freeze() -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Look for no garbage while objects by the hundred thousand are made that all stay."""
-    enabled = gc.isenabled()
+    """Look for no garbage while objects by the hundred thousand are made that all stay; they count as old after it."""
+    enabled, frozen = gc.isenabled(), gc.get_freeze_count()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            if not frozen:  # else this would thaw what others have frozen
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

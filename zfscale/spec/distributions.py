@@ -150,10 +150,17 @@ class LogUniform(_Values):
         description="[low, high], both > 0"
     )
 
+    @cached_property
+    def _logs(self) -> tuple[float, float]:
+        """The logarithm of the lower bound, and how far that of the upper one is from it."""
+        low, high = map(math.log, self.loguniform)
+        return low, high - low
+
     def draw(self, u: float) -> float:
         """The number at u."""
         low, high = self.loguniform
-        value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+        least, span = self._logs
+        value = math.exp(least + u * span)
         return min(max(float(f"{value:.6g}"), low), high)
 
     def share(self, value: Any) -> float:

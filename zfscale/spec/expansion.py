@@ -70,7 +70,7 @@ class Expansion:
 
     def __init__(self, document: Document, spec: SweepSpec, known: Problems) -> None:
         self.trials: dict[str, TrialSpec] = {}
-        self._document, self._spec = document, spec
+        self._document, self._spec, self._forks = document, spec, document.forks
         self._problems, self._complete = dict(known), True
         self._template = template_of(document)
         self._outside = Outside({block: OPEN[block] for block in document.opened})
@@ -89,7 +89,7 @@ class Expansion:
 
     def _add(self, assignments: list[Assignment]) -> None:
         """Note the trial of a combination, or what is wrong with it."""
-        if self._document.forks:
+        if self._forks:
             inherited, unforkable = self._document.parents.inherit(applied(self._template, assignments))
             if unforkable:  # then there is more that is not known
                 self._complete = False
@@ -108,8 +108,8 @@ class Expansion:
 
     def _fit(self, data: dict[str, Any]) -> Fitted:
         """Blocks by their data, where these are valid."""
-        fitted = self._outside.fit(data)
-        return fitted._replace(whole=self._blocks.made(fitted.whole))
+        whole, unknown, problems = self._outside.fit(data)
+        return Fitted(self._blocks.made(whole), unknown, problems)
 
     def _fitted(self, assignments: Iterable[Assignment]) -> Fitted:
         """The blocks of a combination; what the same assignments make of a block is made once."""

@@ -65,6 +65,8 @@ class OpenBlock(Block):
     @classmethod
     def _closed(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """Refuse unknown keys where the name is one that cannot have them."""
+        if isinstance(data, cls):  # as checked before
+            return data
         ours = cls.__pydantic_fields__.keys()
         if not isinstance(data, dict) or data.keys() <= ours:
             return handler(data)

@@ -26,7 +26,7 @@ def searching(document: Document, search: SearchSpec, trials: Iterable[TrialSpec
         return {}
     groups: dict[str, dict[str, Any]] = {}
     for trial in trials:
-        if trial.trains and trial.stream.protocol == "class_incremental" and trial.stream.validation is None:
+        if trial.stream.protocol == "class_incremental" and trial.stream.validation is None and trial.trains:
             rest, numbers = _apart(trial, search.searched)
             first = groups.setdefault(repr(rest), numbers)
             if varied := [path for path in numbers if numbers[path] != first.get(path)]:

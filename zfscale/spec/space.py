@@ -39,6 +39,15 @@ class Problem(NamedTuple):
     message: str
 
 
+class Axis(NamedTuple):
+    """A path whose values are drawn."""
+
+    path: str
+    target: tuple[str, ...]
+    values: Distribution
+    source: Place
+
+
 def template_of(document: Document) -> dict[str, Any]:
     """What the file says of every trial."""
     return {key: document.data[key] for key in TrialSpec.model_fields if key in document.data}
@@ -110,10 +119,13 @@ def combinations(spec: SweepSpec) -> Iterator[list[Assignment]]:
     facts, samples = spec.search.algorithm.facts, range(spec.search.samples if draws else 1)
     if facts.path:
         samples = range(count_ends(draws))
+    axes = [
+        Axis(path, target(path), values, ("space", path, *type(values).model_fields)) for path, values in draws.items()
+    ]
     for fixed in grid_points(grids):
         point = written({".".join(one.target): one.value for one in fixed if one.target != SEED}) if draws else ""
         for sample in samples:
-            yield drawn(fixed, draws, facts.draw(draws, point, sample))
+            yield in_depth([*fixed, *drawn(axes, facts.draw(draws, point, sample))])
 
 
 def grid_points(grids: Mapping[str, Grid]) -> Iterator[tuple[Assignment, ...]]:
@@ -131,15 +143,9 @@ def target(path: str) -> tuple[str, ...]:
     return tuple(path.split("."))
 
 
-def drawn(
-    fixed: Iterable[Assignment], draws: Mapping[str, Distribution], shares: Mapping[str, float]
-) -> list[Assignment]:
-    """A grid point with the values of the other paths at these numbers of [0, 1)."""
-    values = [
-        Assignment(target(path), of_path.draw(shares[path]), ("space", path, *type(of_path).model_fields))
-        for path, of_path in draws.items()
-    ]
-    return in_depth([*fixed, *values])
+def drawn(axes: Iterable[Axis], shares: Mapping[str, float]) -> list[Assignment]:
+    """The values of paths at these numbers of [0, 1)."""
+    return [Assignment(target, values.draw(shares[path]), source) for path, target, values, source in axes]
 
 
 def in_depth(assignments: Iterable[Assignment]) -> list[Assignment]:

@@ -76,7 +76,7 @@ class TrialSpec(Block):
         texts = []
         for name, default, required in _fields():
             value = getattr(self, name)
-            if required or value != default:
+            if required or (value is not default and value != default):
                 texts.append(f'"{name}":{value.canonical if isinstance(value, Block) else CANONICAL.encode(value)}')
         return "{" + ",".join(texts) + "}"
 
