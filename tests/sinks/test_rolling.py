@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import threading
 from pathlib import Path
 
 import duckdb
@@ -26,7 +27,11 @@ from zfscale.results.storage import Directory, Place, storage
 from zfscale.results.tables import rows, statuses
 from zfscale.sinks import parquet, rolling
 from zfscale.sinks.about import About
+from zfscale.sinks.fanout import make_sinks
 from zfscale.sinks.parquet import ParquetSink
+from zfscale.spec import OutputSpec
+from zfscale.spec.schema import WandbSpec
+from zfscale.spec.sinks import SinkSpec
 from zfscale.sweep.driver import begin, forget
 from zfscale.watch.logs import logs
 
@@ -91,6 +96,19 @@ def test_a_trial_of_few_rows_has_one_file_whatever_its_time(monkeypatch, tmp_pat
         (slow,), (fast,) = ((tmp_path / name / table).iterdir() for name in ("slow", "fast"))
         assert slow.name == fast.name == f"{T1}.parquet"
         assert slow.read_bytes() == fast.read_bytes()
+
+
+def test_what_a_stuck_trial_has_told_is_shown_by_another_thread(monkeypatch, tmp_path):
+    monkeypatch.setattr(parquet, "SHARE", float("inf"))
+    output = OutputSpec(dir=str(tmp_path), wandb=WandbSpec(mode="disabled"), sinks=(SinkSpec(name="jsonl"),))
+    tell(sink := make_sinks(About(tmp_path, T1, "{}", {}), output), stages=1)
+    sink.show()
+    assert not (tmp_path / "steps").exists()  # not so soon
+    monkeypatch.setattr(parquet, "SHOW_FIRST", 0.0)
+    showing = threading.Thread(target=sink.show)
+    showing.start()
+    showing.join()
+    assert len(content(tmp_path)["steps"]) == STEPS_A_STAGE
 
 
 def test_many_rows_are_many_files_that_the_trial_knows(short, tmp_path):

@@ -21,17 +21,26 @@ LONG = 600  # seconds for one command
 
 HANG = """
 import ctypes
+import time
+from collections import Counter
 
 import torch.nn.functional as F
 
-calls = 0
+calls = Counter()
 
 
-def loss(logits, labels):
-    global calls
-    calls += 1
-    if calls == 5:
-        ctypes.PyDLL(None).sleep(600)  # a C function that keeps the interpreter's lock
+def locked(logits, labels):
+    return after_two_steps(ctypes.PyDLL(None).sleep, logits, labels)  # a C function that keeps the interpreter's lock
+
+
+def waiting(logits, labels):
+    return after_two_steps(time.sleep, logits, labels)
+
+
+def after_two_steps(sleep, logits, labels):
+    calls[sleep] += 1
+    if calls[sleep] == 5:
+        sleep(600)
     return F.cross_entropy(logits, labels)
 """
 
@@ -42,24 +51,28 @@ def zfscale(*words, **more):
 
 
 def test_a_trial_that_hangs_is_told_ended_and_costs_the_others_nothing(tmp_path, tiny_vit, image_folder):
-    """It hangs in a C function; one worker runs both trials, so the other needs its slot."""
+    """One worker runs all three, so the others need its slot; steps of one that lets other threads run are kept."""
     (tmp_path / "hang.py").write_text(HANG)
     blocks = {
-        "space": {"train.objective": {"grid": ["hang:loss", "cross_entropy"]}},
-        "resources": {"max_concurrent": 1, "max_idle_seconds": 60},
+        "space": {"train.objective": {"grid": ["hang:locked", "hang:waiting", "cross_entropy"]}},
+        "resources": {"max_concurrent": 1, "max_idle_seconds": 45},
     }
     file = sweep_file(tmp_path / "s.yaml", tiny_vit, image_folder, **blocks)
     done = zfscale("run", file, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "is ended: NoProgress: " in done.stderr
     results = tmp_path / "results" / "small"
-    ended = {row["status"]: row for row in rows(results, "trials", ["status", "attempts", "error"]).to_pylist()}
-    assert set(ended) == {"finished", "failed"}
-    assert ended["failed"]["attempts"] == 1
-    assert ended["failed"]["error"].endswith("for resources.max_idle_seconds: 60")
+    columns = ["train.objective", "trial_id", "status", "attempts", "error"]
+    ended = {row.pop("train.objective"): row for row in rows(results, "trials", columns).to_pylist()}
+    assert ended["cross_entropy"]["status"] == "finished"
+    for name in ("hang:locked", "hang:waiting"):
+        assert (ended[name]["status"], ended[name]["attempts"]) == ("failed", 1)
+        assert ended[name]["error"].endswith("for resources.max_idle_seconds: 45")
+    steps = [row["trial_id"] for row in rows(results, "steps", ["trial_id"]).to_pylist()]
+    assert steps.count(ended["hang:waiting"]["trial_id"]) == 2
 
     again = zfscale("run", file, "--retry-failed=NoProgress", "--dry-run", cwd=tmp_path)
-    assert again.stdout.splitlines()[-1].startswith("2 trials, 1 to run")
+    assert again.stdout.splitlines()[-1].startswith("3 trials, 2 to run")
 
 
 def test_a_sweep_that_runs_is_seen_and_stopped_from_outside(tmp_path, tiny_vit, image_folder):

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -89,19 +89,28 @@ class Speaker:
         self._first: Step | None = None
         self._last: Step | None = None
         self._stage = self._moves = 0
+        self._tick: Callable[[], None] | None = None
+        self._ticking = threading.Lock()
         every = SAY_EVERY if isinstance(self._there, Directory) else BUCKET_EVERY
         threading.Thread(target=self._talk, args=(every,), daemon=True).start()
 
     @contextmanager
-    def of(self, trial_id: str, label: str, attempt: int, spec: str = "") -> Iterator[dict[str, float | int | None]]:
-        """The trial that the worker runs inside; at its end, what is given has what its steps took."""
+    def of(
+        self, trial_id: str, label: str, attempt: int, spec: str = "", tick: Callable[[], None] | None = None
+    ) -> Iterator[dict[str, float | int | None]]:
+        """The trial that the worker runs inside; at its end, what is given has what its steps took.
+
+        `tick` is called with every word, by another thread, but never after the end. Its OSErrors are warnings.
+        """
         self._first, self._last, self._stage, self._moves = None, None, 0, 0
         about: dict[str, Any] = {"trial_id": trial_id, "label": label, "attempt": attempt, "spec": spec}
         self._about = replace(self._about, **about, started=time.time())
-        taken = dict[str, float | int | None]()
+        taken, self._tick = dict[str, float | int | None](), tick
         try:
             yield taken
         finally:
+            with self._ticking:
+                self._tick = None
             if self._last:
                 taken |= {FORWARDS: self._last.forwards, SECONDS: self._last.seconds}
             self._about = replace(self._about, trial_id="")
@@ -139,6 +148,9 @@ class Speaker:
             try:
                 if word.trial_id:
                     self._there.write(self._file, json.dumps(asdict(word)).encode())
+                with self._ticking:
+                    if self._tick:
+                        self._tick()
             except OSError as error:  # it is for who looks on: the trial goes on
                 logging.getLogger(__name__).warning("%s/%s: %s", self._there, self._file, one_line(error))
 

@@ -40,6 +40,12 @@ class Fanout:
         for sink in self.sinks:
             sink.eval(record)
 
+    def show(self) -> None:
+        """Let readers see what the sinks that commit the trial have up to now; the others show it as they like."""
+        for sink in self.sinks:
+            if isinstance(sink, Commit):
+                sink.show()
+
     def close(self, outcome: Outcome) -> None:
         """Close the sinks, but for those after one that raises: none of them shall commit the trial.
 

@@ -65,10 +65,18 @@ class View:
 class Commit(View):
     """A sink that a trial needs: an error of it is one of our storage, which leaves the trial to the next run."""
 
+    def show(self) -> None:
+        """Let readers see what it has, if it is one that keeps anything back."""
+        self._send(lambda sink: getattr(sink, "show", _nothing)())
+
     def _failed(self, error: Exception) -> None:
         if isinstance(error, StorageError):
             raise error
         raise StorageError(f"{self._label}: {one_line(error)}") from error
+
+
+def _nothing() -> None:
+    """For sinks that show everything at once."""
 
 
 def warn(root: Place, sink: str, message: str, error: Exception) -> None:

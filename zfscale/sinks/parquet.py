@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -32,7 +33,8 @@ from zfscale.results.storage import storage
 from zfscale.sinks.about import About, Scalar
 from zfscale.sinks.rolling import Rolling
 
-SHOW_EVERY = 30.0  # seconds until rows can be read
+SHOW_EVERY = 30.0  # seconds until rows can be read; those of a trial that has just begun can be sooner:
+SHOW_FIRST = 5.0  # the first after so many
 STAGE_EVERY = 5.0  # the same at the end of a stage
 SHARE = 0.01  # of the trial's time that this may take
 
@@ -53,23 +55,31 @@ class ParquetSink:
         self.leaves = dict(about.leaves)
         self.schema = _trials_schema(self.leaves, about.types)
         self._rows = {table: Rolling(self.storage, table, self.trial_id) for table in (EVALS, STEPS, LEDGER)}
-        self._shown, self._pause = time.monotonic(), 0.0
+        self._began = self._shown = time.monotonic()
+        self._pause = 0.0
+        self._lock = threading.Lock()  # `show` comes from another thread
 
     def step(self, record: Step) -> None:
         """Takes one training step. Errors, of `query` as well: StorageError, if the disk refused for about a minute."""
-        if time.monotonic() - self._shown > max(SHOW_EVERY, self._pause):
-            self._show()
-        self._rows[STEPS].add(record)
+        self.show()
+        with self._lock:
+            self._rows[STEPS].add(record)
 
     def query(self, record: Query) -> None:
         """Takes one query; an unsigned 64-bit seed is stored as the signed integer of the same bits."""
-        self._rows[LEDGER].add(record)
+        with self._lock:
+            self._rows[LEDGER].add(record)
 
     def eval(self, record: Eval) -> None:
         """Takes one metric; that of all tasks ends a stage."""
-        self._rows[EVALS].add(record)
-        if record.task == 0 and time.monotonic() - self._shown > max(STAGE_EVERY, self._pause):
-            self._show()
+        with self._lock:
+            self._rows[EVALS].add(record)
+        if record.task == 0:
+            self._show(STAGE_EVERY)
+
+    def show(self) -> None:
+        """Lets readers see all rows up to now, if it is time; for any thread, since the trial's own may be stuck."""
+        self._show(min(SHOW_EVERY, SHOW_FIRST + self._shown - self._began))
 
     def close(self, outcome: Outcome) -> None:
         """Writes the tables, `trials` last. A failed trial keeps what an attempt has written, if this one told nothing.
@@ -91,16 +101,19 @@ class ParquetSink:
             return {table: rows.adopt() for table, rows in self._rows.items()}
         return {}
 
-    def _show(self) -> None:
-        """Let readers see all rows up to now; where the disk refuses, later."""
-        began = time.monotonic()
-        try:
-            for rows in self._rows.values():
-                rows.show()
-        except OSError as error:
-            logging.getLogger(__name__).warning("%s; rows are shown later", error)
-        self._shown = time.monotonic()
-        self._pause = (self._shown - began) / SHARE
+    def _show(self, every: float) -> None:
+        """Show all, so many seconds after the last time or later; where the disk refuses, then."""
+        if time.monotonic() - self._shown <= max(every, self._pause):
+            return
+        with self._lock:
+            began = time.monotonic()
+            try:
+                for rows in self._rows.values():
+                    rows.show()
+            except OSError as error:
+                logging.getLogger(__name__).warning("%s; rows are shown later", error)
+            self._shown = time.monotonic()
+            self._pause = (self._shown - began) / SHARE
 
 
 def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> pa.Schema:

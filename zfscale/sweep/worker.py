@@ -140,7 +140,8 @@ class Worker(tune.Trainable):
             parts = in_parts(spec, micro)
             team = self._team(spec, parts, ledger.past) if self.team else nullcontext()
             base, data = self._get(model_key(spec)), self._get(data_key(spec))
-            with team, self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"]) as taken:
+            told = self.speaker.of(spec.trial_id, label(spec), attempt, self.config["spec"], sink.show)
+            with team, told as taken:
                 import_library(spec)
                 cache = {} if micro else self.features  # which were computed in whole batches
                 walk = trial.walk(parts, base, data, sink, attempt, ledger, snapshots, cache, self.every)
