@@ -12,6 +12,7 @@ from tests.conftest import id_of
 from zfscale.errors import StorageError
 from zfscale.records import Eval, Outcome, Query, Status, Step
 from zfscale.results import patience
+from zfscale.sinks import jsonl
 from zfscale.sinks.jsonl import JsonlSink
 from zfscale.testing.sinks import example, outcome, send
 
@@ -34,6 +35,17 @@ def test_a_line_a_record_in_the_order_they_came(tmp_path):
     ]
     told = {"record": "outcome", "status": "stopped", "avg_accuracy": 0.5, "fwt": None, "attempts": 2}
     assert told.items() <= end.items()
+
+
+def test_many_lines_wait_outside_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(jsonl, "IN_MEMORY", 1000)
+    sink = JsonlSink(example(tmp_path, T1))
+    for i in range(100):
+        sink.step(Step(1, i, 0.5, 0.1, 2 * i, 0.5))
+    assert sink._lines._rolled  # type: ignore[attr-defined]
+    sink.close(outcome(Status.FINISHED))
+    lines = [json.loads(line) for line in (tmp_path / "jsonl" / f"{T1}.jsonl").read_text().splitlines()]
+    assert [line.get("step") for line in lines] == [*range(100), None]
 
 
 def test_one_line_opens_them_in_every_reader(tmp_path):

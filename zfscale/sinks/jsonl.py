@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import tempfile
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -19,6 +21,8 @@ from zfscale.records import Eval, Outcome, Query, Step
 from zfscale.results.patience import patiently
 from zfscale.results.storage import storage
 from zfscale.sinks.about import About
+
+IN_MEMORY = 1 << 20  # bytes of a trial's lines; more wait for its end in a temporary file without a name
 
 
 class JsonlSink:
@@ -31,7 +35,7 @@ class JsonlSink:
 
     def __init__(self, about: About, options: None = None) -> None:
         self._storage, self._trial_id = storage(about.root), about.trial_id
-        self._lines: list[str] = []
+        self._lines = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  # `close` closes it
 
     def step(self, record: Step) -> None:
         """Keeps one training step."""
@@ -52,13 +56,19 @@ class JsonlSink:
             StorageError: The disk refused for about a minute; the file is then as it was before.
         """
         self._keep("outcome", outcome.row())
-        name, content = f"jsonl/{self._trial_id}.jsonl", "".join(self._lines).encode()
-        patiently(partial(self._storage.write, name, content), f"{self._storage}/{name}")
+        name = f"jsonl/{self._trial_id}.jsonl"
+        with self._lines:
+            patiently(partial(self._write, name), f"{self._storage}/{name}")
 
     def _keep(self, kind: str, fields: dict[str, Any]) -> None:
         known = {name: None if _endless(value) else value for name, value in fields.items()}
         line = {"record": kind, "trial_id": self._trial_id, **known}
-        self._lines.append(json.dumps(line, allow_nan=False) + "\n")
+        self._lines.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+
+    def _write(self, name: str) -> None:
+        self._lines.seek(0)
+        with self._storage.writing(name) as path, path.open("wb") as file:
+            shutil.copyfileobj(self._lines, file)
 
 
 def _endless(value: Any) -> bool:
