@@ -39,6 +39,10 @@ def test_a_searched_sweep_goes_on_where_its_budget_ended_it(tmp_path: Path, tiny
     spent = run("--set", "search.budget={trials: 3}")
     assert "search.budget is spent (trials 3 of 3): 2 of 5 trials were not run" in spent
     assert len(table("trials")) == 3
+    status = [sys.executable, "-m", "zfscale", "status", str(tmp_path / "results" / "small")]
+    said = subprocess.run(status, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "3 of 5 trials ended" in said
+    assert "2 not run, since search.budget is spent (trials 3 of 3)" in said
     assert "not run" not in run()
     trials, rows = table("trials"), table("decisions")
     assert len(trials) == 5

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -43,12 +43,24 @@ def test_a_sweep_that_has_ended(sweep, there):
         small_results.run(there, trial, status)
     Plan.of(sweep.trials, {}, "me").write(there)
     now = standing(str(there))
-    assert now.counts == dict.fromkeys(Status, 1) | {"running": 0, "interrupted": 0, "waiting": 0}
+    assert now.counts == dict.fromkeys(Status, 1) | {"running": 0, "interrupted": 0, "waiting": 0, "unwanted": 0}
     text = shown(now)
     assert "small: 3 of 3 trials ended, 1 finished, 1 failed, 1 stopped" in text
     assert f"1 failed trial by cause\n      1  boom\n         such as {sweep.trials[1].trial_id}: boom" in text
     assert "no run writes here; the last run began" in text
     assert "ETA" not in text
+
+
+def test_trials_that_a_spent_budget_left_do_not_wait(sweep, there):
+    done, begun, _ = sweep.trials
+    small_results.run(there, done)
+    start_attempt(there, begun.trial_id)
+    replace(Plan.of(sweep.trials, {}, "me"), over="search.budget is spent (trials 1 of 1)").write(there)
+    now = standing(str(there))
+    assert [now.counts[what] for what in ("interrupted", "waiting", "unwanted")] == [0, 0, 2]
+    assert "1 of 3 trials ended, 1 finished, 0 failed, 0 stopped, 2 not run, since search.budget is spent" in shown(now)
+    with held(there):  # a run with a larger budget has begun
+        assert standing(str(there)).counts["unwanted"] == 0
 
 
 def test_the_slowest_are_those_that_finished(sweep, there):

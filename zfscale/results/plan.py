@@ -41,6 +41,7 @@ class Plan:
         unknown: Key of a cell -> the names of its trials that a searcher has not proposed yet.
         inputs: Key of a model, dataset or module -> the content hashes of its parts, as a run has read it last.
         grows: Whether trials may be added to it, or found, while the run goes on.
+        over: Why no further trial of it is wanted, where not all were run; "" if they are.
     """
 
     trials: dict[str, Expected] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Plan:
     unknown: dict[str, list[str]] = field(default_factory=dict)
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)
     grows: bool = False
+    over: str = ""
 
     @classmethod
     def of(
@@ -103,7 +105,7 @@ class Plan:
         kinds = list(dict.fromkeys(one.kind for one in self.trials.values()))
         numbers = {kind: i for i, kind in enumerate(kinds)}
         trials = {trial_id: [numbers[one.kind], one.forwards] for trial_id, one in self.trials.items()}
-        about = {"run": self.run, "host": self.host, "started": self.started, "inputs": self.inputs}
+        about = {"run": self.run, "host": self.host, "started": self.started, "inputs": self.inputs, "over": self.over}
         storage(root).write(PLAN, json.dumps(about | {"kinds": kinds, "expected": trials}).encode())
 
 
@@ -116,7 +118,8 @@ def read(root: Place) -> Plan | None:
         kinds = [tuple(map(str, kind)) for kind in found["kinds"]]
         trials = {str(name): Expected(kinds[kind], float(n)) for name, (kind, n) in found["expected"].items()}
         inputs = {str(key): dict(parts) for key, parts in found.get("inputs", {}).items()}
-        return Plan(trials, str(found["run"]), str(found["host"]), float(found["started"]), inputs=inputs)
+        about = str(found["run"]), str(found["host"]), float(found["started"])
+        return Plan(trials, *about, inputs=inputs, over=str(found.get("over", "")))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
 

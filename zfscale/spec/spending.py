@@ -40,6 +40,16 @@ class BudgetSpec(Block):
         """Whether it is one of `zfscale run`."""
         return any(getattr(self, unit) is not None for unit in UNITS)
 
+    @property
+    def limits(self) -> str:
+        """What `zfscale run` may spend, in words.
+
+        >>> BudgetSpec(trials=3, hours=2).limits
+        'at most 3 trials, 2 hours'
+        """
+        limits = [f"{limit:,g} {unit}" for unit in UNITS if (limit := getattr(self, unit)) is not None]
+        return f"at most {', '.join(limits)}" if limits else ""
+
     def spent(self, taken: Mapping[str, float]) -> list[str]:
         """What of it is spent, in words, by trials that took so much of each unit.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from zfscale.results.inputs import Known, agree
 from zfscale.results.layout import CERTIFICATES, LEDGERS, SNAPSHOTS, STOPS, WORKERS, certificate_of
 from zfscale.results.listing import begun
 from zfscale.results.lock import held
-from zfscale.results.missing import Retry, check, left_of, missing, unproposed
+from zfscale.results.missing import Retry, check, left_of, unproposed, why_over
 from zfscale.results.missing import root as results
 from zfscale.results.packed import known as written
+from zfscale.results.plan import Plan
 from zfscale.results.proposals import known
 from zfscale.results.resuming import take_up
 from zfscale.results.storage import Storage
@@ -165,10 +167,19 @@ def drive(
         if not there.names(SNAPSHOTS):  # each that was needed while its trial ran is gone
             there.remove(SNAPSHOTS)
         there.clear()
-    left = missing(known(sweep))
+    left = _left(known(sweep), plan)
     if not left and pays(there):
         print(f"{there}: {compact(there)}", file=sys.stderr)
     return left
+
+
+def _left(sweep: Sweep, plan: Plan) -> list[TrialSpec]:
+    """The trials that are still to be run. Where no more are wanted, the plan says why, for who looks on."""
+    found = check(sweep)
+    if why := why_over(sweep, found):
+        with suppress(OSError):
+            replace(plan, over=why).write(results(sweep))
+    return left_of(sweep, found)
 
 
 def clean(there: Storage, sweep: Sweep, done: set[str]) -> None:

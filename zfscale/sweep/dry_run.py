@@ -33,7 +33,10 @@ def describe(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool =
     more = sum(count for _, count in left.values())
     bound = "at most " * bool(more) + "at least " * sweep.grows
     total = f"{bound}{len(sweep.trials) + more} trials, {len(todo) + more} to run"
-    return "\n".join([*lines, f"{total}, {_range(least, most)} training forwards; memory is an estimate a worker"])
+    budget = sweep.spec.search.budget
+    limits = f"; search.budget: {limited}" if budget and (limited := budget.limits) else ""
+    forwards = f"{_range(least, most)} training forwards{limits}"
+    return "\n".join([*lines, f"{total}, {forwards}; memory is an estimate a worker"])
 
 
 def _line(name: str, state: str, spec: TrialSpec, cost: plan.Cost) -> str:

@@ -75,15 +75,26 @@ class Standing:
 
     @cached_property
     def counts(self) -> dict[str, int | None]:
-        """How many trials ended, by status; run; were interrupted and not resumed yet; wait for their first start."""
+        """How many trials ended, by status; run; were interrupted and not resumed yet; wait for their first start.
+
+        Those that wait where no more are wanted (`Plan.over`) are `unwanted`, the interrupted ones, too.
+        """
         found = Counter(row["status"] for row in self.asked)
         counts: dict[str, int | None] = {status.value: found[status.value] for status in Status}
         running = {word.trial_id for word in self.running}
         if self.plan is None:
-            return counts | {"running": len(running), "interrupted": len(self.interrupted), "waiting": None}
+            return counts | {
+                "running": len(running),
+                "interrupted": len(self.interrupted),
+                "waiting": None,
+                "unwanted": 0,
+            }
         left = set(self.plan.trials) - {row["trial_id"] for row in self.asked} - running
-        interrupted = left & self.interrupted
-        return counts | {"running": len(running), "interrupted": len(interrupted), "waiting": len(left - interrupted)}
+        unwanted = left if self.plan.over and not self.alive else set[str]()
+        interrupted = (left - unwanted) & self.interrupted
+        waiting = left - unwanted - interrupted
+        counts |= {"running": len(running), "interrupted": len(interrupted), "waiting": len(waiting)}
+        return counts | {"unwanted": len(unwanted)}
 
     @cached_property
     def causes(self) -> list[Cause]:

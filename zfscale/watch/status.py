@@ -44,6 +44,7 @@ def _counts(now: Standing) -> str:
     parts += [f"{counts[status.value]} {status.value}" for status in Status]
     parts += [f"{counts['running']} running"] if now.alive else []
     parts += [f"{counts[what]} {what}" for what in ("interrupted", "waiting") if counts[what]]
+    parts += [f"{counts['unwanted']} not run, since {now.plan.over}"] if now.plan and counts["unwanted"] else []
     return f"{now.name}: {', '.join(parts)}"
 
 
