@@ -52,11 +52,11 @@ def test_all_tasks_together_are_one_regression(small, memory):
         learner.learn(task, Journal(memory))
     f = np.concatenate([learner.pretrained_features(task, "train").numpy() for task in tasks]).astype(float)
     y = np.eye(6)[np.concatenate([task.train_y for task in tasks])]
-    h = np.maximum(f @ learner._projection.numpy(), 0)
+    h = np.maximum(f @ learner.projection(f.shape[1]).numpy(), 0)
     known = [ridge(torch.tensor(h.T @ h), torch.tensor(h.T @ y), p).numpy() for p in PENALTIES]
     assert any(np.allclose(learner.weights.numpy(), w, rtol=1e-6, atol=1e-9) for w in known)
     test = learner.pretrained_features(tasks[0], "test").numpy().astype(float)
-    expected = (np.maximum(test @ learner._projection.numpy(), 0) @ learner.weights.numpy()).argmax(1)
+    expected = (np.maximum(test @ learner.projection(f.shape[1]).numpy(), 0) @ learner.weights.numpy()).argmax(1)
     assert learner.predict(tasks[0]).tolist() == expected.tolist()
     assert not memory.steps
 
@@ -64,7 +64,7 @@ def test_all_tasks_together_are_one_regression(small, memory):
 def test_the_projection_is_a_function_of_the_seed(small):
     spec = small.spec("ranpac", method__random_features=400)
     specs = [spec, spec, spec.model_copy(update={"seed": 1})]
-    one, again, other = (METHODS["ranpac"].load()(s, small.base)._projection for s in specs)
+    one, again, other = (METHODS["ranpac"].load()(s, small.base).projection(16) for s in specs)
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
     assert abs(float(one.mean())) < 0.05

@@ -36,9 +36,8 @@ class RanPac(ClassLearner):
     def __init__(self, spec: TrialSpec, base: Any, cache: FeatureCache | None = None) -> None:
         super().__init__(spec, base, cache)
         options: Any = spec.method.filled()
-        generator = torch.Generator().manual_seed(derive(spec.seed, 0, PROJECTION))
         width = options.random_features
-        self._projection = torch.randn(self.width, width, generator=generator, dtype=torch.float64)
+        self._projection: torch.Tensor | None = None
         self._gram = torch.zeros(width, width, dtype=torch.float64)
         self._sums = torch.zeros(width, 0, dtype=torch.float64)
         self.weights = torch.zeros(width, 0, dtype=torch.float64)  # [M, K]
@@ -63,7 +62,15 @@ class RanPac(ClassLearner):
 
     def _lift(self, task: Task, split: str) -> torch.Tensor:
         """Random features float64 [N, M], on the CPU."""
-        return torch.relu(self.pretrained_features(task, split).cpu().double() @ self._projection)
+        f = self.pretrained_features(task, split).cpu().double()
+        return torch.relu(f @ self.projection(f.shape[1]))
+
+    def projection(self, width: int) -> torch.Tensor:
+        """W float64 [D, M], for features of this width; those that an earlier trial has kept need no network."""
+        if self._projection is None:
+            generator = torch.Generator().manual_seed(derive(self.spec.seed, 0, PROJECTION))
+            self._projection = torch.randn(width, len(self._gram), generator=generator, dtype=torch.float64)
+        return self._projection
 
 
 def ridge(gram: torch.Tensor, sums: torch.Tensor, penalty: float) -> torch.Tensor:
