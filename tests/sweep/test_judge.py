@@ -158,6 +158,17 @@ def test_controls_are_neither_stopped_nor_compared(tmp_path: Path, specs: Any) -
     assert run.report(specs[2], 1, 0.4)
 
 
+def test_a_trial_of_one_stage_is_not_compared_with(tmp_path: Path, specs: Any) -> None:
+    whole, first, second = specs
+    for run in (Run(tmp_path, **ASHA), Run(tmp_path, **ASHA)):  # the second recalls what the first has kept
+        if not run.decisions.rows:
+            run.add(whole)
+            run.end(whole, 1, 0.9)
+        assert not run.report(first, 1, 0.1), "it is the first at its rung"
+    assert run.report(second, 1, 0.05)
+    assert [row.decision for row in run.decisions.rows].count(FINISHED) == 1
+
+
 def test_a_value_that_is_no_number_stops_nobody(tmp_path: Path, specs: Any) -> None:
     run = Run(tmp_path, **ASHA)
     run.report(specs[0], 1, 0.5)

@@ -34,7 +34,8 @@ class Known:
 class Judge(Unpickled, FIFOScheduler):
     """Starts trials in the order of the file; `over` once a trial has reached `search.until`.
 
-    Controls, which train nothing, are neither stopped nor compared with.
+    Controls, which train nothing, are neither stopped nor compared with. Nor are trials of a single stage, such as those
+    of the method `joint`: it has all domains, and the first stage of others one.
     """
 
     def __init__(self, search: SearchSpec, decisions: Decisions) -> None:
@@ -116,6 +117,8 @@ class Judge(Unpickled, FIFOScheduler):
         """Tell the rule of a report; whether it would stop the trial, and why."""
         if value is None or self.rule is None:
             return False, f"{self.compared} is no number"
+        if decision == FINISHED and stage == 1:
+            return False, "its only stage"
         rule, known, result = self.rule.tune, Known(name), {STAGE: stage, self.compared: value}
         if name not in self.added:
             self.added.add(name)
