@@ -50,6 +50,7 @@ VALUES = [  # what to replace, by what, where the error is, what it says
     ("method:", "methdo:", "x.yaml:4: methdo:", "did you mean 'method'?"),
     ("{name: ease}", "ease", "x.yaml:4: method:", "expected a mapping with keys name, "),
     ("name: broken", "name: ../broken", "x.yaml:1: name:", "expected text matching"),
+    ("name: broken", "name: 20261129", "x.yaml:1: name:", "got 20261129; in quotes it is text"),
     ("name: broken", "seed: -1", "x.yaml:1: ", "seed: expected an integer >= 0 and <= 4294967295, got -1"),
 ]
 

@@ -64,7 +64,8 @@ def _translate(root: Schema, details: ErrorDetails) -> tuple[Place, str]:
         return place, f"missing; expected {describe(root, schema)}"
     if kind == "literal_error" and isinstance(given, str):
         return place, f"unknown value {show(given)}; {nearest(given, _literals(schema))}"
-    return place, f"expected {describe(root, schema)}, got {show(given)}"
+    read = "; in quotes it is text" if kind == "string_type" and isinstance(given, (int, float)) else ""
+    return place, f"expected {describe(root, schema)}, got {show(given)}{read}"
 
 
 def _distribution(place: Place, given: Any) -> tuple[Place, str]:
