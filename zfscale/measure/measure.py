@@ -7,7 +7,8 @@ from collections.abc import Collection
 from zfscale.errors import ZfscaleError
 from zfscale.measure.plot import DPI, draw
 from zfscale.measure.walk import walked
-from zfscale.results.measures import file_of, keep
+from zfscale.results.layout import MEASURES, file_of
+from zfscale.results.measures import keep
 from zfscale.results.storage import Place, storage
 
 
@@ -29,8 +30,8 @@ def measure(results: Place, trial_id: str, every: int, what: Collection[str], da
     if not found.rows:
         raise ZfscaleError(f"trial {trial_id}: took no step at which to measure {', '.join(what)}")
     kept = keep(results, trial_id, found.rows, what, data)
-    picture = file_of(trial_id).replace(".parquet", ".png")
+    picture = file_of(MEASURES, trial_id).replace(".parquet", ".png")
     with there.writing(picture) as path:
         draw(found.title, kept, found.names).savefig(path, dpi=DPI, metadata={"Software": None})
     steps = len({row.step for row in found.rows})
-    return f"trial {trial_id}: measured at {steps} steps: {there}/{file_of(trial_id)}, {there}/{picture}"
+    return f"trial {trial_id}: measured at {steps} steps: {there}/{file_of(MEASURES, trial_id)}, {there}/{picture}"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zfscale.errors import ZfscaleError
-from zfscale.results.layout import MEASURES
+from zfscale.results.layout import MEASURES, file_of
 from zfscale.results.seal import intact, parquet
 from zfscale.results.storage import Place, storage
 
@@ -46,21 +46,16 @@ def keep(
     others = [row for row in kept(root, trial_id) if row.kind not in kinds or row.data != data]
     all_rows = sorted([*others, *rows], key=lambda row: (row.kind, row.data or "", row.step, row.stage, row.task))
     table = pa.Table.from_pylist([{"trial_id": trial_id, **row._asdict()} for row in all_rows], schema=SCHEMA)
-    storage(root).write(file_of(trial_id), parquet(table, sealed=True))
+    storage(root).write(file_of(MEASURES, trial_id), parquet(table, sealed=True))
     return all_rows
 
 
 def kept(root: Place, trial_id: str) -> list[Measured]:
     """What was measured of a trial. Errors: ZfscaleError if the file is damaged."""
-    data = storage(root).read(file_of(trial_id))
+    data = storage(root).read(file_of(MEASURES, trial_id))
     if data is None:
         return []
     if not intact(data):
-        raise ZfscaleError(f"{storage(root)}/{file_of(trial_id)}: damaged; remove it and measure again")
+        raise ZfscaleError(f"{storage(root)}/{file_of(MEASURES, trial_id)}: damaged; remove it and measure again")
     rows = pq.read_table(pa.BufferReader(data)).select(list(Measured._fields)).to_pylist()
     return [Measured(**row) for row in rows]
-
-
-def file_of(trial_id: str) -> str:
-    """The name of a trial's file among the results."""
-    return f"{MEASURES}/{trial_id}.parquet"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -16,7 +15,7 @@ from zfscale.results.missing import root as results
 from zfscale.results.redact import redact
 from zfscale.spec import Sweep, TrialSpec
 from zfscale.sweep.tune_fixes import NO_MEMORY
-from zfscale.sweep.unfinished import REFUSED
+from zfscale.sweep.unfinished import REFUSED, failures
 from zfscale.sweep.unpickled import Unpickled
 from zfscale.sweep.worker import record_failure
 
@@ -74,6 +73,5 @@ class RecordDeaths(Unpickled, tune.Callback):
 
 
 def last_failure(trial: Any) -> str:
-    """What Tune was told when the trial's worker died for the last time; Tune keeps all of it in one file."""
-    told = Path(trial.error_file).read_text() if trial.error_file and Path(trial.error_file).exists() else ""
-    return told.rpartition("Failure # ")[2].strip()
+    """What Tune was told when the trial's worker died for the last time."""
+    return failures(trial).rpartition("Failure # ")[2].strip()

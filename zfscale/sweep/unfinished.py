@@ -27,11 +27,15 @@ class Unfinished(Unpickled, tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A worker of several ranks has, and has ended with it."""
-        told = Path(trial.error_file).read_text() if trial.error_file and Path(trial.error_file).exists() else ""
-        if REFUSED in told:
+        if REFUSED in (told := failures(trial)):
             self._tell(told.rpartition(REFUSED)[2].partition("\n")[0])
 
     def _tell(self, why: str) -> None:
         if why not in self.told:
             self.told.add(why)
             print(f"{why}; trials are left unfinished", file=sys.stderr)
+
+
+def failures(trial: Any) -> str:
+    """What Tune was told each time that the trial's worker died: it keeps all of it in one file."""
+    return Path(trial.error_file).read_text() if trial.error_file and Path(trial.error_file).exists() else ""
