@@ -18,7 +18,7 @@ from zfscale.results.attempts import start_attempt
 from zfscale.results.layout import LOCK, PLAN, TRIALS, file_of, worker_file
 from zfscale.results.lock import held
 from zfscale.results.missing import root
-from zfscale.results.plan import Plan, read
+from zfscale.results.plan import Plan, label, read
 from zfscale.results.workers import Speaker, Word, words
 from zfscale.sinks.about import About
 from zfscale.sinks.parquet import ParquetSink
@@ -205,3 +205,10 @@ def test_a_bucket_tells_as_much(sweep):
     assert (now.counts["finished"], now.counts["running"], now.counts["waiting"]) == (1, 1, 1)
     assert "last step: task 1" in logs(there, sweep.trials[1].trial_id)
     assert "finished" in logs(there, sweep.trials[0].trial_id)
+
+
+@pytest.mark.parametrize(("method", "by"), [("ease", True), ("simplecil", False), ("not_here:Mine", True)])
+def test_a_trial_is_named_by_its_optimizer_unless_its_method_trains_nothing(method, by, sweep):
+    trial = sweep.trials[0]
+    trial = trial.model_copy(update={"method": trial.method.model_copy(update={"name": method})})
+    assert label(trial) == f"{method}{' zo-sgd lr 0.001' * by} seed {trial.seed}"

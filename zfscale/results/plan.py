@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+from zfscale.methods.catalogue import METHODS
 from zfscale.results.layout import PLAN
 from zfscale.results.storage import Place, storage
 from zfscale.spec import TrialSpec
@@ -130,9 +131,11 @@ def _a_step(spec: TrialSpec) -> float:
 
 
 def label(spec: TrialSpec) -> str:
-    """A trial in a few words."""
+    """A trial in a few words, without its optimizer if its method is one of ours that trains nothing."""
+    facts = METHODS.get(spec.method.name)  # another's module may not be here
+    by = f" {spec.optimizer.name} lr {spec.optimizer.lr:g}" if facts is None or facts.trains else ""
     branch = "" if spec.fork is None else f" from {spec.fork.trial}:{spec.fork.step}"
-    return f"{spec.method.name} {spec.optimizer.name} lr {spec.optimizer.lr:g} seed {spec.seed}{branch}"
+    return f"{spec.method.name}{by} seed {spec.seed}{branch}"
 
 
 def kind_of(spec: TrialSpec) -> Kind:
