@@ -31,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 def test_what_is_there_is_asked_for_once(asked: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    found = registry._Registry()
+    found = registry._Registry(prefix="a job")  # else it would start Ray, to be told which job this is
     monkeypatch.setattr(found, "_register_atexit", lambda: None)
     with looked_up_once():
         assert not found.contains(*KEY)
