@@ -15,7 +15,7 @@ from zfscale.results.workers import Speaker, words
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
-    monkeypatch.setattr(workers, "SAY_EVERY", 0.01)
+    monkeypatch.setattr(workers, "SAY_EVERY", 0.05)
 
 
 def wait_for(happened: threading.Event) -> None:
