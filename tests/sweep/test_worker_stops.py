@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ from tests.conftest import sweep_file
 from tests.results.small_results import tables
 from zfscale import report, spec
 from zfscale.garbage import Settled
+from zfscale.results import workers
 from zfscale.results.check import look
 from zfscale.results.layout import ledger_of, stop_of
 from zfscale.results.missing import root
 from zfscale.results.workers import Speaker
+from zfscale.sinks import parquet
 from zfscale.spec import Sweep
 from zfscale.sweep import worker
 from zfscale.sweep.driver import begin, forget
@@ -85,6 +90,36 @@ def test_a_trial_ends_after_its_stage_when_a_user_asks(tmp_path: Path, tiny_vit:
     forget(there, [one])
     assert not there.exists(stop_of(one.trial_id))
     assert to_the_end(Alone(sweep, judged=False))[-1]["status"] == "finished"
+
+
+class Ranks:
+    """Other ranks, of which one fails while rank 0 cannot be told: another thread records the trial."""
+
+    @contextmanager
+    def running(self, spec: str, past: list[Any], record: Callable[[str], None], keep: bool) -> Iterator[None]:
+        self.record = record
+        yield
+
+
+def test_what_another_thread_has_recorded_stays_as_it_is(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "SAY_EVERY", 0.02)
+    monkeypatch.setattr(parquet, "SHOW_FIRST", 0.0)
+    monkeypatch.setattr(parquet, "SHOW_EVERY", 0.0)
+    monkeypatch.setattr(parquet, "SHARE", float("inf"))
+    sweep = one_trial(tmp_path / "a", tiny_vit, image_folder, **CASES["forward-only"])
+    mine, ranks = Alone(sweep), Ranks()
+    mine.team = ranks  # type: ignore[assignment]
+    mine.step()
+    ranks.record("another rank failed")
+    monkeypatch.setattr(parquet.ParquetSink, "step", lambda self, record: self._rows["steps"].add(record))
+    monkeypatch.setattr(parquet.ParquetSink, "eval", lambda self, record: None)
+    mine.step()  # rows that only the thread could show
+    time.sleep(0.5)
+    found = look(root(sweep))
+    assert [row["status"] for row in found.rows] == ["failed"]
+    assert not found.faults
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -109,11 +109,15 @@ class Speaker:
         try:
             yield taken
         finally:
-            with self._ticking:
-                self._tick = None
+            self.rest()
             if self._last:
                 taken |= {FORWARDS: self._last.forwards, SECONDS: self._last.seconds}
             self._about = replace(self._about, trial_id="")
+
+    def rest(self) -> None:
+        """No more calls of `tick`; one that is under way is waited for."""
+        with self._ticking:
+            self._tick = None
 
     def step(self, record: Step) -> None:
         """One training step."""

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import ray
@@ -203,8 +202,12 @@ class Worker(tune.Trainable):
     def _team(self, spec: TrialSpec, parts: TrialSpec, past: list[Entry]) -> AbstractContextManager[None]:
         """The other ranks run the trial, in such parts; it is recorded under its own spec."""
         assert self.team is not None
-        # Another thread records it, and the views are this one's.
-        record = partial(record_failure, self.results, self.name, spec, self.output, committing=True)
+
+        def record(error: str) -> None:
+            """In another thread; the views are this one's."""
+            self.speaker.rest()  # else rows that are shown now would not be those that the trial's row knows
+            record_failure(self.results, self.name, spec, self.output, error, committing=True)
+
         return self.team.running(parts.to_json(), past, record, keep=parts is spec)
 
     def _share(self, spec: TrialSpec, ledger: Ledger, snapshots: Snapshots, micro: int | None) -> int | None:
