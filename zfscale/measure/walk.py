@@ -24,6 +24,7 @@ from zfscale.results.storage import Place
 from zfscale.results.tables import rows
 from zfscale.spec import TrialSpec
 from zfscale.trial.again import again, one_process, threads_of
+from zfscale.trial.fingerprints import unchanged
 from zfscale.trial.inputs import Inputs
 from zfscale.trial.replay import finished
 
@@ -44,6 +45,7 @@ def walked(results: Place, trial_id: str, every: int, what: Collection[str], dat
     spec = one_process(row)
     wanted = measures(what, spec.stream.protocol)
     inputs = Inputs([spec], objectives=False)
+    unchanged(row, spec, inputs, tested=data is None)
     looked_at = tested(spec, inputs, data)
     watch = Watch(wanted, every, _ends(results, trial_id), looked_at, data, cache(lambda: _began(spec, inputs)))
     with threads_of(row):

@@ -52,12 +52,30 @@ def prints_of(specs: Iterable[TrialSpec], inputs: Inputs) -> Known:
 
 def same(fork: TrialSpec, parent: str | None, known: Known) -> None:
     """See that a fork reads what its parent has read, by the column `inputs` of that. Errors: OtherInputs."""
-    then, now = from_json(parent), from_json(as_json(keys_of(fork), known))
-    for part in sorted(then.keys() & now.keys()):
-        if then[part] != now[part] and fork.fork is not None:
-            both = f"{then[part][:SHOWN]} then, {now[part][:SHOWN]} now (SHA-256)"
+    for part, both in _changed(fork, parent, known):
+        if fork.fork is not None:
             why = f"{part} changed since {fork.fork.trial}, whose steps would be shared: {both}"
             raise OtherInputs(f"fork.trial: {why}; put back what it was made of")
+
+
+def unchanged(row: Mapping[str, Any], spec: TrialSpec, inputs: Inputs, tested: bool) -> None:
+    """See that the model and the data of a row of `trials` are those that it was made of, test data only if `tested`.
+
+    Errors: OtherInputs, with all that has changed. A row of a version that had no column `inputs` tells of nothing.
+    """
+    base, data = inputs.of(spec)
+    known = {model_key(spec): of_base(base), data_key(spec): of_data(data)}
+    changed = _changed(spec, row["inputs"], known)
+    lines = [f"{part} changed since: {both}" for part, both in changed if tested or not part.startswith(TEST)]
+    if lines:
+        raise OtherInputs(f"trial {row['trial_id']}: {'; '.join(lines)}; put back what it was made of")
+
+
+def _changed(spec: TrialSpec, then: str | None, known: Known) -> list[tuple[str, str]]:
+    """The parts of what a trial reads that are not as a column `inputs` has them, each with what it was and is."""
+    before, now = from_json(then), from_json(as_json(keys_of(spec), known))
+    parts = [part for part in sorted(before.keys() & now.keys()) if before[part] != now[part]]
+    return [(part, f"{before[part][:SHOWN]} then, {now[part][:SHOWN]} now (SHA-256)") for part in parts]
 
 
 def of_base(base: Any) -> Prints:

@@ -24,6 +24,7 @@ from zfscale.results.tables import statuses, versions
 from zfscale.spec import EngineSpec, TrialSpec
 from zfscale.training.relay import Relay
 from zfscale.training.snapshots import Snapshots
+from zfscale.trial.fingerprints import unchanged
 from zfscale.trial.inputs import Inputs
 from zfscale.zo.exact import ARITHMETIC
 from zfscale.zo.ledger import Entry
@@ -43,7 +44,8 @@ def replay(results: Place, trial_id: str, out: Path, step: int | None = None) ->
 
     The directory loads with `from_pretrained`; adapters and head, which transformers does not know, lie beside it in
     `zfscale.safetensors`. Errors: ZfscaleError for an unknown trial, a first-order one, a step it never took, one
-    inside a hybrid's first-order phase, and for a file that is not as the trial wrote it, which it names.
+    inside a hybrid's first-order phase, for a file that is not as the trial wrote it, which it names, and where the
+    model or the training data are not what the trial has read.
     """
     row = finished(results, trial_id)
     spec = TrialSpec.from_json(row["spec"])
@@ -56,7 +58,9 @@ def replay(results: Place, trial_id: str, out: Path, step: int | None = None) ->
         raise ZfscaleError(f"--step {step}: trial {trial_id} took {len(taken)} steps; allowed: 0 to {len(taken)}")
     if 0 < step < len(taken) and inside_first_order(taken[step - 1], taken[step]):
         raise ZfscaleError(f"--step {step}: inside a first-order phase, of which trial {trial_id} keeps only the end")
-    method = rebuild(computed, taken[:step], Snapshots(results, trial_id))
+    inputs = Inputs([computed], objectives=False)
+    unchanged(row, computed, inputs, tested=False)
+    method = rebuild(computed, taken[:step], Snapshots(results, trial_id), inputs)
     save(method, spec, out, step)
     return step
 
@@ -66,10 +70,10 @@ def inside_first_order(before: Taken, after: Taken) -> bool:
     return before.task == after.task and not before.entry.seeds and not after.entry.seeds
 
 
-def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots) -> Learner[Any]:
+def rebuild(spec: TrialSpec, taken: list[Taken], snapshots: Snapshots, inputs: Inputs | None = None) -> Learner[Any]:
     """The method as it was after these steps, the first of the trial, in one process whatever the trial ran on."""
     spec, before = spec.model_copy(update={"engine": EngineSpec()}), 0
-    inputs = Inputs([spec], objectives=False)
+    inputs = inputs or Inputs([spec], objectives=False)
     method: Learner[Any] = methods.method(spec.method.name).load()(spec, inputs.of(spec)[0])
     for task in method.stages(inputs.stream(spec)):
         method.begin(task)
@@ -99,7 +103,7 @@ def split(taken: list[Taken], task_index: int) -> tuple[list[Taken], list[Taken]
 
 def finished(results: Place, trial_id: str) -> dict[str, Any]:
     """The row of a finished trial in `trials`; ZfscaleError if there is none, if it is damaged or of other noise."""
-    found = look(results, ["versions", "micro_batch"], only=[trial_id])
+    found = look(results, ["versions", "micro_batch", "inputs"], only=[trial_id])
     if found.faults:
         raise ZfscaleError(f"{storage(results)}/{found.faults[0]}; run the sweep again to make this trial again")
     row = next((row for row in found.rows if row["status"] == Status.FINISHED), None)
