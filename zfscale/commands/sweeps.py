@@ -93,9 +93,12 @@ def _unfinished(ended: Ended, trials: int) -> bool:
 
 
 def _failed(ended: Ended, trials: int) -> bool:
-    """Whether trials failed, which is told."""
-    if ended.failed:
-        print(f"failed: {ended.failed} of {trials} trials; --retry-failed runs them again", file=sys.stderr)
+    """Whether trials failed, which is told, as is what has them run again."""
+    why = ended.over and f"none is run again, since {ended.over}"
+    for what, count, word in (("failed", ended.failed, "retry-failed"), ("stopped", ended.stopped, "continue-stopped")):
+        if count:
+            again = why or f"--{word} runs them {'again' if what == 'failed' else 'to their end'}"
+            print(f"{what}: {count} of {trials} trials; {again}", file=sys.stderr)
     return bool(ended.failed)
 
 

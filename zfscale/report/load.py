@@ -16,12 +16,14 @@ from zfscale.methods.catalogue import METHODS
 from zfscale.metrics.catalogue import EVALUATED
 from zfscale.records import Status
 from zfscale.report.kinds import CLASSES, KINDS, MEASURES, SEARCHED
+from zfscale.report.mixing import mixed
 from zfscale.results import tables as read
 from zfscale.results.certificates import SIGNED, Certificate
 from zfscale.results.certificates import read as read_certificates
 from zfscale.results.check import Found, look
 from zfscale.results.inputs import Prints, from_json
 from zfscale.results.layout import EVALS, TRIALS
+from zfscale.results.plan import read as read_plan
 from zfscale.results.reading import Fault
 from zfscale.results.storage import Place, storage
 from zfscale.results.tuned import spent
@@ -102,13 +104,20 @@ class Trial:
 class Contents:
     """The whole trials by id, the files by which others are damaged, and files that are not tables of ours.
 
-    Of several directories, `twice` says which trials are in more than one.
+    Of several directories, `twice` says which trials are in more than one. `unwanted` says of each that has ended
+    before all its trials were run how many were not, and why.
     """
 
     trials: list[Trial]
     faults: list[Fault]
     ignored: list[str]
     twice: list[str] = field(default_factory=list)
+    unwanted: list[str] = field(default_factory=list)
+
+    @cached_property
+    def mixed(self) -> list[str]:
+        """What of the inputs of trials that name the same is not the same; tables make one mean of them."""
+        return mixed(self.trials)
 
     @property
     def finished(self) -> list[str]:
@@ -129,7 +138,9 @@ def contents(root: Place, found: Found | None = None) -> Contents:
         raise DataError(f"{root} has no results yet: no trial has finished or failed")
     searched, certified = spent(root), read_certificates(root, found.rows)
     trials = [_trial(row, searched, certified.get(row["trial_id"])) for row in found.rows]
-    return Contents(trials, found.faults, found.ignored)
+    plan = read_plan(root)
+    unwanted = plan.unwanted([trial.trial_id for trial in trials]) if plan else ""
+    return Contents(trials, found.faults, found.ignored, unwanted=[unwanted] if unwanted else [])
 
 
 def stage_accuracies(root: Place, trials: Collection[str]) -> dict[str, dict[int, float]]:

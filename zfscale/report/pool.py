@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 from zfscale.metrics.catalogue import SEARCHED
 from zfscale.records import Status
 from zfscale.report.load import Contents, Trial, contents
+from zfscale.report.mixing import named
 from zfscale.results.inputs import OtherInputs
 from zfscale.results.storage import Place, Storage, storage
-from zfscale.spec.trial import RUN
 
 Read = TypeVar("Read")
-READ = ("model.", "stream.")  # the blocks of a spec that say what is read
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ def pool(roots: Sequence[Place], found: Contents | None = None) -> Pool:
     faults = [fault for here in every for fault in here.faults if fault.trial_id not in kept]
     _read_the_same(list(kept.values()))
     ignored = [f"{place}/{name}" for place, here in zip(places, every, strict=True) for name in here.ignored]
-    whole = Contents([kept[trial_id][0] for trial_id in sorted(kept)], faults, ignored, twice)
+    unwanted = [f"{place}: {line}" for place, here in zip(places, every, strict=True) for line in here.unwanted]
+    whole = Contents([kept[trial_id][0] for trial_id in sorted(kept)], faults, ignored, twice, unwanted)
     return Pool(places, whole, {trial_id: place for trial_id, (_, place) in kept.items()})
 
 
@@ -81,10 +81,9 @@ def _read_the_same(trials: Sequence[tuple[Trial, Storage]]) -> None:
     """Errors: OtherInputs, if trials of two directories with one model and stream have read other weights or data."""
     first: dict[tuple[Any, ...], tuple[str, Trial, Storage]] = {}
     for trial, place in trials:
-        drawn = (*RUN, "stream.order_seed")
-        named = tuple(sorted((k, str(v)) for k, v in trial.spec.items() if k.startswith(READ) and k not in drawn))
+        names = named(trial) if trial.inputs else ()
         for part, sha in trial.inputs.items():
-            other, its, where = first.setdefault((part, named), (sha, trial, place))
+            other, its, where = first.setdefault((part, names), (sha, trial, place))
             if other != sha:
                 raise OtherInputs(
                     f"{part} of trial {its.trial_id} in {where} and of {trial.trial_id} in {place} differ, "

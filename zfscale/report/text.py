@@ -17,13 +17,14 @@ from zfscale.text_table import aligned, pipes
 
 DAMAGED = "Damaged files: run the same command again, which makes these trials again"
 IGNORED = "Ignored: not named by a trial's id"
+MIXED = "Other inputs under the same name, in tables that make one mean of them"
 TWICE = "Trials that are in several of these sweeps"
 
 
 def markdown(report: Gathered, drawn: Sequence[Sequence[Picture]]) -> str:
     """The whole report: a section for each kind of stream, with the pictures that there are of it."""
     trials = report.contents.trials
-    parts = [f"# {escape(report.title)}", counts(report.contents)]
+    parts = [f"# {escape(report.title)}", escape(counts(report.contents))]
     for section, pictures in zip(report.sections, drawn, strict=True):
         kind = section.kind
         parts += [marked(section.table), kind.legend(columns_of(section.rows, kind).values())]
@@ -71,12 +72,13 @@ def marked(sheet: Sheet) -> str:
 
 
 def counts(found: Contents) -> str:
-    """How many trials ended, and how: "3 trials finished, 1 failed"."""
+    """How many trials ended, and how: "3 trials finished, 1 failed"; how many were not wanted."""
     ended = Counter(trial.status for trial in found.trials)
     done, damaged = ended[Status.FINISHED], len({fault.trial_id for fault in found.faults})
     parts = [f"{done} trial{'s' * (done != 1)} finished", f"{ended[Status.FAILED]} failed"]
     parts += [f"{n} {what}" for n, what in ((ended[Status.STOPPED], Status.STOPPED), (damaged, "damaged")) if n]
-    return f"{', '.join(parts)}.{verified(found.trials)}"
+    unwanted = "".join(f" {line}." for line in found.unwanted)
+    return f"{', '.join(parts)}.{unwanted}{verified(found.trials)}"
 
 
 def verified(trials: Sequence[Trial]) -> str:
@@ -93,8 +95,13 @@ def verified(trials: Sequence[Trial]) -> str:
 
 
 def notes(found: Contents) -> list[tuple[str, list[str]]]:
-    """Headings and lines about files that are damaged or are not ours, and trials that were found twice."""
-    kinds = [(DAMAGED, [str(fault) for fault in found.faults]), (IGNORED, found.ignored), (TWICE, found.twice)]
+    """Headings and lines about trials of other inputs, files that are damaged or not ours, and trials found twice."""
+    kinds = [
+        (MIXED, found.mixed),
+        (DAMAGED, [str(fault) for fault in found.faults]),
+        (IGNORED, found.ignored),
+        (TWICE, found.twice),
+    ]
     return [(heading, first(lines)) for heading, lines in kinds if lines]
 
 

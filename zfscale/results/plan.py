@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -100,6 +100,11 @@ class Plan:
     def add(self, spec: TrialSpec, steps: float) -> None:
         """A forward-only trial is to take so many steps of its own."""
         self.trials[spec.trial_id] = Expected(kind_of(spec), steps * _a_step(spec))
+
+    def unwanted(self, ended: Collection[str]) -> str:
+        """How many of its trials were not run, and why, where some ended and no more are wanted; else ""."""
+        left = self.trials.keys() - set(ended)
+        return f"{self.over}: {len(left)} of {len(self.trials)} trials were not run" if self.over and left else ""
 
     def write(self, root: Place) -> None:
         """Replace the plan of the results."""

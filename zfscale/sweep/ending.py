@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import NamedTuple
 
 from zfscale.records import Status
@@ -23,12 +24,16 @@ class Ended(NamedTuple):
         failed: Trials recorded as failed, by this run or an earlier one.
         report: The report as text; empty if trials are left.
         trials: How many there are, with those that runs have added; 0 where that is what the file says.
+        stopped: Trials that a scheduler has stopped, or the end of a sweep that had reached its aim.
+        over: Why no other trial starts, where that is so.
     """
 
     left: int
     failed: int = 0
     report: str = ""
     trials: int = 0
+    stopped: int = 0
+    over: str = ""
 
 
 def finish(sweep: Sweep, every: Found | None = None) -> Ended:
@@ -45,11 +50,14 @@ def finish(sweep: Sweep, every: Found | None = None) -> Ended:
     chosen = {trial.trial_id: entry_of(tuned, trial) for trial in sweep.trials}
     # An entry has no values where a `--set` took all of them away.
     note(place, {trial: tuned[i].forwards for trial, i in chosen.items() if i is not None and tuned[i].values})
-    found = contents(place, every)
+    found, search = contents(place, every), sweep.spec.search
+    over = why_over(sweep, check(sweep)) if search.until or search.limited else ""
     status = {trial.trial_id: trial.status for trial in found.trials}
     failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
-    text, file = make(place, found)
-    if unwanted := sweep.unknown + sum(trial.trial_id not in status for trial in sweep.trials):
-        text += f"\n{why_over(sweep, check(sweep))}: {unwanted} of {sweep.size} trials were not run"
+    unwanted = sweep.unknown + sum(trial.trial_id not in status for trial in sweep.trials)
+    told = [f"{over}: {unwanted} of {sweep.size} trials were not run"] if unwanted else []
+    text, file = make(place, replace(found, unwanted=told))
     lines = printable(f"{text}\npage: {place}/{PAGE}\nreport: {file}", sys.stdout.encoding)
-    return Ended(0, failed, lines, sweep.size)
+    grows = search.scheduler.takes_over  # there a trial that was stopped goes on as another
+    stopped = 0 if grows else sum(status.get(trial.trial_id) is Status.STOPPED for trial in sweep.trials)
+    return Ended(0, failed, lines, sweep.size, stopped, over)
