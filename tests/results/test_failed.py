@@ -93,5 +93,5 @@ def test_results_of_earlier_versions_whose_failed_trials_kept_nothing_stay_whole
 
 
 def test_it_is_not_replayed(swept, tmp_path):
-    with pytest.raises(ZfscaleError, match=f"no finished trial '{swept.trials[0].trial_id}'"):
+    with pytest.raises(ZfscaleError, match=f"trial {swept.trials[0].trial_id} has not finished, its status is failed"):
         replay(root(swept), swept.trials[0].trial_id, tmp_path / "out")

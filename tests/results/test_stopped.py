@@ -45,7 +45,7 @@ def test_only_finished_trials_are_replayed(tmp_path):
     sweep = small_results.sweep(tmp_path)
     there, trial = root(sweep), sweep.trials[0]
     small_results.run(there, trial, Status.STOPPED)
-    with pytest.raises(ZfscaleError, match=f"no finished trial '{trial.trial_id}'; there are none"):
+    with pytest.raises(ZfscaleError, match=f"trial {trial.trial_id} has not finished, its status is stopped"):
         replay(there, trial.trial_id, tmp_path / "out")
 
 

@@ -35,6 +35,8 @@ LIMITS = [  # what is appended to the file, on line 9; where the error is, what 
         "holds a credential",
     ),
     ("search: {metric: final_loss}", "9: search.metric:", "is not measured on class_incremental streams; allowed: avg"),
+    ("search: {until: {final_loss: 2}}", "9: search.until.final_loss:", "is not measured on class_incremental streams"),
+    ("search: {until: {avg_accuracy: 95}}", "9: search.until.avg_accuracy:", "is a share, at most 1, which reports"),
 ]
 
 

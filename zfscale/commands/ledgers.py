@@ -13,9 +13,12 @@ from zfscale.errors import StorageError
 def replay(args: argparse.Namespace) -> int:
     """Write the model of a finished forward-only trial, at any step, as a from_pretrained directory."""
     from zfscale.trial.replay import replay as rebuild
+    from zfscale.watch.standing import one, results_of
 
-    steps = rebuild(args.directory, args.trial, Path(args.out), args.step)
-    print(f"{args.out}: trial {args.trial} after {steps} steps")
+    there = results_of(args.directory)
+    trial = one(there, args.trial)
+    steps = rebuild(there, trial, Path(args.out), args.step)
+    print(f"{args.out}: trial {trial} after {steps} steps")
     return 0
 
 
@@ -25,9 +28,11 @@ def measure(args: argparse.Namespace) -> int:
     Writes the table measures/TRIAL_ID.parquet of the results, and a picture beside it.
     """
     from zfscale.measure.measure import measure as look_back
+    from zfscale.watch.standing import one, results_of
 
-    for trial in args.trials:
-        print(look_back(args.directory, trial, args.every, args.what, args.data))
+    there = results_of(args.directory)
+    for trial in [one(there, trial) for trial in args.trials]:
+        print(look_back(there, trial, args.every, args.what, args.data))
     return 0
 
 
@@ -56,7 +61,7 @@ def add_to(add: Add) -> None:
     """What each of these commands takes."""
     command = add("replay", help="rebuild a trial's model", description=replay.__doc__)
     add_results(command)
-    command.add_argument("trial", metavar="TRIAL_ID", help="as in the trials table")
+    command.add_argument("trial", metavar="TRIAL_ID", help="its first digits will do")
     command.add_argument(
         "--step", type=int, metavar="N", help="after N steps, counted over all tasks; default: the last"
     )
@@ -65,7 +70,7 @@ def add_to(add: Add) -> None:
 
     command = add("measure", help="measure a trial's past", description=measure.__doc__)
     add_results(command)
-    command.add_argument("trials", nargs="+", metavar="TRIAL_ID", help="as in the trials table")
+    command.add_argument("trials", nargs="+", metavar="TRIAL_ID", help="its first digits will do")
     command.add_argument("--every", type=count, metavar="N", required=True, help="steps from one look to the next")
     command.add_argument(
         "--what",

@@ -94,11 +94,15 @@ def _unfinished(ended: Ended, trials: int) -> bool:
 
 def _failed(ended: Ended, trials: int) -> bool:
     """Whether trials failed, which is told, as is what has them run again."""
-    why = ended.over and f"none is run again, since {ended.over}"
-    for what, count, word in (("failed", ended.failed, "retry-failed"), ("stopped", ended.stopped, "continue-stopped")):
+    from zfscale.records import Status
+
+    over = ended.over and f"none is run again, since {ended.over}"
+    for status, count, again in (
+        (Status.FAILED, ended.failed, "--retry-failed runs them again"),
+        (Status.STOPPED, ended.stopped, "--continue-stopped runs them to their end"),
+    ):
         if count:
-            again = why or f"--{word} runs them {'again' if what == 'failed' else 'to their end'}"
-            print(f"{what}: {count} of {trials} trials; {again}", file=sys.stderr)
+            print(f"{status.value}: {count} of {trials} trials; {over or again}", file=sys.stderr)
     return bool(ended.failed)
 
 

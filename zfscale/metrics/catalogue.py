@@ -76,7 +76,10 @@ class Staged(NamedTuple):
     matrix: str
 
 
-def _classes(place: int, title: str, decimals: int = 2, factor: float = 100, **more: Any) -> Column:
+PERCENT = 100  # the factor of a share
+
+
+def _classes(place: int, title: str, decimals: int = 2, factor: float = PERCENT, **more: Any) -> Column:
     return Column(CLASSES, place, title, decimals, factor, **more)
 
 
@@ -98,7 +101,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         LAST,  # of domains, that of the nearest prototype
         "max",
-        (_classes(2, "Last %", bold=True), _domains(9, "proto %", 2, 100, optional=True)),
+        (_classes(2, "Last %", bold=True), _domains(9, "proto %", 2, PERCENT, optional=True)),
         searched=True,
     ),
     Measure("forgetting", "min", (_classes(3, "Fgt %"), _domains(5, "Fgt", bold=True)), searched=True),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from zfscale.errors import nearest
-from zfscale.metrics.catalogue import BY_NAME, SEARCHED
+from zfscale.metrics.catalogue import BY_NAME, PERCENT, SEARCHED
 from zfscale.spec.document import Document
 from zfscale.spec.schema import SearchSpec, SweepSpec
 from zfscale.spec.trial import TrialSpec
@@ -36,14 +36,24 @@ def searching(document: Document, search: SearchSpec, trials: Iterable[TrialSpec
 
 
 def unmeasured(document: Document, search: SearchSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:
-    """What is wrong with a `search.metric` that the file names and that no trial of it will have."""
+    """What is wrong with a `search.metric` that the file names, or a metric of `until`, that no trial of it will have.
+
+    Nor can a trial reach a share of more than 1, which is what a percentage would be.
+    """
     kinds = {trial.stream.protocol for trial in trials}
-    of_kind = {name: {column.kind for column in BY_NAME[name].columns} for name in SEARCHED}
-    if not document.has(("search", "metric")) or kinds & of_kind[search.metric]:
-        return {}
-    allowed = nearest(search.metric, [name for name, measured in of_kind.items() if kinds & measured])
-    message = f"{search.metric} is not measured on {' or '.join(sorted(kinds))} streams; {allowed}"
-    return {("search", "metric"): message}
+    named: dict[Place, str] = {("search", "metric"): search.metric} if document.has(("search", "metric")) else {}
+    named |= {("search", "until", metric): metric for metric in search.until}
+    found: dict[Place, str] = {}
+    for place, metric in named.items():
+        columns = [column for column in BY_NAME[metric].columns if column.kind in kinds]
+        bound = search.until.get(metric, 0.0) if place[1] == "until" else 0.0
+        if not columns:
+            measured = [name for name in SEARCHED if kinds & {column.kind for column in BY_NAME[name].columns}]
+            where = " or ".join(sorted(kinds))
+            found[place] = f"{metric} is not measured on {where} streams; {nearest(metric, measured)}"
+        elif bound > 1 and all(column.factor == PERCENT for column in columns):
+            found[place] = f"{metric} is a share, at most 1, which reports show in %; got {bound:g}"
+    return found
 
 
 def unhalting(spec: SweepSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:

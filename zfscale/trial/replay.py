@@ -106,7 +106,9 @@ def finished(results: Place, trial_id: str) -> dict[str, Any]:
     found = look(results, ["versions", "micro_batch", "inputs"], only=[trial_id])
     if found.faults:
         raise ZfscaleError(f"{storage(results)}/{found.faults[0]}; run the sweep again to make this trial again")
-    row = next((row for row in found.rows if row["status"] == Status.FINISHED), None)
+    row = next(iter(found.rows), None)
+    if row is not None and row["status"] != Status.FINISHED:
+        raise ZfscaleError(f"{results}: trial {trial_id} has not finished, its status is {row['status']}")
     if row is None:
         others = [i for i, status in statuses(results).items() if status is Status.FINISHED]
         hint = nearest(trial_id, others) if others else "there are none"
