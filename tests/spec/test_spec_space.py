@@ -208,6 +208,11 @@ def test_later_overrides_win(tmp_path: Path) -> None:
     assert (result.spec.output.dir, result.spec.search.samples) == ("there", 2)
 
 
+def test_a_bound_of_until_can_be_set_by_itself(tmp_path: Path) -> None:
+    result = sweep(tmp_path, {}, "search.until.avg_accuracy=0.9", "search.until.last_accuracy=0.8")
+    assert result.spec.search.until == {"avg_accuracy": 0.9, "last_accuracy": 0.8}
+
+
 def test_the_id_of_a_trial_never_changes(tmp_path: Path) -> None:
     """A literal: a change here orphans the results of every sweep ever run."""
     trial = sweep(tmp_path, {}).trials[0]

@@ -231,6 +231,16 @@ def test_no_trial_is_asked_for_before_there_is_room() -> None:
         ({"algorithm": "optuna", "samples": 2}, {"seed": {"randint": [0, 9]}}, r"space\.seed: a seed is nothing to"),
         ({"algorithm": {"name": "optuna", "gamma": 0.5}}, RATE, r"search\.algorithm: 'gamma' has no effect on optuna"),
         ({"algorithm": {"name": "random", "seed": 1}}, RATE, r"search\.algorithm: 'seed' has no effect on random"),
+        (
+            {"algorithm": {"name": "bayesopt", "acquisition": "ei", "kappa": 1}},
+            RATE,
+            r"search\.algorithm: 'kappa' has no effect on acquisition: ei; ucb reads it",
+        ),
+        (
+            {"algorithm": {"name": "bayesopt", "xi": 0.1}},
+            RATE,
+            r"'xi' has no effect on acquisition: ucb; ei, poi read it",
+        ),
         ({"algorithm": {"name": "hyperopt", "gamma": 2}}, RATE, r"search\.algorithm\.gamma: expected a number > 0 and"),
         ({"algorithm": "hyperop"}, RATE, r"search\.algorithm\.name: unknown value 'hyperop'; did you mean 'hyperopt'"),
         (

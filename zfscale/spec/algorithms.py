@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from zfscale.block import MAX_SEED
 from zfscale.spec.drawing import Draw, ends, independent, sobol
@@ -56,6 +56,9 @@ ALGORITHMS: dict[str, Facts] = {
 }
 
 
+PREFERS = {"kappa": ("ucb",), "xi": ("ei", "poi")}  # an option of bayesopt -> the acquisitions that read it
+
+
 class AlgorithmSpec(NamedBlock):
     """How the values of the space that are no grid are chosen."""
 
@@ -85,6 +88,14 @@ class AlgorithmSpec(NamedBlock):
     )
     kappa: float = Field(default=2.576, ge=0, description="of ucb: how much an uncertain value is preferred")
     xi: float = Field(default=0.0, ge=0, description="of ei and poi: the least improvement")
+
+    @model_validator(mode="after")
+    def _reads_what_it_prefers(self) -> AlgorithmSpec:
+        for option, readers in PREFERS.items():
+            if option in self.model_fields_set and self.acquisition not in readers:
+                others = f"{', '.join(readers)} read{'s' * (len(readers) == 1)} it"
+                raise ValueError(f"{option!r} has no effect on acquisition: {self.acquisition}; {others}")
+        return self
 
     @property
     def facts(self) -> Facts:

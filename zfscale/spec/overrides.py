@@ -14,12 +14,13 @@ from zfscale.spec import yaml
 from zfscale.spec.distributions import KINDS
 from zfscale.spec.document import Document
 from zfscale.spec.outside import is_own, opened
-from zfscale.spec.schema import TEMPLATE_PATHS, SweepSpec, paths
+from zfscale.spec.schema import METRICS, TEMPLATE_PATHS, SweepSpec, paths
 from zfscale.spec.space import unknown_path
 from zfscale.spec.trial_blocks import OPEN
 from zfscale.spec.yaml import Place
 
-ROOT_PATHS = tuple(dict.fromkeys([*paths(SweepSpec), *TEMPLATE_PATHS]))
+BOUNDS = tuple(f"search.until.{metric}" for metric in METRICS)
+ROOT_PATHS = tuple(dict.fromkeys([*paths(SweepSpec), *TEMPLATE_PATHS, *BOUNDS]))
 LEAVES = {path for path in TEMPLATE_PATHS if "." in path} | {"seed"}
 
 
