@@ -20,12 +20,13 @@ from zfscale.sinks.parquet import ParquetSink
 OVER = "search.until is reached"
 
 
-def add(root: Path, seed: int, data: str, **blocks: Any) -> str:
-    """A finished trial whose training data had this hash."""
+def add(root: Path, seed: int, data: str, status: Status = Status.FINISHED, **blocks: Any) -> str:
+    """A trial that has ended, whose training data had this hash."""
     given = spec_of("ease", "zo-sgd", seed) | blocks
     trial_id = id_of(json.dumps(given))
     inputs = as_json(["data"], {"data": {"training data": data}})
-    outcome = Outcome(Status.FINISHED, {"avg_accuracy": 0.5, "last_accuracy": 0.5}, inputs=inputs)
+    error = "boom" if status is Status.FAILED else None
+    outcome = Outcome(status, {"avg_accuracy": 0.5, "last_accuracy": 0.5}, inputs=inputs, error=error)
     ParquetSink(About(root, trial_id, json.dumps(given), {"seed": seed})).close(outcome)
     return trial_id
 
@@ -61,6 +62,26 @@ def test_of_several_sweeps_it_is_told_of_which(tmp_path: Path) -> None:
     text, _ = report.combine([tmp_path / "a_1", tmp_path / "b"], tmp_path / "out")
     assert f"{tmp_path / 'a_1'}: {OVER}: 1 of 2 trials were not run." in text
     assert text.count("not run") == 1
+
+
+def test_a_damaged_trial_was_run(tmp_path: Path) -> None:
+    root = tmp_path / "r"
+    ended, damaged = (add(root, seed, "1f") for seed in (0, 1))
+    planned(root, [ended, damaged, "0" * 12], OVER)
+    file = root / "trials" / f"{damaged}.parquet"
+    file.write_bytes(file.read_bytes()[:-20])
+    for text in texts(root):
+        assert "1 damaged" in text
+        assert f"{OVER}: 1 of 3 trials were not run" in text
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.STOPPED])
+def test_trials_that_are_in_no_mean_mix_nothing(status: Status, tmp_path: Path) -> None:
+    root = tmp_path / "r"
+    add(root, 0, "1f" * 32)
+    add(root, 1, "2e" * 32, status)
+    for text in texts(root):
+        assert "Other inputs" not in text
 
 
 @pytest.mark.parametrize(

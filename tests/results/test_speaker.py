@@ -54,14 +54,15 @@ def test_the_end_waits_for_a_call_that_is_under_way(tmp_path):
     assert done
 
 
-def test_storage_that_refuses_is_a_warning_and_the_thread_goes_on(tmp_path, caplog):
+@pytest.mark.parametrize("error", [StorageError("no space"), RuntimeError("no space")])
+def test_an_error_is_a_warning_and_the_thread_goes_on(error, tmp_path, caplog):
     speaker, again, calls = Speaker(tmp_path, "run", "node"), threading.Event(), []
 
     def refused() -> None:
         calls.append(True)
         if len(calls) > 1:
             again.set()
-        raise StorageError("no space")
+        raise error
 
     with speaker.of("0" * 12, "ease", 1, tick=refused):
         wait_for(again)

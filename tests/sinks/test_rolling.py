@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 
 import duckdb
@@ -109,6 +110,31 @@ def test_what_a_stuck_trial_has_told_is_shown_by_another_thread(monkeypatch, tmp
     showing.start()
     showing.join()
     assert len(content(tmp_path)["steps"]) == STEPS_A_STAGE
+
+
+def test_two_threads_show_no_more_often_than_one(monkeypatch, tmp_path):
+    """A write that takes long makes both wait; the second then finds nothing to do, and lets the pause be."""
+    write, entered, writes = Directory.write, threading.Event(), []
+
+    def slow(self, name, content, lasting=True):
+        entered.set()
+        time.sleep(0.2)
+        writes.append(name)
+        write(self, name, content, lasting)
+
+    monkeypatch.setattr(Directory, "write", slow)
+    monkeypatch.setattr(parquet, "SHOW_FIRST", 0.0)
+    sink = made(tmp_path)
+    sink._rows[STEPS].add(Step(1, 0, 0.5, 0.1, 2, 0.1))
+    first = threading.Thread(target=sink.show)
+    first.start()
+    assert entered.wait(60)
+    second = threading.Thread(target=sink.show)
+    second.start()
+    first.join()
+    second.join()
+    assert len(writes) == 1
+    assert sink._pause >= 0.2 / parquet.SHARE
 
 
 def test_many_rows_are_many_files_that_the_trial_knows(short, tmp_path):

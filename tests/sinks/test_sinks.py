@@ -146,6 +146,21 @@ def test_a_sink_that_commits_and_breaks_leaves_the_trial_to_the_next_run(tmp_pat
     assert statuses(tmp_path) == {}
 
 
+def test_what_users_call_show_is_theirs(tmp_path, monkeypatch):
+    class Figures(Recorder):
+        commits = True
+
+        def show(self, figure: Any) -> None:
+            raise AssertionError
+
+    monkeypatch.setattr(sys.modules[__name__], "Figures", Figures, raising=False)
+    monkeypatch.setattr("zfscale.sinks.parquet.SHOW_FIRST", 0.0)
+    sink = make_sinks(About(tmp_path, T1), output("own_sinks:Figures", mode="disabled"))
+    send(sink)
+    sink.show()
+    assert (tmp_path / "steps").exists()
+
+
 def test_a_sink_has_its_options_as_a_block(log, tmp_path, monkeypatch):
     class Mine(Recorder):
         Options = WandbSpec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ import pytest
 from tests.results import small_results
 from zfscale import spec
 from zfscale.cli import main
+from zfscale.report import make
+from zfscale.results.attempts import start_attempt
 from zfscale.results.missing import root
+from zfscale.results.plan import Plan, read
 from zfscale.sweep.ending import Ended, finish
+from zfscale.watch.standing import standing
+from zfscale.watch.status import shown
 
 OVER = "search.until is reached"
 
@@ -52,3 +58,23 @@ def test_trials_that_were_not_run_are_in_the_report_that_is_written(tmp_path: Pa
     told = "search.budget is spent (trials 1 of 1): 2 of 3 trials were not run"
     assert told in finish(spec.load(sweep.path, ["search.budget={trials: 1}"])).report
     assert told in (tmp_path / "results" / "small" / "report.md").read_text()
+
+
+def test_who_looks_on_is_told_what_the_run_says(tmp_path: Path) -> None:
+    """Of an interrupted sweep whose budget was lowered to what is spent, and of one that has become smaller since."""
+    sweep = small_results.sweep(tmp_path)
+    there = root(sweep)
+    small_results.run(there, sweep.trials[0])
+    start_attempt(there, sweep.trials[1].trial_id)
+    plan = Plan.of(sweep.trials, {}, "me")
+    replace(plan, inputs={"a": {"b": "c"}}).write(there)
+    told = "search.budget is spent (trials 1 of 1): 2 of 3 trials were not run"
+    assert told in finish(spec.load(sweep.path, ["search.budget={trials: 1}"])).report
+    assert told in make(there)[0]
+    assert "1 of 3 trials ended, 1 finished, 0 failed, 0 stopped, 2 not run, since" in shown(standing(there))
+    assert "not run" not in finish(spec.load(sweep.path, ["space.seed.grid=[0]"])).report
+    assert "not run" not in make(there)[0]
+    assert "1 of 1 trials ended, 1 finished, 0 failed, 0 stopped\n" in shown(standing(there))
+    kept = read(there)
+    assert kept is not None
+    assert (kept.run, kept.started, kept.inputs) == ("me", plan.started, {"a": {"b": "c"}})

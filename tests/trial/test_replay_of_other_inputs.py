@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,19 +24,38 @@ def changed(image: Path) -> None:
     Image.fromarray(np.flipud(np.asarray(Image.open(image)))).save(image)
 
 
-def test_data_that_changed_since_are_refused_where_they_decide(
-    tmp_path: Path, tiny_vit: Path, image_folder: Path
-) -> None:
+MINE = """
+from zfscale.methods.catalogue import Method
+from zfscale.methods.finetune import Finetune
+
+
+class Mine(Finetune):
+    facts = Method("a_method_that_changes:Mine", "class_incremental", "all")
+"""
+
+
+def ended(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path, validation: float | None = None, **blocks: Any
+) -> tuple[spec.Sweep, Path]:
+    """A sweep whose one trial has ended, and its images."""
     mine = tmp_path / "images"
     for folder in image_folder.iterdir():
         for i, image in enumerate(sorted(folder.iterdir())):
             to = mine / ("train" if i < 8 else "test") / folder.name
             to.mkdir(parents=True, exist_ok=True)
             shutil.copy(image, to)
-    blocks = {"space": {}, "seed": 1, "optimizer": {"name": "zo-sgd", "lr": 1e-3}}
+    stream = {"dataset": {"path": str(mine), "format": "imagefolder"}, "tasks": 3, "validation": validation}
+    blocks = {"space": {}, "seed": 1, "optimizer": {"name": "zo-sgd", "lr": 1e-3}, "stream": stream} | blocks
     sweep = spec.load(sweep_file(tmp_path / "s.yaml", tiny_vit, mine, **blocks))
-    there, trial_id = root(sweep), sweep.trials[0].trial_id
     to_the_end(Alone(sweep, judged=False))
+    return sweep, mine
+
+
+def test_data_that_changed_since_are_refused_where_they_decide(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    sweep, mine = ended(tmp_path, tiny_vit, image_folder)
+    there, trial_id = root(sweep), sweep.trials[0].trial_id
     replay(there, trial_id, tmp_path / "before")
     train, test = (sorted((mine / split).rglob("*.png"))[0] for split in ("train", "test"))
 
@@ -54,3 +74,27 @@ def test_data_that_changed_since_are_refused_where_they_decide(
         with pytest.raises(OtherInputs, match="training data changed since"):
             act()
     assert not (tmp_path / "m").exists()
+
+
+def test_test_data_may_differ_where_validation_stands_for_them(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path
+) -> None:
+    sweep, mine = ended(tmp_path, tiny_vit, image_folder, validation=0.25)
+    changed(sorted((mine / "test").rglob("*.png"))[0])
+    measure(root(sweep), sweep.trials[0].trial_id, 1, ["accuracy"])
+
+
+def test_a_method_of_the_users_own_that_changed_is_refused(
+    tmp_path: Path, tiny_vit: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "a_method_that_changes.py"
+    module.write_text(MINE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sweep, _ = ended(tmp_path, tiny_vit, image_folder, method={"name": "a_method_that_changes:Mine"})
+    there, trial_id = root(sweep), sweep.trials[0].trial_id
+    replay(there, trial_id, tmp_path / "m")
+    module.write_text(MINE + "# a comment decides nothing\n")
+    replay(there, trial_id, tmp_path / "m")
+    module.write_text(MINE + "DECIDES = 1\n")
+    with pytest.raises(OtherInputs, match="code of a_method_that_changes:Mine changed since"):
+        replay(there, trial_id, tmp_path / "m")

@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if _unfinished(ended, ended.trials or sweep.size):
         return 130
     print(ended.report)
+    _stopped(ended, ended.trials or sweep.size)
     return 1 if _failed(ended, ended.trials or sweep.size) and not args.exit_zero else 0
 
 
@@ -93,17 +94,25 @@ def _unfinished(ended: Ended, trials: int) -> bool:
 
 
 def _failed(ended: Ended, trials: int) -> bool:
-    """Whether trials failed, which is told, as is what has them run again."""
+    """Whether trials failed, which is told."""
     from zfscale.records import Status
 
-    over = ended.over and f"none is run again, since {ended.over}"
-    for status, count, again in (
-        (Status.FAILED, ended.failed, "--retry-failed runs them again"),
-        (Status.STOPPED, ended.stopped, "--continue-stopped runs them to their end"),
-    ):
-        if count:
-            print(f"{status.value}: {count} of {trials} trials; {over or again}", file=sys.stderr)
+    _tell(Status.FAILED.value, ended.failed, trials, ended.over, "--retry-failed runs them again")
     return bool(ended.failed)
+
+
+def _stopped(ended: Ended, trials: int) -> None:
+    """Tell of trials that were stopped."""
+    from zfscale.records import Status
+
+    _tell(Status.STOPPED.value, ended.stopped, trials, ended.over, "--continue-stopped runs them to their end")
+
+
+def _tell(status: str, count: int, trials: int, over: str, again: str) -> None:
+    """Tell of trials that ended without a result of their own, and what has them run again."""
+    if count:
+        why = f"none is run again, since {over}" if over else again
+        print(f"{status}: {count} of {trials} trials; {why}", file=sys.stderr)
 
 
 def tune(args: argparse.Namespace) -> int:

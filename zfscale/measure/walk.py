@@ -45,7 +45,7 @@ def walked(results: Place, trial_id: str, every: int, what: Collection[str], dat
     spec = one_process(row)
     wanted = measures(what, spec.stream.protocol)
     inputs = Inputs([spec], objectives=False)
-    unchanged(row, spec, inputs, tested=data is None)
+    unchanged(row, spec, inputs, tested=data is None and spec.stream.validation is None)
     looked_at = tested(spec, inputs, data)
     watch = Watch(wanted, every, _ends(results, trial_id), looked_at, data, cache(lambda: _began(spec, inputs)))
     with threads_of(row):

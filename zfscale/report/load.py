@@ -116,8 +116,8 @@ class Contents:
 
     @cached_property
     def mixed(self) -> list[str]:
-        """What of the inputs of trials that name the same is not the same; tables make one mean of them."""
-        return mixed(self.trials)
+        """What of the inputs of finished trials that name the same is not the same; tables make one mean of them."""
+        return mixed(trial for trial in self.trials if trial.status is Status.FINISHED)
 
     @property
     def finished(self) -> list[str]:
@@ -139,7 +139,8 @@ def contents(root: Place, found: Found | None = None) -> Contents:
     searched, certified = spent(root), read_certificates(root, found.rows)
     trials = [_trial(row, searched, certified.get(row["trial_id"])) for row in found.rows]
     plan = read_plan(root)
-    unwanted = plan.unwanted([trial.trial_id for trial in trials]) if plan else ""
+    ended = {trial.trial_id for trial in trials} | {fault.trial_id for fault in found.faults}
+    unwanted = plan.unwanted(ended) if plan else ""
     return Contents(trials, found.faults, found.ignored, unwanted=[unwanted] if unwanted else [])
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -128,6 +129,26 @@ def read(root: Place) -> Plan | None:
         return Plan(trials, *about, inputs=inputs, over=str(found.get("over", "")))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def end(root: Place, trials: Sequence[TrialSpec], unknown: int, over: str) -> None:
+    """Let a plan be that of a sweep that is to have no more results, though no run has begun since it was written.
+
+    Args:
+        root: The results; where they have no plan, none is made.
+        trials: Those of the file.
+        unknown: How many more a searcher has not proposed.
+        over: Why some of them are not wanted; "" if all were run.
+    """
+    plan = read(root)
+    if plan is None:
+        return
+    names = [f"{UNKNOWN}{i}" for i in range(unknown)]
+    known = {t.trial_id: plan.trials.get(t.trial_id) or Expected(kind_of(t), 0.0) for t in trials}
+    now = replace(plan, trials=known | dict.fromkeys(names, Expected((UNKNOWN,), 0.0)), over=over)
+    if (now.over, len(now.trials)) != (plan.over, len(plan.trials)) or not known.keys() <= plan.trials.keys():
+        with suppress(OSError):  # it is for who looks on
+            now.write(root)
 
 
 def _a_step(spec: TrialSpec) -> float:

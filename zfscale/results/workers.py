@@ -100,7 +100,7 @@ class Speaker:
     ) -> Iterator[dict[str, float | int | None]]:
         """The trial that the worker runs inside; at its end, what is given has what its steps took.
 
-        `tick` is called with every word, by another thread, but never after the end. Its OSErrors are warnings.
+        `tick` is called with every word, by another thread, but never after the end. Its errors are warnings.
         """
         self._first, self._last, self._stage, self._moves = None, None, 0, 0
         about: dict[str, Any] = {"trial_id": trial_id, "label": label, "attempt": attempt, "spec": spec}
@@ -155,7 +155,7 @@ class Speaker:
                 with self._ticking:
                     if self._tick:
                         self._tick()
-            except OSError as error:  # it is for who looks on: the trial goes on
+            except Exception as error:  # it is for who looks on: the trial goes on
                 logging.getLogger(__name__).warning("%s/%s: %s", self._there, self._file, one_line(error))
 
 

@@ -26,6 +26,8 @@ class Facts:
         block: The block of `output` with its options and a `mode`, which may be "disabled"; "" if it is listed in
             `output.sinks`.
         label: What messages call it, if not by its name.
+        shows: Whether it keeps records back, and has a method `show`, which lets readers see them and which another
+            thread calls every few seconds; none of a user's own.
         package: The module that it needs and that not every installation has; an extra of ours has the sink's name.
     """
 
@@ -34,6 +36,7 @@ class Facts:
     always: bool = False
     block: str = ""
     label: str = ""
+    shows: bool = False
     package: str = ""
 
 
@@ -41,7 +44,7 @@ SINKS: dict[str, Facts] = {
     "wandb": Facts("zfscale.sinks.wandb:WandbSink", block="wandb", label="W&B"),
     "jsonl": Facts("zfscale.sinks.jsonl:JsonlSink"),
     "tensorboard": Facts("zfscale.sinks.tensorboard:TensorboardSink", package="tensorboardX"),
-    "parquet": Facts("zfscale.sinks.parquet:ParquetSink", commits=True, always=True),
+    "parquet": Facts("zfscale.sinks.parquet:ParquetSink", commits=True, always=True, shows=True),
 }
 LISTED = tuple(name for name, facts in SINKS.items() if not facts.always and not facts.block)
 

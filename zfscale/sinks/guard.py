@@ -21,6 +21,7 @@ class View:
 
     def __init__(self, chosen: Chosen, about: About) -> None:
         self.name, self._label, self._root = chosen.name, chosen.label, about.root
+        self._shows = chosen.facts.shows
         self._sink: Any = None
         self._sink = self._call(chosen.make, about)
 
@@ -66,17 +67,14 @@ class Commit(View):
     """A sink that a trial needs: an error of it is one of our storage, which leaves the trial to the next run."""
 
     def show(self) -> None:
-        """Let readers see what it has, if it is one that keeps anything back."""
-        self._send(lambda sink: getattr(sink, "show", _nothing)())
+        """Let readers see what it has, from any thread, if it keeps anything back. Errors: whatever it raises."""
+        if self._shows and self._sink is not None:
+            self._sink.show()
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, StorageError):
             raise error
         raise StorageError(f"{self._label}: {one_line(error)}") from error
-
-
-def _nothing() -> None:
-    """For sinks that show everything at once."""
 
 
 def warn(root: Place, sink: str, message: str, error: Exception) -> None:

@@ -103,9 +103,11 @@ class ParquetSink:
 
     def _show(self, every: float) -> None:
         """Show all, so many seconds after the last time or later; where the disk refuses, then."""
-        if time.monotonic() - self._shown <= max(every, self._pause):
+        if not self._due(every):
             return
         with self._lock:
+            if not self._due(every):  # another thread has just shown them
+                return
             began = time.monotonic()
             try:
                 for rows in self._rows.values():
@@ -114,6 +116,9 @@ class ParquetSink:
                 logging.getLogger(__name__).warning("%s; rows are shown later", error)
             self._shown = time.monotonic()
             self._pause = (self._shown - began) / SHARE
+
+    def _due(self, every: float) -> bool:
+        return time.monotonic() - self._shown > max(every, self._pause)
 
 
 def _trials_schema(leaves: Mapping[str, Scalar], types: Mapping[str, type]) -> pa.Schema:

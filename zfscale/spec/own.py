@@ -13,6 +13,8 @@ from zfscale.spec.schema import OutputSpec, blocks_of
 from zfscale.spec.sources import DomainPath
 from zfscale.spec.trial import TrialSpec
 
+OBJECTIVE = "train.objective"
+
 
 def unlike(trials: Iterable[TrialSpec]) -> list[TrialSpec]:
     """The first of each kind of trials that read the same, as far as they share the blocks themselves."""
@@ -33,10 +35,11 @@ def own_code(trials: Iterable[TrialSpec], output: OutputSpec) -> dict[str, str]:
     return found
 
 
-def own_paths(trial: TrialSpec) -> list[str]:
-    """The paths of objects of the user's own that decide what a trial computes, or replays."""
+def own_paths(trial: TrialSpec, objectives: bool = True) -> list[str]:
+    """The paths of objects of the user's own that decide what a trial computes; a replay needs no `objectives`."""
     takers = [taker for _, taker in trial.lineage]
-    return sorted({name for one in takers for _, name in (*_names(one), *_parts(one)) if is_path(name)})
+    found = {(key, name) for one in takers for key, name in (*_names(one), *_parts(one)) if is_path(name)}
+    return sorted({name for key, name in found if objectives or key != OBJECTIVE})
 
 
 def _names(trial: TrialSpec) -> Iterator[tuple[str, str]]:

@@ -38,7 +38,7 @@ def searching(document: Document, search: SearchSpec, trials: Iterable[TrialSpec
 def unmeasured(document: Document, search: SearchSpec, trials: Collection[TrialSpec]) -> dict[Place, str]:
     """What is wrong with a `search.metric` that the file names, or a metric of `until`, that no trial of it will have.
 
-    Nor can a trial reach a share of more than 1, which is what a percentage would be.
+    Nor is a bound above 1 one of a share: it is meant as a percentage, which all would reach, or none.
     """
     kinds = {trial.stream.protocol for trial in trials}
     named: dict[Place, str] = {("search", "metric"): search.metric} if document.has(("search", "metric")) else {}

@@ -19,7 +19,8 @@ def describe(sweep: Sweep, retry_failed: Retry = False, continue_stopped: bool =
     sweep = known(sweep)
     found = check(sweep, retry_failed)
     todo = {t.trial_id for t in left_of(sweep, found, retry_failed, continue_stopped)}
-    ended = {row["trial_id"]: row["status"] for row in found.rows}
+    ended = dict.fromkeys((fault.trial_id for fault in found.faults), "damaged")
+    ended |= {row["trial_id"]: row["status"] for row in found.rows}
     inputs = read(sweep, sweep.outline, [t for t in sweep.outline if t.trial_id in todo or t in sweep.ends])
     lines, least, most = [], 0, 0
     for spec in sweep.trials:

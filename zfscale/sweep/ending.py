@@ -10,6 +10,7 @@ from zfscale.records import Status
 from zfscale.results.check import Found
 from zfscale.results.layout import PAGE
 from zfscale.results.missing import check, root, why_over
+from zfscale.results.plan import end
 from zfscale.results.proposals import known
 from zfscale.results.tuned import note
 from zfscale.spec import Sweep
@@ -24,7 +25,7 @@ class Ended(NamedTuple):
         failed: Trials recorded as failed, by this run or an earlier one.
         report: The report as text; empty if trials are left.
         trials: How many there are, with those that runs have added; 0 where that is what the file says.
-        stopped: Trials that a scheduler has stopped, or the end of a sweep that had reached its aim.
+        stopped: Trials that a scheduler, a user or the end of a sweep that had reached its aim has stopped.
         over: Why no other trial starts, where that is so.
     """
 
@@ -54,7 +55,9 @@ def finish(sweep: Sweep, every: Found | None = None) -> Ended:
     over = why_over(sweep, check(sweep)) if search.until or search.limited else ""
     status = {trial.trial_id: trial.status for trial in found.trials}
     failed = sum(status.get(trial.trial_id) is Status.FAILED for trial in sweep.trials)
-    unwanted = sweep.unknown + sum(trial.trial_id not in status for trial in sweep.trials)
+    ended = status.keys() | {fault.trial_id for fault in found.faults}
+    unwanted = sweep.unknown + sum(trial.trial_id not in ended for trial in sweep.trials)
+    end(place, sweep.trials, sweep.unknown, over)
     told = [f"{over}: {unwanted} of {sweep.size} trials were not run"] if unwanted else []
     text, file = make(place, replace(found, unwanted=told))
     lines = printable(f"{text}\npage: {place}/{PAGE}\nreport: {file}", sys.stdout.encoding)

@@ -34,8 +34,8 @@ class Known:
 class Judge(Unpickled, FIFOScheduler):
     """Starts trials in the order of the file; `over` once a trial has reached `search.until`.
 
-    Controls, which train nothing, are neither stopped nor compared with. Nor are trials of a single stage, such as
-    those of the method `joint`: it has all domains, and the first stage of others one.
+    Controls, which train nothing, are neither stopped nor compared with. Nor, by what
+    stages give, are trials of a single stage, such as those of `joint`: it has all domains, the first of others one.
     """
 
     def __init__(self, search: SearchSpec, decisions: Decisions) -> None:

@@ -24,7 +24,7 @@ from zfscale.spec.own import own_paths, unlike
 from zfscale.trial.inputs import Inputs, data_key, keys_of, model_key
 
 BASE, SETTINGS, PROCESSOR, TOKENIZER = "base weights", "model configuration", "image processor", "tokenizer"
-TRAIN, TEST = "training data", "test data"
+TRAIN, TEST, CODE = "training data", "test data", "code"
 PARTS = {"weights": BASE, "pixels": PROCESSOR, "tokenizer": TOKENIZER}  # attributes of a base
 PLACE = {"name", "_name_or_path", "transformers_version"}  # of a base or its configuration: where it came from
 
@@ -43,7 +43,7 @@ def prints_of(specs: Iterable[TrialSpec], inputs: Inputs) -> Known:
                 found[key] = hashed(thing)
         for path in own_paths(spec):
             if path not in found:
-                found[path] = {f"code of {path}": of_code(path)}
+                found[path] = {f"{CODE} of {path}": of_code(path)}
     for spec in specs:
         if start := inputs.start(spec):
             same(spec, start.inputs, found)
@@ -59,12 +59,13 @@ def same(fork: TrialSpec, parent: str | None, known: Known) -> None:
 
 
 def unchanged(row: Mapping[str, Any], spec: TrialSpec, inputs: Inputs, tested: bool) -> None:
-    """See that the model and the data of a row of `trials` are those that it was made of, test data only if `tested`.
+    """See that a replay reads what the trial of a row of `trials` has read, test data only if they are `tested`.
 
     Errors: OtherInputs, with all that has changed. A row of a version that had no column `inputs` tells of nothing.
     """
     base, data = inputs.of(spec)
     known = {model_key(spec): of_base(base), data_key(spec): of_data(data)}
+    known |= {path: {f"{CODE} of {path}": of_code(path)} for path in own_paths(spec, objectives=False)}
     changed = _changed(spec, row["inputs"], known)
     lines = [f"{part} changed since: {both}" for part, both in changed if tested or not part.startswith(TEST)]
     if lines:
