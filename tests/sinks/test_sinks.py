@@ -154,7 +154,8 @@ def test_what_users_call_show_is_theirs(tmp_path, monkeypatch):
             raise AssertionError
 
     monkeypatch.setattr(sys.modules[__name__], "Figures", Figures, raising=False)
-    monkeypatch.setattr("zfscale.sinks.parquet.SHOW_FIRST", 0.0)
+    monkeypatch.setattr("zfscale.sinks.parquet.SHOW_EVERY", 0.0)
+    monkeypatch.setattr("zfscale.sinks.parquet.SHARE", float("inf"))
     sink = make_sinks(About(tmp_path, T1), output("own_sinks:Figures", mode="disabled"))
     send(sink)
     sink.show()
