@@ -27,16 +27,21 @@ class Knot:
         self.me = self
 
 
+def looked_through(objects: list[Knot], generation: int | None = None) -> int:
+    """How many of them the collector would look at. How many are frozen in all says less: others go meanwhile."""
+    known = {id(one) for one in gc.get_objects(generation=generation)}
+    return sum(id(one) in known for one in objects)
+
+
 def test_what_is_imported_later_is_frozen_between_trials_and_garbage_goes_first(monkeypatch):
     settled = Settled()
-    first = gc.get_freeze_count()
-    assert first > 1000
+    assert gc.get_freeze_count() > 1000
     kept, lost = [Knot() for _ in range(1000)], weakref.ref(Knot())
     settled.again()
-    assert gc.get_freeze_count() <= first
+    assert looked_through(kept) == 1000
     monkeypatch.setitem(sys.modules, "imported_by_the_first_trial", types.ModuleType("imported_by_the_first_trial"))
     settled.again()
-    assert gc.get_freeze_count() >= first + len(kept)
+    assert looked_through(kept) == 0
     assert lost() is None
 
 
@@ -58,18 +63,15 @@ def test_what_was_made_uncollected_counts_as_old_and_what_was_frozen_stays_so() 
     gc.unfreeze()
     with uncollected():
         made = [Knot() for _ in range(1000)]
-    young, old = ({id(one) for one in gc.get_objects(generation=of)} for of in (0, 2))
-    mine = {id(one) for one in made}
-    assert not mine & young
-    assert mine <= old
+    assert [looked_through(made, generation) for generation in (0, 1, 2)] == [0, 0, 1000]
     freeze()
     with uncollected():
         pass
-    assert not mine & {id(one) for one in gc.get_objects()}
+    assert looked_through(made) == 0
 
 
 def test_what_is_frozen_is_not_looked_through_again() -> None:
-    kept = Knot()
-    assert any(one is kept for one in gc.get_objects())
+    kept = [Knot()]
+    assert looked_through(kept) == 1
     freeze()
-    assert not any(one is kept for one in gc.get_objects())
+    assert looked_through(kept) == 0
