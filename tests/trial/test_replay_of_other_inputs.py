@@ -15,7 +15,9 @@ from tests.sweep.test_worker_stops import Alone, to_the_end
 from zfscale import spec
 from zfscale.measure.measure import measure
 from zfscale.results.inputs import OtherInputs
+from zfscale.results.measures import kept
 from zfscale.results.missing import root
+from zfscale.results.tables import rows
 from zfscale.trial.replay import replay
 
 
@@ -80,8 +82,12 @@ def test_test_data_may_differ_where_validation_stands_for_them(
     tmp_path: Path, tiny_vit: Path, image_folder: Path
 ) -> None:
     sweep, mine = ended(tmp_path, tiny_vit, image_folder, validation=0.25)
+    there, trial_id = root(sweep), sweep.trials[0].trial_id
     changed(sorted((mine / "test").rglob("*.png"))[0])
-    measure(root(sweep), sweep.trials[0].trial_id, 1, ["accuracy"])
+    measure(there, trial_id, 1, ["accuracy"])
+    measured = {(row.stage, row.task, row.metric): row.value for row in kept(there, trial_id)}
+    own = rows(there, "evals", ["stage", "task", "metric", "value"]).to_pylist()
+    assert measured == {(row["stage"], row["task"], row["metric"]): row["value"] for row in own}
 
 
 def test_a_method_of_the_users_own_that_changed_is_refused(

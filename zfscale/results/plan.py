@@ -105,7 +105,7 @@ class Plan:
     def unwanted(self, ended: Collection[str]) -> str:
         """How many of its trials were not run, and why, where some ended and no more are wanted; else ""."""
         left = self.trials.keys() - set(ended)
-        return f"{self.over}: {len(left)} of {len(self.trials)} trials were not run" if self.over and left else ""
+        return not_run(self.over, len(left), len(self.trials))
 
     def write(self, root: Place) -> None:
         """Replace the plan of the results."""
@@ -149,6 +149,15 @@ def end(root: Place, trials: Sequence[TrialSpec], unknown: int, over: str) -> No
     if (now.over, len(now.trials)) != (plan.over, len(plan.trials)) or not known.keys() <= plan.trials.keys():
         with suppress(OSError):  # it is for who looks on
             now.write(root)
+
+
+def not_run(over: str, count: int, of: int) -> str:
+    """That so many trials of a sweep were not run, since it was over; "" of none.
+
+    >>> not_run("search.until is reached", 2, 3)
+    'search.until is reached: 2 of 3 trials were not run'
+    """
+    return f"{over}: {count} of {of} trials were not run" if over and count else ""
 
 
 def _a_step(spec: TrialSpec) -> float:

@@ -10,7 +10,7 @@ from zfscale.records import Status
 from zfscale.results.check import Found
 from zfscale.results.layout import PAGE
 from zfscale.results.missing import check, root, why_over
-from zfscale.results.plan import end
+from zfscale.results.plan import end, not_run
 from zfscale.results.proposals import known
 from zfscale.results.tuned import note
 from zfscale.spec import Sweep
@@ -58,8 +58,8 @@ def finish(sweep: Sweep, every: Found | None = None) -> Ended:
     ended = status.keys() | {fault.trial_id for fault in found.faults}
     unwanted = sweep.unknown + sum(trial.trial_id not in ended for trial in sweep.trials)
     end(place, sweep.trials, sweep.unknown, over)
-    told = [f"{over}: {unwanted} of {sweep.size} trials were not run"] if unwanted else []
-    text, file = make(place, replace(found, unwanted=told))
+    told = not_run(over, unwanted, sweep.size)
+    text, file = make(place, replace(found, unwanted=[told] if told else []))
     lines = printable(f"{text}\npage: {place}/{PAGE}\nreport: {file}", sys.stdout.encoding)
     grows = search.scheduler.takes_over  # there a trial that was stopped goes on as another
     stopped = 0 if grows else sum(status.get(trial.trial_id) is Status.STOPPED for trial in sweep.trials)
